@@ -1,0 +1,58 @@
+//! What leaves the engine: the command, the panel and the page know nothing else of it.
+
+/// Why a sequence ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FinishReason {
+    /// The model wrote an end-of-sequence token.
+    EndOfSequence,
+    /// A stop text of the request was written.
+    Stop,
+    /// The requested number of tokens is reached.
+    Length,
+    /// The context is full.
+    ContextFull,
+    /// The caller cancelled.
+    Cancelled,
+}
+
+/// One token that the model wrote.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct TokenEvent {
+    /// Position in the sequence, 0 is the prompt's first token.
+    pub position: u32,
+    /// The token.
+    pub token: u32,
+    /// Its text; empty while a character is incomplete, so that the concatenation is always valid.
+    pub text: String,
+    /// Rounds that were run to predict it.
+    pub depth: u32,
+    /// Router logits of the rounds that were scored, first round first; empty without a router.
+    pub scores: Vec<f32>,
+    /// Natural logarithm of the probability the model gave it (before temperature and filters).
+    pub log_probability: f32,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// Part of the prompt has been read.
+    Prefill {
+        /// Tokens read so far.
+        done: u32,
+        /// Tokens of the prompt.
+        total: u32,
+    },
+    /// A token was written.
+    Token(TokenEvent),
+    /// The sequence ended; nothing follows.
+    Finished {
+        /// Why.
+        reason: FinishReason,
+        /// Text that was held back for a stop text or an incomplete character, now released.
+        text: String,
+        /// Tokens written.
+        tokens: u32,
+    },
+}

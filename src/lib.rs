@@ -1,0 +1,4 @@
+//! Isobath runs language models whose tokens differ in depth, on any GPU that speaks WebGPU.
+
+pub mod error;
+pub mod model;

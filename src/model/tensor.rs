@@ -1,0 +1,78 @@
+//! A tensor as it lies in a model file, and the trait through which every file format is read.
+//!
+//! **Invariant:** nothing is copied or converted here unless the format forces it; data is borrowed from the
+//! bytes of the file.
+
+use std::borrow::Cow;
+
+use crate::error::ModelError;
+
+/// How the numbers of a tensor are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DataType {
+    /// IEEE single precision.
+    F32,
+    /// IEEE half precision.
+    F16,
+    /// The upper half of a single.
+    Bf16,
+    /// Blocks of 32: f16 scale, 32 signed bytes.
+    Q8_0,
+    /// Blocks of 32: f16 scale, 32 nibbles minus 8.
+    Q4_0,
+    /// Blocks of 32: f16 scale, f16 minimum, 32 nibbles.
+    Q4_1,
+    /// Blocks of 256: 6-bit values, 16 signed 8-bit scales, f16 scale.
+    Q6K,
+}
+
+impl DataType {
+    /// Numbers per block, bytes per block.
+    pub fn block(self) -> (usize, usize) {
+        match self {
+            Self::F32 => (1, 4),
+            Self::F16 | Self::Bf16 => (1, 2),
+            Self::Q8_0 => (32, 34),
+            Self::Q4_0 => (32, 18),
+            Self::Q4_1 => (32, 20),
+            Self::Q6K => (256, 210),
+        }
+    }
+
+    /// Name as users write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
+            Self::Q8_0 => "q8_0",
+            Self::Q4_0 => "q4_0",
+            Self::Q4_1 => "q4_1",
+            Self::Q6K => "q6_K",
+        }
+    }
+}
+
+/// One tensor: row-major, last dimension contiguous.
+#[derive(Debug, Clone)]
+pub struct Tensor<'a> {
+    /// Storage type.
+    pub data_type: DataType,
+    /// Dimensions, outermost first: a linear weight is `[out, in]`.
+    pub shape: Vec<usize>,
+    /// The bytes, exactly as many as shape and type need.
+    pub data: Cow<'a, [u8]>,
+}
+
+/// A model file, whatever its format: tensors under their canonical names.
+///
+/// Canonical names are Hugging Face's for the Llama family, where a layer shared by several recursions stands
+/// once, under the smallest unrolled layer index that uses it (see `docs/models.md`). An importer of other
+/// people's files is a new implementation of this trait.
+pub trait TensorSource {
+    /// All canonical names in the file.
+    fn names(&self) -> Vec<String>;
+
+    /// The tensor of that name, `None` where there is none.
+    fn tensor(&self, name: &str) -> Result<Option<Tensor<'_>>, ModelError>;
+}
