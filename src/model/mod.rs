@@ -1,4 +1,17 @@
 //! From the bytes of a model file to weights on the GPU and the order in which its layers run.
 
 pub mod config;
+mod config_block;
+mod config_check;
+mod config_json;
+pub mod export;
+pub mod folder;
+pub mod gguf;
+mod gguf_config;
+pub mod gguf_metadata;
+mod gguf_names;
+mod json_fields;
+pub mod lora;
+pub mod names;
+pub mod pack;
 pub mod tensor;
