@@ -8,6 +8,7 @@ pub mod export;
 pub mod folder;
 pub mod gguf;
 mod gguf_config;
+mod gguf_layout;
 pub mod gguf_metadata;
 mod gguf_names;
 mod json_fields;

@@ -1,12 +1,6 @@
 //! The tensors of a model: which ones a config asks for, what is wrong with a set of them, and that they survive
 //! being written.
 
-#[allow(dead_code)]
-#[path = "support/gguf.rs"]
-mod gguf;
-#[path = "support/tiny_model.rs"]
-mod tiny_model;
-
 use std::borrow::Cow;
 
 use isobath::model::config::ModelConfig;
@@ -16,7 +10,8 @@ use isobath::model::gguf::Gguf;
 use isobath::model::names::check_tensors;
 use isobath::model::pack::{dequantise_row, quantise_q8_0};
 use isobath::model::tensor::{DataType, Tensor, TensorSource};
-use tiny_model::says;
+
+use crate::tiny_model::{self, says};
 
 fn matrix(rows: usize, columns: usize) -> Tensor<'static> {
     let data = Cow::Owned(vec![0; rows * columns * 4]);
