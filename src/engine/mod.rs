@@ -1,0 +1,4 @@
+//! Sequences in, events out.
+
+pub mod event;
+pub mod request;
