@@ -10,10 +10,11 @@ use std::collections::HashMap;
 
 use case::{Act, Case};
 use isobath::gpu::{Buffer, Gpu};
-use isobath::kernels::{Row, padded};
-use isobath::model::config::{KvMode, RouterKind};
+use isobath::kernels::padded;
+use isobath::model::config::RouterKind;
 use isobath::model::forward::{Depth, Input, Network, Probe, Step};
 use isobath::model::plan::Plan;
+use isobath::model::reference::{Outcome as Judged, Reference, Sequence};
 use isobath::model::state::{Room, State};
 use isobath::model::weights::{Loader, Weights};
 use pollster::block_on;
@@ -321,8 +322,64 @@ fn every_case_on_the_gpu() {
                 kinds[2] += 1;
             }
         }
-        let _ = (KvMode::Own, std::mem::size_of::<Row>());
     }
     eprintln!("{} threshold, {} prefill, {} decode", kinds[0], kinds[1], kinds[2]);
     assert!(kinds.iter().all(|&n| n >= 5), "{kinds:?}");
+}
+
+/// One lane of a case on the CPU, in pieces of the given lengths, then one by one.
+fn judge(reference: &Reference<'_>, tokens: &[u32], pieces: &[usize], depth: Depth) -> (Vec<f32>, Vec<Judged>) {
+    let (mut sequence, mut logits, mut outcomes) = (Sequence::default(), Vec::new(), Vec::new());
+    let (mut rest, mut pieces) = (tokens, pieces.iter().copied());
+    while !rest.is_empty() {
+        let (now, later) = rest.split_at(pieces.next().unwrap_or(1).min(rest.len()));
+        let outcome = reference.run(&mut sequence, now, depth);
+        logits.extend(outcome.logits.iter().flatten());
+        outcomes.push(outcome);
+        rest = later;
+    }
+    (logits, outcomes)
+}
+
+fn check_layers(case: &Case, lane: usize, tokens: usize, outcome: &Judged) {
+    let width = case.config.hidden_size as usize;
+    for (layer, (ran, rows)) in &outcome.layers {
+        let what = format!("{} layer {layer} on the CPU", case.name);
+        let want = case.act(&format!("prefill.layer{layer:02}.out")).row(lane);
+        let compacted = want.len() / width == ran.len();
+        assert!(compacted || want.len() / width == tokens, "{what}");
+        for (place, &row) in ran.iter().enumerate() {
+            let place = if compacted { place } else { row };
+            close_hidden(&what, &rows[row], &want[place * width..][..width]);
+        }
+    }
+}
+
+#[test]
+fn every_case_on_the_cpu_reference() {
+    for case in case::all() {
+        let plan = Plan::of(&case.config).expect("plan");
+        let reference = Reference::new(&case.config, &plan, &case.source, 64).expect("reference");
+        let expert = case.config.router.as_ref().is_some_and(|router| router.kind == RouterKind::Expert);
+        let threshold = !case.acts.contains_key("prefill.logits");
+        let ids = case.act("input_ids");
+        for lane in 0..ids.shape[0] {
+            let tokens = ids.indices(lane);
+            let depth = if expert && !threshold { Depth::TopK } else { Depth::Model };
+            let (logits, outcomes) = judge(&reference, &tokens, &[tokens.len()], depth);
+            let want = case.act(if threshold { "logits" } else { "prefill.logits" }).row(lane);
+            close(&format!("{} on the CPU", case.name), &logits, &want, 1e-3);
+            if threshold {
+                assert_eq!(outcomes[0].granted, case.act("depth").indices(lane), "{} depths on the CPU", case.name);
+            } else {
+                check_layers(&case, lane, tokens.len(), &outcomes[0]);
+            }
+            if threshold || !expert {
+                for pieces in [&[][..], &[5, 1, 7]] {
+                    let (logits, _) = judge(&reference, &tokens, pieces, depth);
+                    close(&format!("{} decoded on the CPU", case.name), &logits, &case.act("decode.logits").row(lane), 1e-3);
+                }
+            }
+        }
+    }
 }
