@@ -18,6 +18,7 @@ pub mod lora;
 pub mod names;
 pub mod pack;
 pub mod plan;
+pub mod random;
 pub mod reference;
 pub mod state;
 pub mod tensor;
