@@ -3,7 +3,7 @@
 //! middle-sequence, token-choice with cycle, chunked prefill).
 
 use isobath::gpu::Gpu;
-use isobath::model::config::ModelConfig;
+use isobath::model::config::{ModelConfig, RouterKind};
 use isobath::model::forward::{Depth, Input, Network, Step};
 use isobath::model::plan::Plan;
 use isobath::model::random::Random;
@@ -150,7 +150,7 @@ fn check(gpu: &Gpu, model: &Model) -> usize {
     let state = block_on(State::new(gpu, &model.config, &model.plan, &weights, room)).expect("state");
     let loaded = Loaded { model, gpu, weights, state };
     let reference = Reference::new(&model.config, &model.plan, &model.source, 64).expect("reference");
-    let expert = model.config.router.as_ref().is_some_and(|router| !router.capacity.is_empty());
+    let expert = model.config.router.as_ref().is_some_and(|router| router.kind == RouterKind::Expert);
     let mut close = 0;
     for depth in [Depth::Model, Depth::Fixed(2), Depth::TopK] {
         let whole = loaded.run(&[0, 1, 2], &[TOKENS], depth);

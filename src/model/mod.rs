@@ -13,6 +13,7 @@ mod gguf_config;
 mod gguf_layout;
 pub mod gguf_metadata;
 mod gguf_names;
+mod gguf_tokenizer;
 mod json_fields;
 pub mod lora;
 pub mod names;
