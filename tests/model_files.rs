@@ -1,5 +1,7 @@
 //! Model files, good and bad: what is read, and that every refusal says what is wrong and where.
 
+#![allow(clippy::unwrap_used)] // A test that cannot go on has to fail.
+
 #[path = "model_files/damaged_folder.rs"]
 mod damaged_folder;
 #[path = "model_files/damaged_gguf.rs"]

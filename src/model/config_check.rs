@@ -278,9 +278,6 @@ mod tests {
 
     #[test]
     fn refusals_name_field_value_and_range() {
-        let recursive = |more: &str| {
-            format!(r#","isobath":{{"recursion":{{"count":3,"sharing":"middle_cycle"}},{more}}}"#)
-        };
         refused(r#","hidden_act":"gelu""#, &["gelu", "silu"]);
         refused(r#","mlp_bias":true"#, &["mlp_bias"]);
         refused(
@@ -320,6 +317,13 @@ mod tests {
             &["router", "plain stack"],
         );
         refused(r#","isobath":{"lora":{}}"#, &["lora", "recursion"]);
+    }
+
+    #[test]
+    fn routers_that_contradict_themselves() {
+        let recursive = |more: &str| {
+            format!(r#","isobath":{{"recursion":{{"count":3,"sharing":"middle_cycle"}},{more}}}"#)
+        };
         refused(
             &recursive(r#""router":{"kind":"token","function":"tanh"}"#),
             &["tanh", "softmax"],

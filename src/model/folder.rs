@@ -260,54 +260,40 @@ pub fn check_finite(name: &str, tensor: &Tensor) -> Result<(), ModelError> {
 mod tests {
     use super::*;
 
+    /// The row that is refused, `None` where all numbers are finite.
+    fn check(data_type: DataType, columns: usize, data: Vec<u8>) -> Option<usize> {
+        let rows = data.len() / data_type.bytes(&[1, columns]).unwrap();
+        let shape = vec![rows, columns];
+        let tensor = Tensor {
+            data_type,
+            shape,
+            data: Cow::Owned(data),
+        };
+        match check_finite("weight", &tensor) {
+            Ok(()) => None,
+            Err(ModelError::NotFinite { name, row }) => {
+                assert_eq!(name, "weight");
+                Some(row)
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+
     #[test]
     fn not_finite_names_the_first_row() {
-        let check = |data_type, columns: usize, data: Vec<u8>| {
-            let rows = data.len() / data_type_bytes(data_type, columns);
-            let tensor = Tensor {
-                data_type,
-                shape: vec![rows, columns],
-                data: Cow::Owned(data),
-            };
-            match check_finite("weight", &tensor) {
-                Ok(()) => None,
-                Err(ModelError::NotFinite { name, row }) => {
-                    assert_eq!(name, "weight");
-                    Some(row)
-                }
-                Err(other) => panic!("{other}"),
-            }
-        };
-        let floats = |values: [f32; 4]| {
-            values
-                .iter()
-                .flat_map(|v| v.to_le_bytes())
-                .collect::<Vec<u8>>()
-        };
-        assert_eq!(
-            check(DataType::F32, 2, floats([1.0, -f32::MAX, 0.0, 1e-40])),
-            None
-        );
-        assert_eq!(
-            check(DataType::F32, 2, floats([1.0, 2.0, 3.0, f32::NAN])),
-            Some(1)
-        );
-        assert_eq!(
-            check(
-                DataType::F32,
-                2,
-                floats([f32::NEG_INFINITY, 2.0, 3.0, f32::NAN])
-            ),
-            Some(0)
-        );
-        assert_eq!(
-            check(DataType::F16, 1, vec![0xff, 0x7b, 0x00, 0x7c]),
-            Some(1)
-        );
-        assert_eq!(
-            check(DataType::Bf16, 1, vec![0x7f, 0x7f, 0x80, 0xff]),
-            Some(1)
-        );
+        let floats =
+            |values: [f32; 4]| check(DataType::F32, 2, values.map(f32::to_le_bytes).concat());
+        assert_eq!(floats([1.0, -f32::MAX, 0.0, 1e-40]), None);
+        assert_eq!(floats([1.0, 2.0, 3.0, f32::NAN]), Some(1));
+        assert_eq!(floats([f32::NEG_INFINITY, 2.0, 3.0, f32::NAN]), Some(0));
+        let halves = vec![0xff, 0x7b, 0x00, 0x7c];
+        assert_eq!(check(DataType::F16, 1, halves), Some(1));
+        let halves = vec![0x7f, 0x7f, 0x80, 0xff];
+        assert_eq!(check(DataType::Bf16, 1, halves), Some(1));
+    }
+
+    #[test]
+    fn scales_that_are_not_finite() {
         for (data_type, scales) in [
             (DataType::Q8_0, vec![0]),
             (DataType::Q4_0, vec![0]),
@@ -322,9 +308,5 @@ mod tests {
                 assert_eq!(check(data_type, columns, data), Some(2), "{data_type:?}");
             }
         }
-    }
-
-    fn data_type_bytes(data_type: DataType, columns: usize) -> usize {
-        data_type.bytes(&[1, columns]).unwrap()
     }
 }

@@ -21,6 +21,13 @@ fn gguf_config_says(file: &File, parts: &[&str]) {
     );
 }
 
+/// The tiny model with one metadata value changed.
+fn with(key: &str, value: Value) -> File {
+    let mut file = tiny_model::gguf();
+    file.set(key, value);
+    file
+}
+
 #[test]
 fn damaged_gguf_headers() {
     let tiny = tiny_model::gguf;
@@ -67,11 +74,10 @@ fn damaged_gguf_headers() {
         },
         &["1152921504606846976 metadata keys"],
     );
-    let with = |key: &str, value: Value| {
-        let mut file = tiny();
-        file.set(key, value);
-        file
-    };
+}
+
+#[test]
+fn damaged_gguf_metadata() {
     gguf_says(
         &with("x", Value::Raw(8, (1u64 << 60).to_le_bytes().to_vec())),
         &["`x`", "1152921504606846976", "left"],
@@ -101,7 +107,7 @@ fn damaged_gguf_headers() {
         &with("general.alignment", Value::from("32")),
         &["general.alignment", "a string"],
     );
-    let mut twice = tiny();
+    let mut twice = tiny_model::gguf();
     twice
         .values
         .push(("llama.block_count".into(), Value::U32(2)));
@@ -110,7 +116,7 @@ fn damaged_gguf_headers() {
 
 #[test]
 fn damaged_gguf_tensors() {
-    let with = |change: &dyn Fn(&mut gguf::Tensor)| {
+    let with_last = |change: &dyn Fn(&mut gguf::Tensor)| {
         let mut file = tiny_model::gguf();
         let last = file.tensors.last_mut().unwrap();
         change(last);
@@ -118,35 +124,35 @@ fn damaged_gguf_tensors() {
     };
     let name = tiny_model::gguf().tensors.last().unwrap().name.clone();
     gguf_says(
-        &with(&|tensor| tensor.offset = Some(1 << 60)),
+        &with_last(&|tensor| tensor.offset = Some(1 << 60)),
         &[&name, "1152921504606846976"],
     );
     gguf_says(
-        &with(&|tensor| tensor.offset = Some(u64::MAX - 31)),
+        &with_last(&|tensor| tensor.offset = Some(u64::MAX - 31)),
         &[&name],
     );
     gguf_says(
-        &with(&|tensor| tensor.offset = Some(33)),
+        &with_last(&|tensor| tensor.offset = Some(33)),
         &[&name, "multiple of 32"],
     );
     gguf_says(
-        &with(&|tensor| tensor.offset = Some(0)),
+        &with_last(&|tensor| tensor.offset = Some(0)),
         &[&name, "overlap"],
     );
     gguf_says(
-        &with(&|tensor| tensor.shape = vec![1 << 40, 1 << 40]),
+        &with_last(&|tensor| tensor.shape = vec![1 << 40, 1 << 40]),
         &[&name, "size"],
     );
     gguf_says(
-        &with(&|tensor| tensor.shape = vec![]),
+        &with_last(&|tensor| tensor.shape = vec![]),
         &[&name, "0 dimensions"],
     );
     gguf_says(
-        &with(&|tensor| tensor.shape = vec![1; 5]),
+        &with_last(&|tensor| tensor.shape = vec![1; 5]),
         &[&name, "5 dimensions"],
     );
     gguf_says(
-        &with(&|tensor| tensor.type_number = 8),
+        &with_last(&|tensor| tensor.type_number = 8),
         &[&name, "q8_0", "multiple of 32"],
     );
     let mut twice = tiny_model::gguf();
@@ -155,9 +161,14 @@ fn damaged_gguf_tensors() {
     let mut twice = tiny_model::gguf();
     twice.tensor("model.embed_tokens.weight", &[1, 1], 0, vec![0; 4]);
     gguf_says(&twice, &["model.embed_tokens.weight", "token_embd.weight"]);
+}
 
+#[test]
+fn gguf_tensors_that_cannot_be_used() {
+    let mut file = tiny_model::gguf();
     // An unusable type is an error only when its tensor is asked for.
-    let bytes = with(&|tensor| tensor.type_number = 12).bytes();
+    file.tensors.last_mut().unwrap().type_number = 12;
+    let bytes = file.bytes();
     let gguf = Gguf::parse(&bytes, "tiny.gguf").unwrap();
     let norm = "model.layers.1.post_attention_layernorm.weight";
     says(gguf.tensor(norm), &[norm, "q4_K", "supported"]);
@@ -175,11 +186,6 @@ fn damaged_gguf_tensors() {
 
 #[test]
 fn gguf_models_that_are_not_supported() {
-    let with = |key: &str, value: Value| {
-        let mut file = tiny_model::gguf();
-        file.set(key, value);
-        file
-    };
     gguf_config_says(
         &with("general.architecture", "mamba".into()),
         &["\"mamba\"", "\"llama\""],
@@ -194,6 +200,19 @@ fn gguf_models_that_are_not_supported() {
         &["dimension_count 2", "4"],
     );
     gguf_config_says(&with("llama.expert_count", Value::U32(8)), &["expert"]);
+    for (name, part) in [
+        ("rope_freqs.weight", "rope_freqs"),
+        ("blk.0.attn_q.bias", "bias"),
+        ("blk.0.ssm.weight", "ssm"),
+    ] {
+        let mut file = tiny_model::gguf();
+        file.tensor(name, &[4], 0, vec![0; 16]);
+        gguf_config_says(&file, &[part]);
+    }
+}
+
+#[test]
+fn absurd_gguf_configs() {
     gguf_config_says(
         &with("llama.block_count", Value::U64(1_000_000_000)),
         &["num_hidden_layers", "1000000000", "4096"],
@@ -227,15 +246,10 @@ fn gguf_models_that_are_not_supported() {
         &["isobath.config", "JSON"],
     );
     gguf_config_says(&with("isobath.config", r#"{"x":1}"#.into()), &["isobath.x"]);
-    for (name, part) in [
-        ("rope_freqs.weight", "rope_freqs"),
-        ("blk.0.attn_q.bias", "bias"),
-        ("blk.0.ssm.weight", "ssm"),
-    ] {
-        let mut file = tiny_model::gguf();
-        file.tensor(name, &[4], 0, vec![0; 16]);
-        gguf_config_says(&file, &[part]);
-    }
+}
+
+#[test]
+fn isobath_block_of_a_gguf_file() {
     let text = r#"{"recursion":{"count":2,"sharing":"cycle"},"kv":{"mode":"share"}}"#;
     let bytes = with("isobath.config", text.into()).bytes();
     let config = Gguf::parse(&bytes, "tiny.gguf").unwrap().config().unwrap();
