@@ -1,8 +1,8 @@
 //! The shape of a network, parsed from `config.json` and checked once.
 //!
 //! **Invariant:** a [`ModelConfig`] that exists is consistent: no zero sizes, heads divide, layers fit the
-//! sharing strategy, and no number is larger than
-//! [`LIMITS`](crate::model::config::LIMITS) allows. Whoever builds one by hand calls [`ModelConfig::check`].
+//! sharing strategy, and no number is larger than [`LIMITS`] allows. Whoever builds one by hand calls
+//! [`ModelConfig::check`].
 
 /// Largest numbers that a config may hold, so that a damaged file cannot ask for absurd work or memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
