@@ -3,6 +3,8 @@
 //! Tolerances are those of the vectors' README: logits 1e-3 absolute, hidden states 1e-3 of their largest magnitude,
 //! indices, selected sets and depths exactly (unless the deciding logits lie within 1e-4 of each other: reported).
 
+#![allow(clippy::unwrap_used, reason = "a test may end at the first surprise")]
+
 #[path = "support/case.rs"]
 mod case;
 
@@ -45,7 +47,8 @@ impl<'a> Loaded<'a> {
     fn new(case: &'a Case, gpu: &'a Gpu) -> Self {
         let plan = Plan::of(&case.config).unwrap_or_else(|error| panic!("{}: {error}", case.name));
         let mut quiet = |_, _| {};
-        let loader = Loader::new(gpu, &case.config, &case.source, &mut quiet).unwrap_or_else(|e| panic!("{}: {e}", case.name));
+        let loader =
+            Loader::new(gpu, &case.config, &case.source, &mut quiet).unwrap_or_else(|e| panic!("{}: {e}", case.name));
         let weights = block_on(loader.load(&plan)).unwrap_or_else(|error| panic!("{}: {error}", case.name));
         let ids = case.act("input_ids");
         Self { case, gpu, plan, weights, lanes: ids.shape[0] as u32, tokens: ids.shape[1] as u32 }
@@ -65,8 +68,10 @@ impl<'a> Loaded<'a> {
     /// Positions `from..to` of every lane in one step.
     fn run(&self, state: &State, from: u32, to: u32, depth: Depth, probe: Option<&mut Probe>) -> Outcome {
         let ids = self.case.act("input_ids");
-        let input = |lane: u32, position: u32| Input { lane, position, token: ids.indices(lane as usize)[position as usize] };
-        let inputs: Vec<Input> = (0..self.lanes).flat_map(|lane| (from..to).map(move |p| (lane, p))).map(|(l, p)| input(l, p)).collect();
+        let input =
+            |lane: u32, position: u32| Input { lane, position, token: ids.indices(lane as usize)[position as usize] };
+        let inputs: Vec<Input> =
+            (0..self.lanes).flat_map(|lane| (from..to).map(move |p| (lane, p))).map(|(l, p)| input(l, p)).collect();
         let heads: Vec<u32> = (0..inputs.len() as u32).collect();
         let step = Step { inputs: &inputs, heads: &heads, depth, sample: false };
         self.network(state).step(&step, probe).expect("step");
@@ -103,7 +108,8 @@ impl<'a> Loaded<'a> {
 
 fn close(what: &str, got: &[f32], want: &[f32], tolerance: f32) {
     assert_eq!(got.len(), want.len(), "{what}: length");
-    let worst = got.iter().zip(want).map(|(g, w)| (g - w).abs()).fold(0.0, |a: f32, b| if b.is_nan() { b } else { a.max(b) });
+    let worst =
+        got.iter().zip(want).map(|(g, w)| (g - w).abs()).fold(0.0, |a: f32, b| if b.is_nan() { b } else { a.max(b) });
     assert!(worst <= tolerance, "{what}: off by {worst}, allowed {tolerance}");
 }
 
@@ -123,7 +129,8 @@ fn looks(loaded: &Loaded<'_>, probe: &Probe) -> HashMap<String, (Vec<Vec<f32>>, 
     let mut found = HashMap::new();
     for (name, rows, list) in &probe.copies {
         let numbers: Vec<f32> = block_on(loaded.gpu.read(rows, 0..u64::from(n) * stride as u64)).expect("read");
-        let rows = numbers.chunks_exact(stride).map(|row| row[..loaded.case.config.hidden_size as usize].to_vec()).collect();
+        let rows =
+            numbers.chunks_exact(stride).map(|row| row[..loaded.case.config.hidden_size as usize].to_vec()).collect();
         let listed = match list {
             None => (0..n).collect(),
             Some(list) => {
@@ -163,12 +170,12 @@ fn check_prefill(loaded: &Loaded<'_>) {
     let outcome = loaded.run(&state, 0, loaded.tokens, depth, Some(&mut probe));
     let looks = looks(loaded, &probe);
     let look = |name: &str| looks.get(name).unwrap_or_else(|| panic!("{}: no look at {name}", case.name));
-    compare(loaded, &format!("{} embed", case.name), look("embed"), case.act("prefill.embed"));
-    for layer in 0..case.config.n_layers {
-        let what = format!("{} layer {layer}", case.name);
-        compare(loaded, &what, look(&format!("layer{layer}")), case.act(&format!("prefill.layer{layer:02}.out")));
+    let mut names = vec![("embed".to_owned(), "prefill.embed".to_owned())];
+    names.extend((0..case.config.n_layers).map(|l| (format!("layer{l}"), format!("prefill.layer{l:02}.out"))));
+    names.push(("final_norm".to_owned(), "prefill.final_norm".to_owned()));
+    for (name, act) in names {
+        compare(loaded, &format!("{} {name}", case.name), look(&name), case.act(&act));
     }
-    compare(loaded, &format!("{} final norm", case.name), look("final_norm"), case.act("prefill.final_norm"));
     if expert {
         check_expert(loaded, &outcome, |round| look(&format!("round{round}.hidden")));
     } else if router.is_some() {
@@ -181,19 +188,27 @@ fn check_prefill(loaded: &Loaded<'_>) {
 fn check_expert<'l>(loaded: &Loaded<'_>, outcome: &Outcome, look: impl Fn(u32) -> &'l (Vec<Vec<f32>>, Vec<u32>)) {
     let (case, n, rounds) = (loaded.case, loaded.tokens, loaded.plan.n_rounds());
     for round in 0..rounds {
-        compare(loaded, &format!("{} round {round}", case.name), look(round), case.act(&format!("prefill.rec{round}.hidden_out")));
+        compare(
+            loaded,
+            &format!("{} round {round}", case.name),
+            look(round),
+            case.act(&format!("prefill.rec{round}.hidden_out")),
+        );
         for lane in 0..loaded.lanes {
             let at = |position: &u32| (lane * n + position) as usize;
             let ran = |least: u32| (0..n).filter(|p| outcome.granted[at(p)] >= least).collect::<Vec<_>>();
             let active = case.act(&format!("prefill.rec{round}.active_idx")).indices(lane as usize);
             let selected = case.act(&format!("prefill.rec{round}.selected_idx")).indices(lane as usize);
-            let scores: Vec<f32> = active.iter().map(|p| outcome.scores[at(p) * rounds as usize + round as usize]).collect();
+            let scores: Vec<f32> =
+                active.iter().map(|p| outcome.scores[at(p) * rounds as usize + round as usize]).collect();
             let want = case.act(&format!("prefill.rec{round}.router_logits")).row(lane as usize);
             close_hidden(&format!("{} router {round}", case.name), &scores, &want);
             if ran(round) != active || ran(round + 1) != selected {
                 let lowest = |kept: bool| {
                     let scored = active.iter().zip(&want).filter(|(p, _)| selected.contains(p) == kept);
-                    scored.map(|(_, z)| *z).fold(if kept { f32::MAX } else { f32::MIN }, if kept { f32::min } else { f32::max })
+                    scored
+                        .map(|(_, z)| *z)
+                        .fold(if kept { f32::MAX } else { f32::MIN }, if kept { f32::min } else { f32::max })
                 };
                 let gap = lowest(true) - lowest(false);
                 assert!(gap.abs() < 1e-4, "{} round {round}: other rows selected, gap {gap}", case.name);
@@ -214,31 +229,42 @@ fn check_token(loaded: &Loaded<'_>, outcome: &Outcome) {
 /// Keys and values in the cache after decoding, where the case has them.
 fn check_cache(loaded: &Loaded<'_>, state: &State) {
     let case = loaded.case;
-    let mut slots: Vec<u64> = case.json["layer_plan"].as_array().unwrap().iter().map(|l| l["kv_slot"].as_u64().unwrap()).collect();
+    let mut slots: Vec<u64> =
+        case.json["layer_plan"].as_array().unwrap().iter().map(|l| l["kv_slot"].as_u64().unwrap()).collect();
     slots.sort_unstable();
     slots.dedup();
     for (index, &slot) in slots.iter().enumerate() {
         let Some(keys) = case.acts.get(&format!("decode.cache.{index:02}.k")) else { continue };
         let values = case.act(&format!("decode.cache.{index:02}.v"));
-        let unrolled = case.json["layer_plan"].as_array().unwrap().iter().position(|l| l["kv_slot"] == slot).unwrap() as u32;
+        let unrolled =
+            case.json["layer_plan"].as_array().unwrap().iter().position(|l| l["kv_slot"] == slot).unwrap() as u32;
         let layer = loaded.plan.layers.iter().find(|layer| layer.unrolled.contains(&unrolled)).unwrap();
         let depth = layer.unrolled.iter().position(|&l| l == unrolled).unwrap() as u32;
         let class = layer.cache.class_base + depth * layer.cache.class_step;
         let cache = &state.caches[layer.cache.buffer];
         let numbers: Vec<f32> = block_on(loaded.gpu.read(cache, 0..cache.bytes() / 4)).expect("read");
-        let pages: Vec<u32> = block_on(loaded.gpu.read(&state.lanes.pages, 0..state.lanes.pages.bytes() / 4)).expect("read");
+        let pages: Vec<u32> =
+            block_on(loaded.gpu.read(&state.lanes.pages, 0..state.lanes.pages.bytes() / 4)).expect("read");
         let config = &case.config;
         let (page_size, head4) = (isobath::kernels::PAGE, config.head_dim.div_ceil(4));
         for (which, act) in [keys, values].into_iter().enumerate() {
-            let [_, heads, entries, width] = act.shape[..] else { panic!("{}: cache shape {:?}", case.name, act.shape) };
+            let [_, heads, entries, width] = act.shape[..] else {
+                panic!("{}: cache shape {:?}", case.name, act.shape)
+            };
             for lane in 0..loaded.lanes {
                 let want = act.row(lane as usize);
                 for (i, want) in want.chunks_exact(width).enumerate() {
                     let (head, entry) = ((i / entries) as u32, (i % entries) as u32);
-                    let page = pages[((lane * loaded.plan.classes + class) * state.sizes.max_pages + entry / page_size) as usize];
+                    let page = pages
+                        [((lane * loaded.plan.classes + class) * state.sizes.max_pages + entry / page_size) as usize];
                     let vector = ((page * heads as u32 + head) * 2 + which as u32) * page_size + entry % page_size;
                     let got = &numbers[(vector * head4 * 4) as usize..][..width];
-                    close(&format!("{} cache {slot} entry {entry}", case.name), got, want, 1e-3 * want.iter().fold(1f32, |a, b| a.max(b.abs())));
+                    close(
+                        &format!("{} cache {slot} entry {entry}", case.name),
+                        got,
+                        want,
+                        1e-3 * want.iter().fold(1f32, |a, b| a.max(b.abs())),
+                    );
                 }
             }
         }
@@ -286,10 +312,15 @@ fn check_threshold(loaded: &Loaded<'_>) {
             let (rows, _) = &looks[&format!("round{round}.hidden")];
             for p in 0..n as usize {
                 let want: Vec<f32> = hidden.values[p * width..][..width].iter().map(|&x| x as f32).collect();
-                close_hidden(&format!("{} {}", case.name, name("hidden")), &rows[lane as usize * n as usize + p], &want);
+                close_hidden(
+                    &format!("{} {}", case.name, name("hidden")),
+                    &rows[lane as usize * n as usize + p],
+                    &want,
+                );
             }
             let indices = |part: &str| case.act(&name(part)).values.iter().map(|&x| x as u32).collect::<Vec<_>>();
-            let ran = |least: u32| (0..n).filter(|p| outcome.granted[(lane * n + p) as usize] >= least).collect::<Vec<_>>();
+            let ran =
+                |least: u32| (0..n).filter(|p| outcome.granted[(lane * n + p) as usize] >= least).collect::<Vec<_>>();
             assert_eq!(ran(round), indices("active"), "{} {}", case.name, name("active"));
             assert_eq!(ran(round + 1), indices("selected"), "{} {}", case.name, name("selected"));
             let active = indices("active");
@@ -377,7 +408,12 @@ fn every_case_on_the_cpu_reference() {
             if threshold || !expert {
                 for pieces in [&[][..], &[5, 1, 7]] {
                     let (logits, _) = judge(&reference, &tokens, pieces, depth);
-                    close(&format!("{} decoded on the CPU", case.name), &logits, &case.act("decode.logits").row(lane), 1e-3);
+                    close(
+                        &format!("{} decoded on the CPU", case.name),
+                        &logits,
+                        &case.act("decode.logits").row(lane),
+                        1e-3,
+                    );
                 }
             }
         }
