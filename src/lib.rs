@@ -3,3 +3,4 @@
 pub mod depth;
 pub mod error;
 pub mod model;
+pub mod text;
