@@ -1,2 +1,9 @@
-//! The `isobath` command.
-fn main() {}
+//! The `isobath` command: see [`cli`].
+
+use std::process::ExitCode;
+
+mod cli;
+
+fn main() -> ExitCode {
+    cli::main()
+}

@@ -1,0 +1,300 @@
+//! The command line: what can be said, and what holds where nothing is said.
+//!
+//! **Invariant:** nothing is opened or read here; a value that is well formed but out of range is refused by
+//! [`Choosing::sampling`] and [`Choosing::depth`], so that it ends like any other refused request.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use isobath::engine::request::{Routing, Sampling};
+use isobath::error::RequestError;
+
+const AFTER_HELP: &str = "\
+Results are written to stdout, everything else to stderr.
+
+Exit codes:
+    0  done (a reader that closes the pipe early is no error)
+    1  failure of another kind
+    2  the command line cannot be understood
+    3  the model cannot be used
+    4  no GPU, or the GPU failed
+    5  the request was refused: a setting out of range, a prompt that does not fit
+  130  interrupted by Ctrl-C; what was written until then stays
+
+Environment:
+  NO_COLOR     depths are written as marks instead of colours
+  ISOBATH_LOG  what is logged to stderr, for example `debug` or `isobath=trace`";
+
+/// Runs language models whose tokens differ in depth, on any GPU.
+#[derive(Debug, Parser)]
+#[command(name = "isobath", version, after_help = AFTER_HELP, after_long_help = AFTER_HELP)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Continue a prompt, token by token.
+    Run(Run),
+    /// Talk with a model; /help lists what else can be said.
+    Chat(Chat),
+    /// Show a model's plan, sizes and faults without opening a GPU.
+    Inspect(Inspect),
+    /// List the GPUs that a model can run on.
+    Adapters(Adapters),
+}
+
+#[derive(Debug, Args)]
+pub struct Run {
+    #[command(flatten)]
+    pub loading: Loading,
+
+    /// Text to continue; `-` reads it from stdin.
+    #[arg(short, long, default_value = "Once upon a time", hide_default_value = false)]
+    pub prompt: String,
+
+    /// Most tokens to write.
+    #[arg(short = 'n', long, default_value_t = 128)]
+    pub tokens: u32,
+
+    #[command(flatten)]
+    pub choosing: Choosing,
+
+    /// Write past the model's end-of-sequence tokens.
+    #[arg(long)]
+    pub ignore_end: bool,
+
+    /// Show how deep each token went: a colour per token, the histogram at the end.
+    #[arg(long, conflicts_with = "json")]
+    pub show_depth: bool,
+
+    /// Write one JSON object per line for each event instead of text.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Chat {
+    #[command(flatten)]
+    pub loading: Loading,
+
+    /// What the model is told before the conversation.
+    #[arg(long, value_name = "TEXT")]
+    pub system: Option<String>,
+
+    /// Most tokens per answer.
+    #[arg(short = 'n', long, default_value_t = 512)]
+    pub tokens: u32,
+
+    #[command(flatten)]
+    pub choosing: Choosing,
+
+    /// Show how deep each token went: a colour per token, the histogram after each answer.
+    #[arg(long)]
+    pub show_depth: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Inspect {
+    /// Folder with config.json, tokenizer.json and model.safetensors, or a .gguf file [default: the bundled model].
+    pub model: Option<PathBuf>,
+
+    /// Write one JSON object instead of the picture.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Adapters {
+    /// Write one JSON object per line and adapter.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which model, on what.
+#[derive(Debug, Args)]
+pub struct Loading {
+    /// Folder with config.json, tokenizer.json and model.safetensors, or a .gguf file [default: the bundled model].
+    pub model: Option<PathBuf>,
+
+    /// GPU to use, by index or part of its name (see `isobath adapters`).
+    #[arg(long, value_name = "NAME|INDEX")]
+    pub adapter: Option<String>,
+
+    /// Tokens that prompt and answer may have together [default: the model's own limit].
+    #[arg(long, value_name = "TOKENS")]
+    pub context: Option<u32>,
+
+    /// Print the time that each kernel took, where the GPU has timestamps.
+    #[arg(long)]
+    pub profile: bool,
+
+    /// Print nothing on stderr but errors.
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// How tokens are chosen, and how deep they go.
+#[derive(Debug, Args)]
+pub struct Choosing {
+    /// Logits are divided by this; 0 takes the most probable token [default: 0 for run, 0.7 for chat].
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    pub temperature: Option<f32>,
+
+    /// Only the K most probable tokens; 0 keeps all.
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    pub top_k: u32,
+
+    /// Only the most probable tokens that sum up to P; 1 keeps all.
+    #[arg(long, value_name = "P", default_value_t = 1.0, allow_negative_numbers = true)]
+    pub top_p: f32,
+
+    /// Only tokens at least P times as probable as the best; 0 keeps all.
+    #[arg(long, value_name = "P", default_value_t = 0.0, allow_negative_numbers = true)]
+    pub min_p: f32,
+
+    /// Tokens that were seen become less probable by this factor; 1 is off.
+    #[arg(long, value_name = "X", default_value_t = 1.0, allow_negative_numbers = true)]
+    pub repeat_penalty: f32,
+
+    /// Seed of the random numbers; the same seed gives the same text.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+
+    /// End before this text; can be given several times.
+    #[arg(long, value_name = "TEXT")]
+    pub stop: Vec<String>,
+
+    /// Every token runs exactly this many rounds [default: each token as many as the model decides].
+    #[arg(long = "depth", value_name = "ROUNDS", allow_negative_numbers = true)]
+    pub depth: Option<i64>,
+
+    /// How an expert-choice model decides: by each token's own score, or the best k of a whole prompt.
+    #[arg(long, value_enum, default_value_t = RoutingChoice::Threshold)]
+    pub routing: RoutingChoice,
+}
+
+/// `--routing`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RoutingChoice {
+    /// By its own score: causal, alike for prompts and answers.
+    Threshold,
+    /// The k best of the prompt, as the released training code does; for comparison only.
+    TopK,
+}
+
+impl Choosing {
+    /// The sampling settings, checked.
+    pub fn sampling(&self, default_temperature: f32) -> Result<Sampling, RequestError> {
+        let sampling = Sampling {
+            temperature: self.temperature.unwrap_or(default_temperature),
+            top_k: self.top_k,
+            top_p: self.top_p,
+            min_p: self.min_p,
+            repeat_penalty: self.repeat_penalty,
+            seed: self.seed,
+        };
+        sampling.check()?;
+        if self.stop.iter().any(String::is_empty) {
+            return Err(RequestError::Setting {
+                name: "stop",
+                value: "empty".into(),
+                range: "a text of at least one character".into(),
+            });
+        }
+        Ok(sampling)
+    }
+
+    /// The forced depth, checked as far as it can be without the model.
+    pub fn depth(&self) -> Result<Option<u32>, RequestError> {
+        match self.depth {
+            None => Ok(None),
+            Some(depth) => match u32::try_from(depth) {
+                Ok(rounds) if rounds > 0 => Ok(Some(rounds)),
+                _ => Err(RequestError::Setting {
+                    name: "depth",
+                    value: depth.to_string(),
+                    range: "at least 1 and at most the model's number of rounds (see `isobath inspect`)".into(),
+                }),
+            },
+        }
+    }
+
+    /// Routing of expert-choice models.
+    pub fn routing(&self) -> Routing {
+        match self.routing {
+            RoutingChoice::Threshold => Routing::Threshold,
+            RoutingChoice::TopK => Routing::TopK,
+        }
+    }
+}
+
+/// Refuses a context that holds nothing.
+pub fn check_context(context: Option<u32>) -> Result<(), RequestError> {
+    if context == Some(0) {
+        let (name, value, range) = ("context", "0".into(), "at least 1 token".into());
+        return Err(RequestError::Setting { name, value, range });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn choosing(extra: &[&str]) -> Choosing {
+        let words = ["isobath", "run"].iter().chain(extra);
+        match Arguments::try_parse_from(words).unwrap().command {
+            Command::Run(run) => run.choosing,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn defaults_are_greedy_and_leave_depth_to_the_model() {
+        let choosing = choosing(&[]);
+        assert_eq!(choosing.sampling(0.0).unwrap(), Sampling::GREEDY);
+        assert_eq!(choosing.depth().unwrap(), None);
+        assert_eq!(choosing.routing(), Routing::Threshold);
+    }
+
+    #[test]
+    fn settings_out_of_range_are_refused_with_their_name() {
+        let check = |words: &[&str], want: &str| {
+            let choosing = choosing(words);
+            let error = choosing.sampling(0.0).err().or(choosing.depth().err()).unwrap().to_string();
+            assert!(error.starts_with(want), "{words:?}: {error}");
+        };
+        check(&["--temperature", "-1"], "temperature is -1; it must be between 0 and 100");
+        check(&["--temperature", "NaN"], "temperature is NaN");
+        check(&["--top-p", "0"], "top-p is 0");
+        check(&["--min-p", "1.5"], "min-p is 1.5");
+        check(&["--repeat-penalty", "0"], "repeat-penalty is 0");
+        check(&["--stop", ""], "stop is empty");
+        check(&["--depth", "0"], "depth is 0; it must be at least 1");
+        check(&["--depth", "-3"], "depth is -3");
+        check(&["--depth", "99999999999"], "depth is 99999999999");
+    }
+
+    #[test]
+    fn stop_can_be_repeated_and_routing_named() {
+        let choosing = choosing(&["--stop", "a", "--stop", "b", "--routing", "top-k", "--depth", "2"]);
+        assert_eq!(choosing.stop, ["a", "b"]);
+        assert_eq!(choosing.routing(), Routing::TopK);
+        assert_eq!(choosing.depth().unwrap(), Some(2));
+    }
+
+    #[test]
+    fn a_context_of_nothing_is_refused() {
+        assert!(check_context(Some(0)).is_err());
+        assert!(check_context(Some(1)).is_ok() && check_context(None).is_ok());
+    }
+}

@@ -1,0 +1,242 @@
+//! `isobath inspect`: a model's plan, sizes and faults, without a GPU.
+
+mod maps;
+mod plan;
+mod sizes;
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use isobath::model::config::ModelConfig;
+
+use self::plan::Stage;
+pub use self::sizes::TensorFact;
+use self::sizes::{Kv, Parameters};
+use super::args::Inspect;
+use super::failure;
+use super::open::Place;
+use super::session;
+
+/// What could be read of a model. What could not is among the faults.
+#[derive(Debug)]
+pub struct Facts {
+    /// The kind of file.
+    pub format: &'static str,
+    /// The network.
+    pub config: Option<ModelConfig>,
+    /// All tensors of the file.
+    pub tensors: Vec<TensorFact>,
+    /// Tokens that the tokenizer knows.
+    pub vocabulary: Option<usize>,
+    /// The model knows how conversations are written.
+    pub chat_template: bool,
+    /// Why it would not load, all reasons.
+    pub faults: Vec<String>,
+}
+
+/// What is printed as JSON.
+#[derive(Debug, serde::Serialize)]
+struct Report<'a> {
+    model: String,
+    format: &'a str,
+    plan: Option<Vec<Stage>>,
+    router: Option<String>,
+    parameters: Option<Parameters>,
+    bytes_by_type: BTreeMap<&'static str, u64>,
+    kv_bytes_per_token: Option<Kv>,
+    context: Option<u32>,
+    vocabulary: Option<usize>,
+    chat_template: bool,
+    faults: &'a [String],
+}
+
+/// Reads the model and prints what it is; the exit code tells whether it would load.
+pub fn inspect(inspect: &Inspect) -> anyhow::Result<u8> {
+    let place = Place::find(inspect.model.as_deref())?;
+    let facts = session::facts(&place)?;
+    let model = place.path().display().to_string();
+    let mut out = io::stdout().lock();
+    if inspect.json {
+        writeln!(out, "{}", serde_json::to_string(&report(model, &facts))?)?;
+    } else {
+        write!(out, "{}", text(&model, &facts))?;
+    }
+    Ok(if facts.faults.is_empty() { failure::DONE } else { failure::MODEL })
+}
+
+fn report(model: String, facts: &Facts) -> Report<'_> {
+    let config = facts.config.as_ref();
+    Report {
+        model,
+        format: facts.format,
+        plan: config.map(plan::stages),
+        router: config.and_then(plan::router),
+        parameters: config.map(|config| sizes::parameters(config, &facts.tensors)),
+        bytes_by_type: sizes::bytes_by_type(&facts.tensors),
+        kv_bytes_per_token: config.map(sizes::kv),
+        context: config.map(|config| config.context_length),
+        vocabulary: facts.vocabulary,
+        chat_template: facts.chat_template,
+        faults: &facts.faults,
+    }
+}
+
+fn text(model: &str, facts: &Facts) -> String {
+    let mut text = format!("{model} ({})\n", facts.format);
+    if let Some(config) = &facts.config {
+        text += &shape(config);
+        let tied = !facts.tensors.iter().any(|tensor| tensor.name == "lm_head.weight");
+        text += &format!("\nplan\n{}", plan::picture(config, tied));
+        text += &plan::router(config).map(|router| format!("  router: {router}\n")).unwrap_or_default();
+        let parameters = sizes::parameters(config, &facts.tensors);
+        text += &format!("\nparameters  {} unique", sizes::count(parameters.unique));
+        if parameters.unrolled != parameters.unique {
+            text += &format!(", {} unrolled", sizes::count(parameters.unrolled));
+        }
+        text += "\n";
+    }
+    let by_type = sizes::bytes_by_type(&facts.tensors);
+    if !by_type.is_empty() {
+        let parts: Vec<String> =
+            by_type.iter().map(|(name, count)| format!("{name} {}", sizes::bytes(*count))).collect();
+        text += &format!("weights     {}\n", parts.join(", "));
+    }
+    if let Some(config) = &facts.config {
+        text += &format!("KV          {}\n", kv_line(&sizes::kv(config)));
+    }
+    match facts.vocabulary {
+        Some(tokens) => text += &format!("tokenizer   {tokens} tokens\n"),
+        None => text += "tokenizer   none that can be read\n",
+    }
+    text += &format!("template    {}\n", if facts.chat_template { "yes, `isobath chat` uses it" } else { "no" });
+    if facts.faults.is_empty() {
+        text += "\nIt would load.\n";
+    } else {
+        text += "\nIt would not load:\n";
+        text.extend(facts.faults.iter().map(|fault| format!("  - {fault}\n")));
+    }
+    text
+}
+
+fn shape(config: &ModelConfig) -> String {
+    format!(
+        "{} layers of width {} (feed-forward {}), {} query and {} key/value heads of {}, context {}\n",
+        config.n_layers,
+        config.hidden_size,
+        config.intermediate_size,
+        config.n_heads,
+        config.n_kv_heads,
+        config.head_dim,
+        config.context_length,
+    )
+}
+
+fn kv_line(kv: &Kv) -> String {
+    let rounds: Vec<String> = (1..)
+        .zip(&kv.per_round)
+        .filter(|(_, bytes)| **bytes > 0)
+        .map(|(round, bytes)| format!("{} more in round {round}", sizes::bytes(*bytes)))
+        .collect();
+    let every = format!("{} per token as f32", sizes::bytes(kv.every_token));
+    if rounds.is_empty() {
+        return every;
+    }
+    let most = kv.by_depth.last().copied().unwrap_or_default();
+    format!("{every}, {}; {} at full depth", rounds.join(", "), sizes::bytes(most))
+}
+
+#[cfg(test)]
+mod tests {
+    use isobath::model::config::*;
+
+    use super::*;
+
+    pub fn config(n_layers: u32) -> ModelConfig {
+        ModelConfig {
+            hidden_size: 8,
+            intermediate_size: 16,
+            n_layers,
+            n_heads: 4,
+            n_kv_heads: 2,
+            head_dim: 4,
+            vocab_size: 100,
+            context_length: 64,
+            rms_norm_eps: 1e-5,
+            rope_theta: 1e4,
+            bos_token: None,
+            end_tokens: Vec::new(),
+            recursion: None,
+            kv: KvMode::Own,
+            lora: None,
+            router: None,
+        }
+    }
+
+    pub fn recursion(count: u32, sharing: Sharing) -> Recursion {
+        Recursion { count, sharing, share_norms: true, share_attention: true, encoding: false }
+    }
+
+    pub fn expert() -> Router {
+        Router {
+            kind: RouterKind::Expert,
+            network: RouterNetwork::Linear,
+            function: RouterFunction::Sigmoid,
+            alpha: 0.1,
+            weighted: true,
+            temperature: 1.0,
+            auxiliary: false,
+            bias: false,
+            capacity: Vec::new(),
+            gate_first: false,
+        }
+    }
+
+    pub fn fact(name: &str, parameters: u64) -> TensorFact {
+        TensorFact { name: name.into(), data_type: "f32", parameters, bytes: 4 * parameters }
+    }
+
+    fn facts() -> Facts {
+        let mut config = config(8);
+        config.recursion = Some(recursion(3, Sharing::MiddleCycle));
+        config.router = Some(expert());
+        Facts {
+            format: "folder",
+            config: Some(config),
+            tensors: vec![fact("model.layers.1.mlp.up_proj.weight", 10_000)],
+            vocabulary: Some(100),
+            chat_template: false,
+            faults: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_text_tells_sizes_and_that_it_would_load() {
+        let text = text("tiny", &facts());
+        for want in [
+            "tiny (folder)\n8 layers of width 8 (feed-forward 16), 4 query and 2 key/value heads of 4, context 64\n",
+            "  ├ round 2     layers 3-4  weights of layers 1-2\n",
+            "parameters  10000 unique, 30000 unrolled\nweights     f32 40.0 kB\n",
+            "KV          256 bytes per token as f32, 128 bytes more in round 2, 128 bytes more in round 3; 512 bytes at full depth\n",
+            "tokenizer   100 tokens\ntemplate    no\n\nIt would load.\n",
+        ] {
+            assert!(text.contains(want), "{want}\nis not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn every_fault_is_listed_even_without_a_config() {
+        let faults = vec!["first".to_owned(), "second".to_owned()];
+        let facts = Facts { config: None, tensors: Vec::new(), vocabulary: None, faults, ..facts() };
+        let text = text("broken", &facts);
+        assert!(text.ends_with("\nIt would not load:\n  - first\n  - second\n"), "{text}");
+    }
+
+    #[test]
+    fn the_json_holds_the_same() {
+        let json = serde_json::to_value(report("tiny".into(), &facts())).unwrap();
+        assert_eq!(json["plan"][2]["name"], "round 2");
+        assert_eq!(json["plan"][2]["weights"], serde_json::json!([1, 2]));
+        assert_eq!(json["parameters"]["unrolled"], 30_000);
+        assert_eq!(json["kv_bytes_per_token"]["by_depth"], serde_json::json!([256, 384, 512]));
+    }
+}

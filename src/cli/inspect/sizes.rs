@@ -1,0 +1,182 @@
+//! How large a model is: parameters in the file and as they are applied, bytes by data type, keys and values.
+
+use std::collections::{BTreeMap, HashMap};
+
+use isobath::model::config::{KvMode, ModelConfig, RouterKind};
+
+use super::maps::Maps;
+
+/// A tensor as the file lists it.
+#[derive(Debug, Clone)]
+pub struct TensorFact {
+    pub name: String,
+    pub data_type: &'static str,
+    pub parameters: u64,
+    pub bytes: u64,
+}
+
+/// Parameters of a model.
+#[derive(Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Parameters {
+    /// Each shared weight once: what the file holds.
+    pub unique: u64,
+    /// Each shared weight as often as it is applied: the stack that the model imitates.
+    pub unrolled: u64,
+}
+
+/// Bytes of keys and values per token, as f32.
+#[derive(Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Kv {
+    /// For every token, whatever its depth.
+    pub every_token: u64,
+    /// In addition for a token that runs the round, first round first.
+    pub per_round: Vec<u64>,
+    /// In all, for a token of depth 1, 2, ...
+    pub by_depth: Vec<u64>,
+}
+
+/// Counts parameters by the names of the tensors.
+pub fn parameters(config: &ModelConfig, tensors: &[TensorFact]) -> Parameters {
+    let mut by_layer: HashMap<u32, HashMap<&str, u64>> = HashMap::new();
+    let mut unique: u64 = 0;
+    for tensor in tensors {
+        unique = unique.saturating_add(tensor.parameters);
+        if let Some((layer, rest)) = tensor.name.strip_prefix("model.layers.").and_then(|name| name.split_once('.'))
+            && let Ok(layer) = layer.parse()
+        {
+            by_layer.entry(layer).or_default().insert(rest, tensor.parameters);
+        }
+    }
+    let none = HashMap::new();
+    let mut unrolled = unique;
+    for layer in 0..config.n_layers {
+        let (own, shared) =
+            (by_layer.get(&layer).unwrap_or(&none), by_layer.get(&config.unique(layer)).unwrap_or(&none));
+        for (_, parameters) in shared.iter().filter(|(name, _)| !own.contains_key(*name)) {
+            unrolled = unrolled.saturating_add(*parameters);
+        }
+    }
+    Parameters { unique, unrolled }
+}
+
+/// Bytes in the file by data type.
+pub fn bytes_by_type(tensors: &[TensorFact]) -> BTreeMap<&'static str, u64> {
+    let mut bytes = BTreeMap::new();
+    for tensor in tensors {
+        *bytes.entry(tensor.data_type).or_default() += tensor.bytes;
+    }
+    bytes
+}
+
+/// Keys and values that a token leaves behind.
+pub fn kv(config: &ModelConfig) -> Kv {
+    let slot = 2 * u64::from(config.n_kv_heads) * u64::from(config.head_dim) * size_of::<f32>() as u64;
+    let rounds = config.n_recursions() as usize;
+    let (mut every_token, mut per_round) = (0, vec![0; rounds]);
+    // Without a router every token runs every round. The first round is for all, unless it is gated too and its
+    // keys serve no other round.
+    let routed_from = match (&config.router, config.kv) {
+        (None, _) | (_, KvMode::Share { .. }) => rounds,
+        (Some(router), KvMode::Own) if router.kind == RouterKind::Expert && router.gate_first => 0,
+        (Some(_), KvMode::Own | KvMode::Hybrid) => 1,
+    };
+    for layer in (0..config.n_layers).filter(|&layer| config.kv_layer(layer) == layer) {
+        match config.recursion_of(layer) {
+            Some(round) if round as usize >= routed_from => per_round[round as usize] += slot,
+            _ => every_token += slot,
+        }
+    }
+    let by_depth = (1..=rounds).map(|depth| every_token + per_round[..depth].iter().sum::<u64>()).collect();
+    Kv { every_token, per_round, by_depth }
+}
+
+/// `1.2 GB`, `34.5 MB`, `678 bytes`.
+pub fn bytes(count: u64) -> String {
+    for (unit, size) in [("GB", 1_000_000_000u64), ("MB", 1_000_000), ("kB", 10_000)] {
+        if count >= size {
+            let unit_size = if unit == "kB" { 1000 } else { size };
+            return format!("{:.1} {unit}", count as f64 / unit_size as f64);
+        }
+    }
+    format!("{count} bytes")
+}
+
+/// `1.2 billion`, `134.5 million`, `12 345`.
+pub fn count(count: u64) -> String {
+    for (word, size) in [("billion", 1_000_000_000u64), ("million", 1_000_000)] {
+        if count >= size {
+            return format!("{:.1} {word}", count as f64 / size as f64);
+        }
+    }
+    count.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use isobath::model::config::Sharing;
+
+    use super::super::tests::{config, expert, fact, recursion};
+    use super::*;
+
+    #[test]
+    fn shared_weights_count_once_in_the_file_and_as_often_as_they_are_applied() {
+        let mut config = config(4);
+        let tensors = [
+            fact("model.embed_tokens.weight", 1000),
+            fact("model.layers.0.mlp.up_proj.weight", 10),
+            fact("model.layers.0.input_layernorm.weight", 1),
+            fact("model.layers.1.mlp.up_proj.weight", 20),
+            fact("model.layers.2.input_layernorm.weight", 1),
+        ];
+        config.recursion = Some(recursion(2, Sharing::Cycle));
+        // Layer 2 applies 0's matrix with its own norm, layer 3 applies 1's matrix.
+        assert_eq!(parameters(&config, &tensors), Parameters { unique: 1032, unrolled: 1062 });
+        config.recursion = None;
+        assert_eq!(parameters(&config, &tensors), Parameters { unique: 1032, unrolled: 1032 });
+    }
+
+    #[test]
+    fn bytes_are_summed_by_type() {
+        let half = TensorFact { data_type: "f16", ..fact("a", 1) };
+        assert_eq!(bytes_by_type(&[fact("b", 2), half, fact("c", 3)]), BTreeMap::from([("f16", 4), ("f32", 20)]));
+    }
+
+    /// Slots (2 heads x 4 x keys and values x f32 = 64 bytes) for all tokens, then per round.
+    fn check(config: &ModelConfig, every_token: u64, per_round: &[u64]) {
+        let kv = kv(config);
+        assert_eq!(kv.every_token, 64 * every_token);
+        assert_eq!(kv.per_round, per_round.iter().map(|slots| 64 * slots).collect::<Vec<_>>());
+        assert_eq!(kv.by_depth.last().copied(), Some(64 * (every_token + per_round.iter().sum::<u64>())));
+    }
+
+    #[test]
+    fn keys_and_values_follow_depth_only_with_a_router() {
+        let mut config = config(8);
+        check(&config, 8, &[0]);
+        config.recursion = Some(recursion(3, Sharing::MiddleCycle));
+        check(&config, 8, &[0, 0, 0]);
+        config.router = Some(expert());
+        check(&config, 4, &[0, 2, 2]);
+        config.kv = KvMode::Hybrid;
+        check(&config, 4, &[0, 2, 2]);
+        config.router.as_mut().unwrap().gate_first = true;
+        check(&config, 4, &[0, 2, 2]);
+        config.kv = KvMode::Own;
+        check(&config, 2, &[2, 2, 2]);
+        config.kv = KvMode::Share { count: 3, sharing: Sharing::MiddleCycle };
+        check(&config, 4, &[0, 0, 0]);
+    }
+
+    #[test]
+    fn keys_can_be_shared_without_recursion() {
+        let mut config = config(6);
+        config.kv = KvMode::Share { count: 3, sharing: Sharing::Sequence };
+        check(&config, 2, &[0]);
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!([999, 12_345, 1_234_567].map(bytes), ["999 bytes", "12.3 kB", "1.2 MB"]);
+        assert_eq!([999, 134_515_008].map(count), ["999", "134.5 million"]);
+    }
+}

@@ -1,0 +1,51 @@
+//! The command: what a person types, sees and can interrupt. One file per subcommand.
+//!
+//! **Invariant:** only this part of the program opens files, prints, or knows of terminals and signals; results
+//! go to stdout, everything else to stderr.
+
+mod adapters;
+mod args;
+mod chat;
+mod failure;
+#[cfg(test)]
+mod fake;
+mod inspect;
+mod interrupt;
+mod open;
+mod paint;
+mod progress;
+mod run;
+#[path = "session_pending.rs"]
+mod session;
+mod tally;
+mod writer;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Arguments, Command};
+
+/// Runs the command line; the exit code is one of those that `--help` lists.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    // Drivers talk a lot; what concerns the user comes back as an error.
+    let quiet_drivers = "warn,wgpu_core=error,wgpu_hal=off,naga=error";
+    env_logger::Builder::from_env(env_logger::Env::new().filter_or("ISOBATH_LOG", quiet_drivers)).init();
+    let result = match &arguments.command {
+        Command::Run(command) => run::run(command),
+        Command::Chat(command) => chat::chat(command),
+        Command::Inspect(command) => inspect::inspect(command),
+        Command::Adapters(command) => adapters::adapters(command.json),
+    };
+    ExitCode::from(result.unwrap_or_else(|error| {
+        let code = failure::exit_code(&error);
+        if code != failure::DONE {
+            eprintln!("error: {}", failure::chain(&error));
+            if let Some(help) = failure::help(&error) {
+                eprintln!("help: {help}");
+            }
+        }
+        code
+    }))
+}

@@ -1,0 +1,172 @@
+//! A loaded model as the commands see it, and how its events reach the screen.
+//!
+//! **Invariant:** stdout gets the model's text (or its events as JSON) and nothing else.
+
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use isobath::engine::event::{Event, FinishReason};
+use isobath::engine::request::Request;
+use isobath::error::Error;
+
+use super::interrupt::Interrupt;
+use super::paint::Painter;
+use super::tally::DepthHistogram;
+
+/// Who speaks in a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    System,
+    User,
+    Assistant,
+}
+
+/// One contribution to a conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Turn {
+    pub role: Role,
+    pub content: String,
+}
+
+/// A model on a GPU. The commands are written against this, so that they are tested without one.
+pub trait Writer {
+    /// The tokens of a prompt, begin-of-sequence included where the model wants it.
+    fn encode(&self, text: &str) -> Result<Vec<u32>, Error>;
+
+    /// The tokens of a conversation up to where the answer begins; `None` without a chat template.
+    fn encode_turns(&self, turns: &[Turn]) -> Result<Option<Vec<u32>>, Error>;
+
+    /// Writes until the request is fulfilled or the sink breaks.
+    fn generate(
+        &mut self,
+        request: &Request,
+        sink: &mut dyn FnMut(&Event) -> ControlFlow<()>,
+    ) -> Result<FinishReason, Error>;
+
+    /// Rounds that a token can run at most.
+    fn rounds(&self) -> u32;
+
+    /// The adapter, and why it was taken.
+    fn adapter(&self) -> &str;
+
+    /// Time per kernel, where it was measured.
+    fn profile(&self) -> Option<String>;
+}
+
+/// Where text and events go.
+pub struct Screen<W> {
+    out: W,
+    json: bool,
+    painter: Painter,
+}
+
+/// What one request came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Why it ended.
+    pub reason: FinishReason,
+    /// Ctrl-C ended it.
+    pub interrupted: bool,
+    /// All text, as the model wrote it.
+    pub text: String,
+    /// Tokens written.
+    pub tokens: u64,
+    /// Tokens by depth.
+    pub depths: DepthHistogram,
+    /// From the request to the first token, which includes reading the prompt.
+    pub first_token: Option<Duration>,
+    /// From the request to the end.
+    pub total: Duration,
+}
+
+impl<W: Write> Screen<W> {
+    /// Writes to `out`: text in the painter's style, or JSON lines.
+    pub fn new(out: W, json: bool, painter: Painter) -> Self {
+        Self { out, json, painter }
+    }
+
+    /// Writes a request's answer as it comes. A reader that went away ends it like Ctrl-C does, as an `io::Error`.
+    pub fn answer(
+        &mut self,
+        writer: &mut dyn Writer,
+        request: &Request,
+        interrupt: &Interrupt,
+    ) -> anyhow::Result<Outcome> {
+        let start = Instant::now();
+        let mut text = String::new();
+        let (mut tokens, mut depths, mut first_token) = (0, DepthHistogram::default(), None);
+        let mut shown = Ok(());
+        let (reason, interrupted) = interrupt.while_writing(|interrupt| {
+            writer.generate(request, &mut |event| {
+                match event {
+                    Event::Prefill { .. } => {}
+                    Event::Token(token) => {
+                        first_token.get_or_insert_with(|| start.elapsed());
+                        tokens += 1;
+                        depths.add(token.depth);
+                        text.push_str(&token.text);
+                    }
+                    Event::Finished { text: rest, .. } => text.push_str(rest),
+                }
+                // What follows a failed write is lost as well, and must not hide why.
+                if shown.is_ok() {
+                    shown = self.show(event);
+                }
+                if shown.is_err() || interrupt.requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })
+        });
+        let total = start.elapsed();
+        shown?;
+        if !self.json && !text.is_empty() && !text.ends_with('\n') {
+            writeln!(self.out)?;
+            self.out.flush()?;
+        }
+        Ok(Outcome { reason: reason?, interrupted, text, tokens, depths, first_token, total })
+    }
+
+    fn show(&mut self, event: &Event) -> io::Result<()> {
+        if self.json {
+            serde_json::to_writer(&mut self.out, event)?;
+            writeln!(self.out)?;
+        } else {
+            match event {
+                Event::Prefill { .. } => {}
+                Event::Token(token) => write!(self.out, "{}", self.painter.token(&token.text, token.depth))?,
+                // Held back over several tokens, so that it has no single depth.
+                Event::Finished { text, .. } => write!(self.out, "{text}")?,
+            }
+        }
+        self.out.flush()
+    }
+}
+
+impl Outcome {
+    /// One line: tokens, speed, depth, adapter.
+    pub fn summary(&self, rounds: u32, adapter: &str) -> String {
+        let mut parts = vec![match self.tokens {
+            1 => "1 token".to_owned(),
+            tokens => format!("{tokens} tokens"),
+        }];
+        // The first token waits for the prompt; the speed of writing is that of those after it.
+        let writing = self.total.saturating_sub(self.first_token.unwrap_or(self.total)).as_secs_f64();
+        if self.tokens > 1 && writing > 0.0 {
+            parts.push(format!("{:.1} tokens/s", (self.tokens - 1) as f64 / writing));
+        }
+        if let Some(first) = self.first_token {
+            parts.push(format!("first after {:.2} s", first.as_secs_f64()));
+            parts.push(format!("mean depth {:.2} of {rounds}", self.depths.mean()));
+        }
+        parts.push(
+            match (self.interrupted, self.reason) {
+                (true, _) | (_, FinishReason::Cancelled) => "interrupted",
+                (_, FinishReason::EndOfSequence) => "the model ended it",
+                (_, FinishReason::Stop) => "a stop text ended it",
+                (_, FinishReason::Length) => "all tokens that were asked for",
+                (_, FinishReason::ContextFull) => "the context is full",
+            }
+            .to_owned(),
+        );
+        format!("{}; {adapter}", parts.join(", "))
+    }
+}
