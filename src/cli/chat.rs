@@ -129,10 +129,7 @@ fn answer(
         routing: chat.choosing.routing(),
     };
     let outcome = Screen::new(out, false, painter).answer(model, &request, interrupt)?;
-    if chat.show_depth {
-        eprint!("{}", outcome.depths.bars(40));
-    }
-    run::tell(&outcome, model, chat.loading.quiet);
+    run::tell(&outcome, model, chat.show_depth, chat.loading.quiet);
     Ok((outcome.text.trim().to_owned(), outcome.interrupted))
 }
 

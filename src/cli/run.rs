@@ -63,15 +63,17 @@ fn write(
         eprintln!("{legend}");
     }
     let outcome = Screen::new(out, run.json, painter).answer(model, &request, interrupt)?;
-    if run.show_depth {
-        eprint!("{}", outcome.depths.bars(40));
-    }
-    tell(&outcome, model, run.loading.quiet);
+    tell(&outcome, model, run.show_depth, run.loading.quiet);
     Ok(if outcome.interrupted { failure::INTERRUPTED } else { failure::DONE })
 }
 
-/// The profile, if there is one, and the summary, both on stderr.
-pub fn tell(outcome: &Outcome, model: &dyn Writer, quiet: bool) {
+/// What is to be said after an answer, all on stderr: histogram, profile, and last the summary.
+pub fn tell(outcome: &Outcome, model: &dyn Writer, show_depth: bool, quiet: bool) {
+    if show_depth {
+        for bar in outcome.depths.bars(40) {
+            eprintln!("{bar}");
+        }
+    }
     if let Some(profile) = model.profile() {
         eprint!("{profile}");
     }

@@ -24,15 +24,12 @@ impl DepthHistogram {
     }
 
     /// One line per depth, the longest bar `width` wide.
-    pub fn bars(&self, width: usize) -> String {
+    pub fn bars(&self, width: usize) -> Vec<String> {
         let (tokens, most) = (self.counts.iter().sum::<u64>().max(1), self.counts.iter().max().copied().unwrap_or(0));
         let line = |(depth, &count): (usize, &u64)| {
             let length = (count * width as u64).div_ceil(most.max(1)) as usize;
-            format!(
-                "{depth:>3} {:<width$} {count} ({:.0} %)\n",
-                "█".repeat(length),
-                100.0 * count as f64 / tokens as f64
-            )
+            let share = 100.0 * count as f64 / tokens as f64;
+            format!("{depth:>3} {:<width$} {count} ({share:.0} %)", "█".repeat(length))
         };
         self.counts.iter().enumerate().skip(1).map(line).collect()
     }
@@ -50,6 +47,6 @@ mod tests {
             histogram.add(depth);
         }
         assert_eq!(histogram.mean(), 2.5);
-        assert_eq!(histogram.bars(3), "  1 █   1 (25 %)\n  2     0 (0 %)\n  3 ███ 3 (75 %)\n");
+        assert_eq!(histogram.bars(3), ["  1 █   1 (25 %)", "  2     0 (0 %)", "  3 ███ 3 (75 %)"]);
     }
 }
