@@ -1,5 +1,9 @@
 //! Isobath runs language models whose tokens differ in depth, on any GPU that speaks WebGPU.
 
+pub mod depth;
 pub mod engine;
 pub mod error;
+pub mod gpu;
+pub mod kernels;
 pub mod model;
+pub mod text;

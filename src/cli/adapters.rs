@@ -2,24 +2,13 @@
 
 use std::io::{self, Write};
 
-use super::session;
+use isobath::gpu::AdapterSummary;
 
-/// One adapter.
-#[derive(Debug, Clone, serde::Serialize)]
-pub struct Adapter {
-    pub index: usize,
-    pub name: String,
-    pub kind: String,
-    pub backend: String,
-    pub driver: String,
-    pub features: Vec<String>,
-    pub max_buffer_bytes: u64,
-    pub max_binding_bytes: u64,
-}
+use super::session;
 
 /// Lists the adapters on stdout.
 pub fn adapters(json: bool) -> anyhow::Result<u8> {
-    let found = session::adapters()?;
+    let found = session::adapters();
     let mut out = io::stdout().lock();
     if json {
         for adapter in &found {
@@ -31,11 +20,11 @@ pub fn adapters(json: bool) -> anyhow::Result<u8> {
     Ok(super::failure::DONE)
 }
 
-fn table(adapters: &[Adapter]) -> String {
+fn table(adapters: &[AdapterSummary]) -> String {
     let width = adapters.iter().map(|adapter| adapter.name.chars().count()).max().unwrap_or(0);
     let mut text = String::new();
     for adapter in adapters {
-        let Adapter { index, name, kind, backend, driver, .. } = adapter;
+        let AdapterSummary { index, name, kind, backend, driver, .. } = adapter;
         text.push_str(format!("{index}  {name:<width$}  {kind:<10}  {backend:<6}  {driver}").trim_end());
         text.push_str(&format!(
             "\n     binds at most {} MiB, allocates at most {} MiB at once; {}\n",
@@ -53,10 +42,10 @@ mod tests {
 
     #[test]
     fn each_adapter_has_its_index_and_limits() {
-        let adapter = |index, name: &str, features: &[&str]| Adapter {
+        let adapter = |index, name: &str, features: &[&str]| AdapterSummary {
             index,
             name: name.into(),
-            kind: "software".into(),
+            kind: "software",
             backend: "vulkan".into(),
             driver: String::new(),
             features: features.iter().map(|&feature| feature.to_owned()).collect(),

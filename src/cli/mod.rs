@@ -15,9 +15,7 @@ mod open;
 mod paint;
 mod progress;
 mod run;
-#[path = "session_pending.rs"]
 mod session;
-mod tally;
 mod writer;
 
 use std::process::ExitCode;

@@ -6,13 +6,13 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
+use isobath::depth::trace::DepthHistogram;
 use isobath::engine::event::{Event, FinishReason};
 use isobath::engine::request::Request;
 use isobath::error::Error;
 
 use super::interrupt::Interrupt;
 use super::paint::Painter;
-use super::tally::DepthHistogram;
 
 /// Who speaks in a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,154 @@
-//! From a request to the events that answer it.
+//! Sequences in, events out.
+//!
+//! [`Engine::load`] puts a model on the GPU; [`Engine::generate`] reads a prompt and writes tokens, each with the depth
+//! at which it left. What is told of them is an [`Event`](event::Event).
 
 pub mod event;
+mod generate;
 pub mod request;
+
+use std::sync::Arc;
+
+use crate::error::{Error, RequestError};
+use crate::gpu::Gpu;
+use crate::model::config::{ModelConfig, RouterKind};
+use crate::model::forward::{Depth, Network};
+use crate::model::plan::Plan;
+use crate::model::state::{Room, State};
+use crate::model::tensor::TensorSource;
+use crate::model::weights::{Loader, Weights};
+use crate::text::tokenizer::Tokenizer;
+use request::{Request, Routing};
+
+/// How to load a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EngineOptions {
+    /// Tokens of the longest sequence; `None` takes the model's own context, at most [`DEFAULT_CONTEXT`].
+    pub context: Option<u32>,
+    /// Tokens of a prompt that are computed at once.
+    pub max_rows: u32,
+    /// Times every kernel, where the device can.
+    pub profile: bool,
+}
+
+/// Longest sequence unless another is asked for: the cache of a long context would take memory that few prompts need.
+pub const DEFAULT_CONTEXT: u32 = 4096;
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self { context: None, max_rows: 256, profile: false }
+    }
+}
+
+/// A model on a GPU.
+pub struct Engine {
+    gpu: Gpu,
+    config: ModelConfig,
+    plan: Plan,
+    weights: Weights,
+    state: State,
+    tokenizer: Arc<Tokenizer>,
+}
+
+impl Engine {
+    /// Puts a model on the GPU; `progress` is told of bytes done and in total.
+    ///
+    /// # Errors
+    /// What is wrong with the model, or what the GPU has no room for.
+    pub async fn load(
+        gpu: Gpu,
+        config: &ModelConfig,
+        source: &dyn TensorSource,
+        tokenizer: Tokenizer,
+        options: EngineOptions,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Self, Error> {
+        let context = options.context.unwrap_or_else(|| config.context_length.min(DEFAULT_CONTEXT));
+        if context == 0 || context > config.context_length {
+            let range = format!("between 1 and {}, the context the model was made for", config.context_length);
+            return Err(RequestError::Setting { name: "context", value: context.to_string(), range }.into());
+        }
+        let plan = Plan::of(config)?;
+        let weights = Loader::new(&gpu, config, source, progress)?.load(&plan).await?;
+        let room = Room { lanes: 1, context, rows: options.max_rows.clamp(1, context), heads: 1 };
+        let state = State::new(&gpu, config, &plan, &weights, room).await?;
+        if options.profile && !gpu.start_profile() {
+            log::warn!("this device has no timestamps, so nothing is profiled");
+        }
+        Ok(Self { gpu, config: config.clone(), plan, weights, state, tokenizer: Arc::new(tokenizer) })
+    }
+
+    /// The device.
+    pub fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+
+    /// The network.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// The order of its layers.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Text to tokens and back.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// Tokens of the longest sequence.
+    pub fn context(&self) -> u32 {
+        self.state.sizes.room.context
+    }
+
+    /// Bytes of the KV cache that was set aside.
+    pub fn cache_bytes(&self) -> u64 {
+        self.state.cache_bytes()
+    }
+
+    fn network(&self) -> Network<'_> {
+        let software = self.gpu.summary().kind == "software";
+        let Self { gpu, config, plan, weights, state, .. } = self;
+        Network { gpu, config, plan, weights, state, software }
+    }
+
+    /// Refuses what cannot be run; returns how depth is decided.
+    fn check(&self, request: &Request) -> Result<Depth, RequestError> {
+        request.sampling.check()?;
+        let (context, tokens) = (self.context() as usize, request.prompt.len());
+        if tokens == 0 {
+            return Err(RequestError::EmptyPrompt);
+        }
+        if tokens >= context {
+            let most = self.config.context_length as usize;
+            let hint = if context < most { format!("; or raise --context (the model allows {most})") } else { String::new() };
+            return Err(RequestError::PromptTooLong { tokens, context, hint });
+        }
+        let vocabulary = self.config.vocab_size as usize;
+        if let Some(&token) = request.prompt.iter().find(|&&token| token as usize >= vocabulary) {
+            return Err(RequestError::TokenOutOfRange { token, vocabulary });
+        }
+        let setting = |name, value: String, range: String| Err(RequestError::Setting { name, value, range });
+        let rounds = self.plan.n_rounds();
+        match (request.depth, request.routing) {
+            (Some(depth), _) if depth == 0 || depth > rounds => {
+                setting("depth", depth.to_string(), format!("between 1 and {rounds}, the rounds of this model"))
+            }
+            (Some(depth), _) => Ok(Depth::Fixed(depth)),
+            (None, Routing::Threshold) => Ok(Depth::Model),
+            (None, Routing::TopK) => {
+                if self.config.router.as_ref().is_none_or(|router| router.kind != RouterKind::Expert) {
+                    return setting("routing", "top-k".into(), "threshold: this model has no expert-choice router".into());
+                }
+                let most = self.state.sizes.room.rows as usize;
+                if tokens > most {
+                    let hint = "; top-k routing reads a prompt in one piece".to_owned();
+                    return Err(RequestError::PromptTooLong { tokens, context: most, hint });
+                }
+                Ok(Depth::TopK)
+            }
+        }
+    }
+}

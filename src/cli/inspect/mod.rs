@@ -1,6 +1,5 @@
 //! `isobath inspect`: a model's plan, sizes and faults, without a GPU.
 
-mod maps;
 mod plan;
 mod sizes;
 

@@ -1,0 +1,29 @@
+// Moves rows between the residual stream and the block that works on them.
+//
+//     mode 0: output = input        mode 1: output += gate(row) * input        mode 2: output += input
+//
+// Grid: (stride / 64, rows of the list). CPU twin: `cpu` in `src/kernels/combine.rs`.
+
+struct Params {
+    stride: u32, // vectors per row
+    mode: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;        // [rows, stride]
+@group(0) @binding(2) var<storage, read> gates: array<f32>;              // [rows]
+@group(0) @binding(3) var<storage, read> list: array<u32>;               // count, rows
+@group(0) @binding(4) var<storage, read_write> output: array<vec4<f32>>; // [rows, stride]
+
+@compute @workgroup_size(64)
+fn combine(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let i = group.x * 64u + thread;
+    if group.y >= list[0] || i >= params.stride { return; }
+    let row = list[1u + group.y];
+    let at = row * params.stride + i;
+    switch params.mode {
+        case 0u: { output[at] = input[at]; }
+        case 1u: { output[at] = fma(vec4<f32>(gates[row]), input[at], output[at]); }
+        default: { output[at] += input[at]; }
+    }
+}

@@ -1,0 +1,25 @@
+// Weights as q8_0: weight = scale * signed byte. 2 vectors per block, then the row's f16 scales, two to a word.
+
+@group(0) @binding(1) var<storage, read> weight: array<vec4<u32>>;
+
+fn scale_of(row: u32, block: u32) -> f32 {
+    let words = weight[row * params.weight_stride + params.blocks * 2u + block / 8u];
+    let pair = unpack2x16float(words[(block / 2u) % 4u]);
+    return select(pair.x, pair.y, (block & 1u) == 1u);
+}
+
+fn bytes(word: u32) -> vec4<f32> {
+    let shifted = vec4<u32>(word << 24u, word << 16u, word << 8u, word);
+    return vec4<f32>(bitcast<vec4<i32>>(shifted) >> vec4<u32>(24u));
+}
+
+fn load_block(row: u32, block: u32) -> Block {
+    let at = row * params.weight_stride + block * 2u;
+    let a = weight[at];
+    let b = weight[at + 1u];
+    let scale = scale_of(row, block);
+    return Block(
+        scale * bytes(a.x), scale * bytes(a.y), scale * bytes(a.z), scale * bytes(a.w),
+        scale * bytes(b.x), scale * bytes(b.y), scale * bytes(b.z), scale * bytes(b.w),
+    );
+}

@@ -1,0 +1,184 @@
+// Draws the next token of a row from its logits.
+//
+//     repeat penalty, temperature, top-k, top-p, min-p, then the largest logit + Gumbel noise
+//
+// Noise is a hash of seed, position and token, so a text depends on nothing but its seed. Cut-offs are found by
+// bisection over the ordered bit patterns of f32. Grid: one workgroup per place in the list.
+// CPU twin: `cpu` in `src/kernels/sample.rs`.
+
+struct Params {
+    vocabulary: u32,
+    stride: u32,      // numbers per row of logits
+    seen_stride: u32, // words of a lane's set of seen tokens
+}
+
+struct Settings {
+    inverse_temperature: f32, // 0: greedy
+    top_k: u32,               // 0: all
+    top_p: f32,
+    min_p: f32,
+    penalty: f32,
+    seed_low: u32,
+    seed_high: u32,
+    spare: u32,
+}
+
+const THREADS = 256u;
+const LOWEST = -1e30;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> settings: array<Settings>;       // [lanes]
+@group(0) @binding(2) var<storage, read> rows: array<vec4<u32>>;          // [rows]: lane, position, depth, KV index
+@group(0) @binding(3) var<storage, read> list: array<u32>;                // count, rows
+@group(0) @binding(4) var<storage, read> seen: array<u32>;                // [lanes, seen_stride]
+@group(0) @binding(5) var<storage, read> logits: array<f32>;              // [places, stride]
+@group(0) @binding(6) var<storage, read_write> lane_tokens: array<u32>;   // [lanes]
+@group(0) @binding(7) var<storage, read_write> drawn: array<vec2<u32>>;   // [places]: token, bits of its log-probability
+
+var<workgroup> numbers: array<f32, THREADS>;
+var<workgroup> indices: array<u32, THREADS>;
+
+fn total(thread: u32, value: f32) -> f32 {
+    numbers[thread] = value;
+    workgroupBarrier();
+    for (var width = THREADS / 2u; width > 0u; width /= 2u) {
+        if thread < width { numbers[thread] += numbers[thread + width]; }
+        workgroupBarrier();
+    }
+    let sum = numbers[0];
+    workgroupBarrier();
+    return sum;
+}
+
+// Index of the largest value over the workgroup, ties to the lower index; its value is left in `best_value`.
+var<private> best_value: f32;
+fn argmax(thread: u32, value: f32, index: u32) -> u32 {
+    numbers[thread] = value;
+    indices[thread] = index;
+    workgroupBarrier();
+    for (var width = THREADS / 2u; width > 0u; width /= 2u) {
+        if thread < width {
+            let a = numbers[thread];
+            let b = numbers[thread + width];
+            if b > a || (b == a && indices[thread + width] < indices[thread]) {
+                numbers[thread] = b;
+                indices[thread] = indices[thread + width];
+            }
+        }
+        workgroupBarrier();
+    }
+    best_value = numbers[0];
+    let best = indices[0];
+    workgroupBarrier();
+    return best;
+}
+
+// Bit patterns in the order of their numbers.
+fn ordered(x: f32) -> u32 {
+    let bits = bitcast<u32>(x);
+    return select(bits | 0x80000000u, ~bits, bits >= 0x80000000u);
+}
+
+fn mix(value: u32, word: u32) -> u32 {
+    var h = (value ^ word) * 0x9e3779b1u;
+    h = (h ^ (h >> 16u)) * 0x85ebca6bu;
+    h = (h ^ (h >> 13u)) * 0xc2b2ae35u;
+    return h ^ (h >> 16u);
+}
+
+fn gumbel(key: u32, token: u32) -> f32 {
+    let uniform = (f32(mix(key, token) >> 8u) + 0.5) / 16777216.0;
+    return -log(-log(uniform));
+}
+
+// What the row draws from; set once by `sample`.
+var<private> how: Settings;
+var<private> factor: f32;
+var<private> start: u32;     // of the row's logits
+var<private> seen_from: u32; // of the lane's set
+
+// Logit behind penalty and temperature.
+fn adjusted(token: u32) -> f32 {
+    var x = logits[start + token];
+    if how.penalty != 1.0 && ((seen[seen_from + token / 32u] >> (token % 32u)) & 1u) == 1u {
+        x = select(x * how.penalty, x / how.penalty, x > 0.0);
+    }
+    return x * factor;
+}
+
+// The largest cut whose tokens weigh at least `wanted`: each counts 1 (`by_mass` 0) or exp(logit - top).
+fn cut_for(thread: u32, top: f32, floor: u32, by_mass: bool, wanted: f32) -> u32 {
+    var cut = 0u;
+    for (var bit = 0u; bit < 32u; bit++) {
+        let trial = cut | (0x80000000u >> bit);
+        var sum = 0.0;
+        for (var i = thread; i < params.vocabulary; i += THREADS) {
+            let x = adjusted(i);
+            let key = ordered(x);
+            if key >= trial && key >= floor { sum += select(1.0, exp(max(x - top, -80.0)), by_mass); }
+        }
+        if total(thread, sum) >= wanted { cut = trial; }
+    }
+    return max(cut, floor);
+}
+
+@compute @workgroup_size(THREADS)
+fn sample(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    if group.x >= list[0] { return; }
+    let info = rows[list[1u + group.x]];
+    // Barriers stand behind branches on `own`: private variables would not count as uniform there.
+    let own = settings[info.x];
+    how = own;
+    factor = select(own.inverse_temperature, 1.0, own.inverse_temperature == 0.0);
+    start = group.x * params.stride;
+    seen_from = info.x * params.seen_stride;
+
+    var value = LOWEST;
+    var index = 0xffffffffu;
+    for (var i = thread; i < params.vocabulary; i += THREADS) {
+        if logits[start + i] > value { value = logits[start + i]; index = i; }
+    }
+    _ = argmax(thread, value, index);
+    let raw_top = best_value;
+    var mass = 0.0;
+    for (var i = thread; i < params.vocabulary; i += THREADS) { mass += exp(max(logits[start + i] - raw_top, -80.0)); }
+    let log_mass = raw_top + log(total(thread, mass));
+
+    value = LOWEST;
+    index = 0xffffffffu;
+    for (var i = thread; i < params.vocabulary; i += THREADS) {
+        let x = adjusted(i);
+        if x > value { value = x; index = i; }
+    }
+    var token = argmax(thread, value, index);
+    let top = best_value;
+    if own.inverse_temperature != 0.0 {
+        var cut = 0u;
+        if own.top_k > 0u && own.top_k < params.vocabulary {
+            cut = cut_for(thread, top, 0u, false, f32(own.top_k));
+        }
+        if own.top_p < 1.0 {
+            var kept = 0.0;
+            for (var i = thread; i < params.vocabulary; i += THREADS) {
+                let x = adjusted(i);
+                if ordered(x) >= cut { kept += exp(max(x - top, -80.0)); }
+            }
+            cut = cut_for(thread, top, cut, true, own.top_p * total(thread, kept));
+        }
+        if own.min_p > 0.0 { cut = max(cut, ordered(top + log(own.min_p))); }
+        let key = mix(mix(mix(0u, how.seed_low), how.seed_high), info.y);
+        value = LOWEST;
+        index = 0xffffffffu;
+        for (var i = thread; i < params.vocabulary; i += THREADS) {
+            let x = adjusted(i);
+            if ordered(x) < cut { continue; }
+            let noisy = x + gumbel(key, i);
+            if noisy > value { value = noisy; index = i; }
+        }
+        token = argmax(thread, value, index);
+    }
+    if thread == 0u {
+        lane_tokens[info.x] = token;
+        drawn[group.x] = vec2<u32>(token, bitcast<u32>(logits[start + token] - log_mass));
+    }
+}

@@ -1,0 +1,27 @@
+// The gated activation of the feed-forward part.
+//
+//     output = silu(gate) * up          silu(x) = x / (1 + exp(-x))
+//
+// Grid: (width / 64, rows of the list). CPU twin: `cpu` in `src/kernels/swiglu.rs`.
+
+struct Params {
+    width: u32,
+    input_stride: u32,  // numbers per row of gate | up
+    output_stride: u32, // numbers per output row
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> input: array<f32>;         // [rows, input_stride]: gate, then up
+@group(0) @binding(2) var<storage, read> list: array<u32>;          // count, rows
+@group(0) @binding(3) var<storage, read_write> output: array<f32>;  // [rows, output_stride]
+
+@compute @workgroup_size(64)
+fn swiglu(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let i = group.x * 64u + thread;
+    if group.y >= list[0] || i >= params.width { return; }
+    let row = list[1u + group.y];
+    let gate = input[row * params.input_stride + i];
+    let up = input[row * params.input_stride + params.width + i];
+    // Beyond -80 the exponential overflows on some drivers; there silu is 0 to f32 precision.
+    output[row * params.output_stride + i] = gate / (1.0 + exp(-max(gate, -80.0))) * up;
+}

@@ -1,0 +1,190 @@
+//! From the files of a model to one that writes: everything between the command and the engine.
+
+use std::path::Path;
+
+use isobath::engine::event::{Event, FinishReason};
+use isobath::engine::request::Request;
+use isobath::engine::{Engine, EngineOptions};
+use isobath::error::{Error, ModelError};
+use isobath::gpu::{AdapterSummary, Gpu};
+use isobath::model::config::ModelConfig;
+use isobath::model::folder::Safetensors;
+use isobath::model::gguf::Gguf;
+use isobath::model::names::check_tensors;
+use isobath::model::tensor::TensorSource;
+use isobath::text::{ChatTemplate, Message, Tokenizer};
+use pollster::block_on;
+
+use super::args::Loading;
+use super::inspect::{Facts, TensorFact};
+use super::open::{self, Place};
+use super::progress::Progress;
+use super::writer::{Role, Turn, Writer};
+
+/// A loaded model.
+struct Session {
+    engine: Engine,
+    template: Option<ChatTemplate>,
+    profile: bool,
+}
+
+/// The adapters of this machine.
+pub fn adapters() -> Vec<AdapterSummary> {
+    block_on(Gpu::adapters())
+}
+
+/// Reads a model and puts it on the GPU.
+pub fn load(place: &Place, loading: &Loading) -> anyhow::Result<Box<dyn Writer>> {
+    if let Some(note) = place.note().filter(|_| !loading.quiet) {
+        eprintln!("{note}");
+    }
+    let session = match place {
+        Place::Folder(folder) => {
+            let config = ModelConfig::from_json(&open::config(folder)?)?;
+            let tokenizer = Tokenizer::from_json(open::tokenizer(folder)?.as_bytes())?;
+            let template = open::chat_template(folder)?;
+            let bytes = open::tensors(folder)?;
+            let source = Safetensors::parse(&bytes, &folder.join("model.safetensors").display().to_string())?;
+            start(loading, &config, &source, tokenizer, template.as_deref())?
+        }
+        Place::Gguf(path) => {
+            let bytes = open::map(path)?;
+            let file = Gguf::parse(&bytes, &path.display().to_string())?;
+            let tokenizer = Tokenizer::from_vocabulary(file.vocabulary()?)?;
+            let template = file.string("tokenizer.chat_template")?;
+            start(loading, &file.config()?, &file, tokenizer, template)?
+        }
+    };
+    Ok(Box::new(session))
+}
+
+fn start(
+    loading: &Loading,
+    config: &ModelConfig,
+    source: &dyn TensorSource,
+    tokenizer: Tokenizer,
+    template: Option<&str>,
+) -> anyhow::Result<Session> {
+    let text = |token: Option<u32>| token.and_then(|token| tokenizer.token_text(token)).unwrap_or_default();
+    let (bos, eos) = (text(tokenizer.bos_token()), text(tokenizer.eos_token()));
+    let template = template.map(|source| ChatTemplate::new(source, &bos, &eos)).transpose()?;
+    let gpu = block_on(Gpu::open(loading.adapter.as_deref()))?;
+    if !loading.quiet {
+        eprintln!("adapter: {}", gpu.description());
+    }
+    let options = EngineOptions { context: loading.context, profile: loading.profile, ..EngineOptions::default() };
+    let progress = Progress::new(loading.quiet);
+    let mut report = |done, total| progress.set(done, total);
+    let engine = block_on(Engine::load(gpu, config, source, tokenizer, options, &mut report));
+    progress.end();
+    Ok(Session { engine: engine?, template, profile: loading.profile })
+}
+
+impl Writer for Session {
+    fn encode(&self, text: &str) -> Result<Vec<u32>, Error> {
+        Ok(self.engine.tokenizer().encode_prompt(text, true)?)
+    }
+
+    fn encode_turns(&self, turns: &[Turn]) -> Result<Option<Vec<u32>>, Error> {
+        let Some(template) = &self.template else { return Ok(None) };
+        let role = |role| match role {
+            Role::System => "system",
+            Role::User => "user",
+            Role::Assistant => "assistant",
+        };
+        let messages: Vec<Message> = turns.iter().map(|turn| Message::new(role(turn.role), &turn.content)).collect();
+        // The template writes the begin-of-sequence token itself where the model wants one.
+        Ok(Some(self.engine.tokenizer().encode(&template.render(&messages, true)?, true)?))
+    }
+
+    fn generate(
+        &mut self,
+        request: &Request,
+        sink: &mut dyn FnMut(&Event) -> std::ops::ControlFlow<()>,
+    ) -> Result<FinishReason, Error> {
+        block_on(self.engine.generate(request, sink))
+    }
+
+    fn rounds(&self) -> u32 {
+        self.engine.plan().n_rounds()
+    }
+
+    fn adapter(&self) -> &str {
+        self.engine.gpu().description()
+    }
+
+    fn profile(&self) -> Option<String> {
+        let times = self.engine.gpu().profile();
+        let total: f64 = times.iter().map(|row| row.microseconds).sum();
+        let line = |row: &isobath::gpu::profile::KernelTime| {
+            let share = 100.0 * row.microseconds / total.max(1e-9);
+            format!("{:16} {:8} {:12.0} us {share:5.1} %", row.kernel, row.dispatches, row.microseconds)
+        };
+        let lines: Vec<String> = times.iter().map(line).collect();
+        (self.profile && !lines.is_empty()).then(|| lines.join("\n"))
+    }
+}
+
+/// What can be read of a model without a GPU.
+pub fn facts(place: &Place) -> anyhow::Result<Facts> {
+    match place {
+        Place::Folder(folder) => facts_of_folder(folder),
+        Place::Gguf(path) => {
+            let bytes = open::map(path)?;
+            let file = Gguf::parse(&bytes, &path.display().to_string())?;
+            let mut facts = Facts { format: "GGUF", ..empty() };
+            let tokenizer = file.vocabulary().map_err(Error::from).and_then(|v| Ok(Tokenizer::from_vocabulary(v)?));
+            keep(&mut facts, tokenizer, |facts, tokenizer| facts.vocabulary = Some(tokenizer.vocab_size()));
+            facts.chat_template = matches!(file.string("tokenizer.chat_template"), Ok(Some(_)));
+            keep(&mut facts, file.config(), |facts, config| facts.config = Some(config));
+            read_tensors(&mut facts, &file);
+            Ok(facts)
+        }
+    }
+}
+
+fn facts_of_folder(folder: &Path) -> anyhow::Result<Facts> {
+    let config = open::config(folder)?;
+    let mut facts = Facts { format: "safetensors folder", ..empty() };
+    keep(&mut facts, ModelConfig::from_json(&config), |facts, config| facts.config = Some(config));
+    let tokenizer = open::tokenizer(folder).map_err(Error::from).and_then(|json| Ok(Tokenizer::from_json(json.as_bytes())?));
+    keep(&mut facts, tokenizer, |facts, tokenizer| facts.vocabulary = Some(tokenizer.vocab_size()));
+    keep(&mut facts, open::chat_template(folder), |facts, template| facts.chat_template = template.is_some());
+    match open::tensors(folder) {
+        Err(error) => facts.faults.push(error.to_string()),
+        Ok(bytes) => match Safetensors::parse(&bytes, "model.safetensors") {
+            Err(error) => facts.faults.push(error.to_string()),
+            Ok(source) => read_tensors(&mut facts, &source),
+        },
+    }
+    Ok(facts)
+}
+
+fn empty() -> Facts {
+    Facts { format: "", config: None, tensors: vec![], vocabulary: None, chat_template: false, faults: vec![] }
+}
+
+/// Keeps what could be read, or why it could not.
+fn keep<T, E: std::fmt::Display>(facts: &mut Facts, read: Result<T, E>, store: impl FnOnce(&mut Facts, T)) {
+    match read {
+        Ok(value) => store(facts, value),
+        Err(error) => facts.faults.push(error.to_string()),
+    }
+}
+
+fn read_tensors(facts: &mut Facts, source: &dyn TensorSource) {
+    let mut names = source.names();
+    names.sort_unstable();
+    for name in names {
+        let info: Result<_, ModelError> = source.info(&name);
+        // A tensor of a type that cannot be used matters only where the network asks for it: that is checked below.
+        if let Ok(Some((data_type, shape))) = info {
+            let parameters = shape.iter().product::<usize>() as u64;
+            let bytes = data_type.bytes(&shape).unwrap_or(0) as u64;
+            facts.tensors.push(TensorFact { name, data_type: data_type.name(), parameters, bytes });
+        }
+    }
+    if let Some(config) = &facts.config {
+        facts.faults.extend(check_tensors(config, source).iter().map(ToString::to_string));
+    }
+}

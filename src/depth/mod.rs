@@ -1,0 +1,7 @@
+//! Depth as plain data: how deep tokens went, summed up for tables and terminals.
+//!
+//! **Invariant:** pure rules and sums; no GPU, no clock, no files.
+
+pub mod trace;
+
+pub use trace::{DepthHistogram, TokenTrace, Trace};

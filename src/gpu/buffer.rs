@@ -1,0 +1,48 @@
+//! Storage buffers, and how kernels see them.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// GPU memory. Cheap to clone; freed with its last clone.
+#[derive(Debug, Clone)]
+pub struct Buffer {
+    pub(super) raw: wgpu::Buffer,
+    /// Never used twice, so that cached bind groups cannot be mistaken.
+    pub(super) id: u64,
+    bytes: u64,
+}
+
+impl Buffer {
+    pub(super) fn create(device: &wgpu::Device, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        // WebGPU copies and binds multiples of 4 bytes, and no empty buffers; vec4 arrays need 16.
+        let bytes = bytes.next_multiple_of(16).max(16);
+        let usage = usage | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
+        let raw =
+            device.create_buffer(&wgpu::BufferDescriptor { label: Some(label), size: bytes, usage, mapped_at_creation: false });
+        Self { raw, id: NEXT.fetch_add(1, Ordering::Relaxed), bytes }
+    }
+
+    /// Size in bytes, a multiple of 16.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The buffer as a kernel's input.
+    pub fn read(&self) -> Binding<'_> {
+        Binding { buffer: self, write: false }
+    }
+
+    /// The buffer as a kernel's output.
+    pub fn write(&self) -> Binding<'_> {
+        Binding { buffer: self, write: true }
+    }
+}
+
+/// A buffer in one of a kernel's places.
+#[derive(Debug, Clone, Copy)]
+pub struct Binding<'a> {
+    /// Which buffer.
+    pub buffer: &'a Buffer,
+    /// `var<storage, read_write>` rather than `read`.
+    pub write: bool,
+}

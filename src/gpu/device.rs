@@ -1,0 +1,240 @@
+//! Opening a device: adapter, features and limits negotiated downward, errors gathered where they can be reported.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use super::adapter::{self, AdapterSummary};
+use super::buffer::Buffer;
+use super::kernel::PipelineKey;
+use super::profile::Profile;
+use crate::error::GpuError;
+
+/// A pipeline with the layout of its one bind group.
+#[derive(Clone)]
+pub(super) struct Pipeline {
+    pub pipeline: wgpu::ComputePipeline,
+    pub layout: wgpu::BindGroupLayout,
+}
+
+/// Errors that the driver reports outside of any call.
+#[derive(Default)]
+struct Reported {
+    lost: Option<String>,
+    error: Option<String>,
+}
+
+type ErrorFuture = Pin<Box<dyn Future<Output = Option<wgpu::Error>>>>;
+type BindGroupKey = (PipelineKey, Vec<(u64, u64, u64)>);
+
+/// An open device and everything that is cached with it.
+pub struct Gpu {
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    pub(super) uniforms: Buffer,
+    pub(super) pipelines: RefCell<HashMap<PipelineKey, Pipeline>>,
+    pub(super) bind_groups: RefCell<HashMap<BindGroupKey, wgpu::BindGroup>>,
+    pub(super) profile: RefCell<Option<Profile>>,
+    reported: Arc<Mutex<Reported>>,
+    /// Error scopes whose result is not in yet: what they were about, and their future.
+    scopes: RefCell<Vec<(GpuError, ErrorFuture)>>,
+    summary: AdapterSummary,
+    description: String,
+}
+
+/// Bytes of the uniform arena: one slot of 256 bytes per dispatch of a submission.
+pub(super) const UNIFORM_BYTES: u64 = 1 << 20;
+
+impl Gpu {
+    /// All adapters of this machine, in the driver's order.
+    pub async fn adapters() -> Vec<AdapterSummary> {
+        let adapters = enumerate(&instance()).await;
+        adapters.iter().enumerate().map(|(i, a)| AdapterSummary::of(i, a)).collect()
+    }
+
+    /// Opens the adapter of that index or name, or the best one.
+    ///
+    /// # Errors
+    /// [`GpuError::NoAdapter`], [`GpuError::NoSuchAdapter`], [`GpuError::Open`].
+    pub async fn open(choice: Option<&str>) -> Result<Self, GpuError> {
+        let mut adapters = enumerate(&instance()).await;
+        let list: Vec<_> = adapters.iter().enumerate().map(|(i, a)| AdapterSummary::of(i, a)).collect();
+        let (place, why) = adapter::choose(&list, choice)?;
+        let adapter = adapters.swap_remove(place);
+        let summary = list[place].clone();
+        let (device, queue) = request(&adapter, &summary.name).await?;
+        let description = format!("{} ({}, {}), {why}", summary.name, summary.backend, summary.kind);
+        log::info!("adapter: {description}");
+        Ok(Self::new(device, queue, summary, description))
+    }
+
+    fn new(device: wgpu::Device, queue: wgpu::Queue, summary: AdapterSummary, description: String) -> Self {
+        let reported = Arc::new(Mutex::new(Reported::default()));
+        let slot = reported.clone();
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            slot.lock().unwrap_or_else(PoisonError::into_inner).error.get_or_insert_with(|| error.to_string());
+        }));
+        let slot = reported.clone();
+        device.set_device_lost_callback(move |reason, message| {
+            let why = if message.is_empty() { format!("{reason:?}") } else { message };
+            slot.lock().unwrap_or_else(PoisonError::into_inner).lost.get_or_insert(why);
+        });
+        let uniforms = Buffer::create(&device, "uniforms", UNIFORM_BYTES, wgpu::BufferUsages::UNIFORM);
+        Self {
+            device,
+            queue,
+            uniforms,
+            pipelines: RefCell::default(),
+            bind_groups: RefCell::default(),
+            profile: RefCell::new(None),
+            reported,
+            scopes: RefCell::default(),
+            summary,
+            description,
+        }
+    }
+
+    /// Name, backend, kind, and why this adapter was taken.
+    pub fn description(&self) -> &str {
+        &self.description
+    }
+
+    /// The adapter as listed.
+    pub fn summary(&self) -> &AdapterSummary {
+        &self.summary
+    }
+
+    /// Most bytes that one binding may show to a kernel.
+    pub fn max_binding_bytes(&self) -> u64 {
+        let limits = self.device.limits();
+        limits.max_storage_buffer_binding_size.min(limits.max_buffer_size)
+    }
+
+    /// A zeroed storage buffer.
+    ///
+    /// # Errors
+    /// [`GpuError::TooLarge`] beyond the device's limits, [`GpuError::OutOfMemory`] (natively at once, in browsers
+    /// at the next [`Gpu::check`]).
+    pub fn buffer(&self, label: &str, bytes: u64) -> Result<Buffer, GpuError> {
+        let limit = self.max_binding_bytes();
+        if bytes > limit {
+            return Err(GpuError::TooLarge { label: label.to_owned(), bytes, limit });
+        }
+        let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let buffer = Buffer::create(&self.device, label, bytes, wgpu::BufferUsages::STORAGE);
+        self.watch(GpuError::OutOfMemory { label: label.to_owned(), bytes }, scope.pop())?;
+        Ok(buffer)
+    }
+
+    /// A storage buffer holding `data`.
+    ///
+    /// # Errors
+    /// As [`Gpu::buffer`].
+    pub fn upload<T: bytemuck::NoUninit>(&self, label: &str, data: &[T]) -> Result<Buffer, GpuError> {
+        let bytes: &[u8] = bytemuck::cast_slice(data);
+        let buffer = self.buffer(label, bytes.len() as u64)?;
+        self.write(&buffer, 0, data);
+        Ok(buffer)
+    }
+
+    /// Overwrites a part of a buffer before the next submission.
+    pub fn write<T: bytemuck::NoUninit>(&self, buffer: &Buffer, offset_bytes: u64, data: &[T]) {
+        let bytes: &[u8] = bytemuck::cast_slice(data);
+        if !bytes.is_empty() {
+            self.queue.write_buffer(&buffer.raw, offset_bytes, bytes);
+        }
+    }
+
+    /// Keeps an error scope's outcome; reports it at once where the platform knows it already.
+    pub(super) fn watch(
+        &self,
+        about: GpuError,
+        outcome: impl Future<Output = Option<wgpu::Error>> + 'static,
+    ) -> Result<(), GpuError> {
+        let mut outcome: ErrorFuture = Box::pin(outcome);
+        match outcome.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(None) => Ok(()),
+            Poll::Ready(Some(error)) => Err(explain(about, &error)),
+            Poll::Pending => {
+                self.scopes.borrow_mut().push((about, outcome));
+                Ok(())
+            }
+        }
+    }
+
+    /// Reports what went wrong since the last call, if anything did.
+    ///
+    /// # Errors
+    /// Device loss first, then the scope that failed, then whatever else the driver reported.
+    pub async fn check(&self) -> Result<(), GpuError> {
+        let scopes = std::mem::take(&mut *self.scopes.borrow_mut());
+        let mut failed = None;
+        for (about, outcome) in scopes {
+            if let Some(error) = outcome.await {
+                failed.get_or_insert(explain(about, &error));
+            }
+        }
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(why) = &reported.lost {
+            return Err(GpuError::Lost { why: why.clone() });
+        }
+        match (failed, reported.error.take()) {
+            (Some(error), _) => Err(error),
+            (None, Some(why)) => Err(GpuError::Internal { why }),
+            (None, None) => Ok(()),
+        }
+    }
+
+    /// Destroys the device, as a driver reset would; every later call reports [`GpuError::Lost`].
+    pub fn simulate_loss(&self) {
+        self.device.destroy();
+    }
+}
+
+fn instance() -> wgpu::Instance {
+    wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env())
+}
+
+async fn enumerate(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
+    let adapters = instance.enumerate_adapters(wgpu::Backends::all()).await;
+    if !adapters.is_empty() {
+        return adapters;
+    }
+    // Browsers do not list adapters, they hand one out.
+    let options = wgpu::RequestAdapterOptions {
+        power_preference: wgpu::PowerPreference::HighPerformance,
+        ..Default::default()
+    };
+    instance.request_adapter(&options).await.into_iter().collect()
+}
+
+/// All that the adapter offers; where the driver refuses its own limits, what every WebGPU device has.
+async fn request(adapter: &wgpu::Adapter, name: &str) -> Result<(wgpu::Device, wgpu::Queue), GpuError> {
+    let features = adapter.features() & wgpu::Features::TIMESTAMP_QUERY;
+    let mut why = String::new();
+    for (required_features, required_limits) in [
+        (features, adapter.limits()),
+        (features, wgpu::Limits::default()),
+        (wgpu::Features::empty(), wgpu::Limits::default()),
+        (wgpu::Features::empty(), wgpu::Limits::downlevel_defaults()),
+    ] {
+        let descriptor =
+            wgpu::DeviceDescriptor { label: Some("isobath"), required_features, required_limits, ..Default::default() };
+        match adapter.request_device(&descriptor).await {
+            Ok(opened) => return Ok(opened),
+            Err(error) => why = error.to_string(),
+        }
+    }
+    Err(GpuError::Open { adapter: name.to_owned(), why })
+}
+
+/// The error that was foreseen, with the driver's message where it has room for one.
+fn explain(about: GpuError, error: &wgpu::Error) -> GpuError {
+    match about {
+        GpuError::Pipeline { kernel, .. } => GpuError::Pipeline { kernel, why: error.to_string() },
+        about => about,
+    }
+}

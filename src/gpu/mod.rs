@@ -1,0 +1,17 @@
+//! The only module that names wgpu: adapters, the device, buffers, kernels and their recording.
+//!
+//! **Invariant:** nothing here knows a model, a layer or a token.
+
+pub mod adapter;
+pub mod buffer;
+pub mod device;
+pub mod kernel;
+pub mod pass;
+pub mod profile;
+pub mod readback;
+
+pub use adapter::AdapterSummary;
+pub use buffer::{Binding, Buffer};
+pub use device::Gpu;
+pub use kernel::{Kernel, Source};
+pub use pass::Pass;

@@ -1,0 +1,188 @@
+//! Records dispatches and copies, then submits them as one command buffer.
+//!
+//! Uniform blocks of all dispatches go to the GPU in one write; pipelines and bind groups are cached.
+
+use super::Gpu;
+use super::buffer::{Binding, Buffer};
+use super::device::{Pipeline, UNIFORM_BYTES};
+use super::kernel::{Kernel, PipelineKey, Source};
+use super::profile::Profile;
+use crate::error::GpuError;
+
+/// WebGPU's alignment of dynamic uniform offsets; also the size of a slot.
+const SLOT: usize = 256;
+
+enum Step {
+    Dispatch { name: &'static str, pipeline: wgpu::ComputePipeline, group: wgpu::BindGroup, offset: u32, grid: [u32; 3] },
+    Copy { from: Buffer, from_offset: u64, to: Buffer, to_offset: u64, bytes: u64 },
+    Clear { buffer: Buffer },
+}
+
+/// A list of dispatches under construction.
+pub struct Pass<'g> {
+    gpu: &'g Gpu,
+    uniforms: Vec<u8>,
+    steps: Vec<Step>,
+}
+
+impl Gpu {
+    /// Begins a list of dispatches.
+    pub fn pass(&self) -> Pass<'_> {
+        Pass { gpu: self, uniforms: Vec::new(), steps: Vec::new() }
+    }
+
+    fn pipeline(&self, name: &'static str, key: &PipelineKey, source: &Source, bindings: &[Binding<'_>]) -> Result<Pipeline, GpuError> {
+        if let Some(found) = self.pipelines.borrow().get(key) {
+            return Ok(found.clone());
+        }
+        let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let made = self.make_pipeline(name, source, bindings);
+        self.watch(GpuError::Pipeline { kernel: name.to_owned(), why: String::new() }, scope.pop())?;
+        self.pipelines.borrow_mut().insert(key.clone(), made.clone());
+        Ok(made)
+    }
+
+    fn make_pipeline(&self, name: &'static str, source: &Source, bindings: &[Binding<'_>]) -> Pipeline {
+        let entry = |binding, ty| wgpu::BindGroupLayoutEntry {
+            binding,
+            visibility: wgpu::ShaderStages::COMPUTE,
+            ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: binding == 0, min_binding_size: None },
+            count: None,
+        };
+        let mut entries = vec![entry(0, wgpu::BufferBindingType::Uniform)];
+        for (place, binding) in (1..).zip(bindings) {
+            entries.push(entry(place, wgpu::BufferBindingType::Storage { read_only: !binding.write }));
+        }
+        let descriptor = wgpu::BindGroupLayoutDescriptor { label: Some(name), entries: &entries };
+        let layout = self.device.create_bind_group_layout(&descriptor);
+        let pipeline_layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some(name),
+            bind_group_layouts: &[Some(&layout)],
+            immediate_size: 0,
+        });
+        let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
+            label: Some(name),
+            source: wgpu::ShaderSource::Wgsl(source.text().into()),
+        });
+        let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(name),
+            layout: Some(&pipeline_layout),
+            module: &module,
+            entry_point: Some(name),
+            // Every kernel writes its workgroup memory before it reads it.
+            compilation_options: wgpu::PipelineCompilationOptions {
+                zero_initialize_workgroup_memory: false,
+                ..Default::default()
+            },
+            cache: None,
+        });
+        Pipeline { pipeline, layout }
+    }
+
+    fn bind_group(&self, name: &str, key: &PipelineKey, pipeline: &Pipeline, bindings: &[Binding<'_>]) -> wgpu::BindGroup {
+        let places = bindings.iter().map(|b| (b.buffer.id, 0, b.buffer.bytes())).collect();
+        let key = (key.clone(), places);
+        if let Some(found) = self.bind_groups.borrow().get(&key) {
+            return found.clone();
+        }
+        let uniform = wgpu::BufferBinding { buffer: &self.uniforms.raw, offset: 0, size: wgpu::BufferSize::new(SLOT as u64) };
+        let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(uniform) }];
+        for (place, binding) in (1..).zip(bindings) {
+            entries.push(wgpu::BindGroupEntry { binding: place, resource: binding.buffer.raw.as_entire_binding() });
+        }
+        let descriptor = wgpu::BindGroupDescriptor { label: Some(name), layout: &pipeline.layout, entries: &entries };
+        let made = self.device.create_bind_group(&descriptor);
+        self.bind_groups.borrow_mut().insert(key, made.clone());
+        made
+    }
+}
+
+impl Pass<'_> {
+    /// Appends a dispatch.
+    ///
+    /// # Errors
+    /// [`GpuError::Pipeline`] where the device refuses the kernel.
+    pub fn run<K: Kernel>(&mut self, kernel: &K) -> Result<(), GpuError> {
+        let grid = kernel.grid();
+        if grid.contains(&0) {
+            return Ok(());
+        }
+        if self.uniforms.len() as u64 + SLOT as u64 > UNIFORM_BYTES {
+            self.flush();
+        }
+        let (source, bindings) = (kernel.source(), kernel.bindings());
+        let key = PipelineKey::of(K::NAME, &source);
+        let pipeline = self.gpu.pipeline(K::NAME, &key, &source, &bindings)?;
+        let group = self.gpu.bind_group(K::NAME, &key, &pipeline, &bindings);
+        let offset = self.uniforms.len();
+        self.uniforms.extend_from_slice(bytemuck::bytes_of(&kernel.params()));
+        self.uniforms.resize(offset + SLOT, 0);
+        self.steps.push(Step::Dispatch { name: K::NAME, pipeline: pipeline.pipeline, group, offset: offset as u32, grid });
+        Ok(())
+    }
+
+    /// Appends a copy of `bytes` (a multiple of 4).
+    pub fn copy(&mut self, from: (&Buffer, u64), to: (&Buffer, u64), bytes: u64) {
+        let (from, from_offset) = (from.0.clone(), from.1);
+        let (to, to_offset) = (to.0.clone(), to.1);
+        self.steps.push(Step::Copy { from, from_offset, to, to_offset, bytes });
+    }
+
+    /// Appends the zeroing of a buffer.
+    pub fn clear(&mut self, buffer: &Buffer) {
+        self.steps.push(Step::Clear { buffer: buffer.clone() });
+    }
+
+    /// Hands everything recorded to the GPU; does not wait.
+    pub fn submit(mut self) {
+        self.flush();
+    }
+
+    fn flush(&mut self) {
+        if self.steps.is_empty() {
+            return;
+        }
+        self.gpu.write(&self.gpu.uniforms, 0, &self.uniforms);
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        let mut profile = self.gpu.profile.borrow_mut();
+        let mut steps = self.steps.iter().peekable();
+        while let Some(step) = steps.next() {
+            match step {
+                Step::Copy { from, from_offset, to, to_offset, bytes } => {
+                    encoder.copy_buffer_to_buffer(&from.raw, *from_offset, &to.raw, *to_offset, *bytes);
+                }
+                Step::Clear { buffer } => encoder.clear_buffer(&buffer.raw, 0, None),
+                Step::Dispatch { name, .. } => {
+                    // Timestamps are portable at the ends of passes only: a pass per dispatch while profiling.
+                    let writes = profile.as_mut().and_then(|profile| profile.begin(name));
+                    let alone = profile.is_some();
+                    let descriptor = wgpu::ComputePassDescriptor {
+                        label: Some(name),
+                        timestamp_writes: writes.as_ref().map(|w| w.descriptor()),
+                    };
+                    let mut pass = encoder.begin_compute_pass(&descriptor);
+                    dispatch(&mut pass, step);
+                    while !alone && matches!(steps.peek(), Some(Step::Dispatch { .. })) {
+                        if let Some(step) = steps.next() {
+                            dispatch(&mut pass, step);
+                        }
+                    }
+                }
+            }
+        }
+        if let Some(profile) = profile.as_mut() {
+            Profile::resolve(profile, &mut encoder);
+        }
+        self.gpu.queue.submit([encoder.finish()]);
+        self.steps.clear();
+        self.uniforms.clear();
+    }
+}
+
+fn dispatch(pass: &mut wgpu::ComputePass<'_>, step: &Step) {
+    if let Step::Dispatch { pipeline, group, offset, grid, .. } = step {
+        pass.set_pipeline(pipeline);
+        pass.set_bind_group(0, group, &[*offset]);
+        pass.dispatch_workgroups(grid[0], grid[1], grid[2]);
+    }
+}

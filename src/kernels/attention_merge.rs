@@ -1,0 +1,69 @@
+//! Joins the stretches of [`attention`](super::attention) into the heads' outputs.
+//!
+//! Shader: `shaders/attention_merge.wgsl`. Its test is that of `attention`.
+
+use crate::gpu::{Binding, Buffer, Kernel, Source};
+use crate::params;
+
+/// Arguments of one dispatch. Shapes: see the shader.
+#[derive(Debug)]
+pub struct AttentionMerge<'a> {
+    /// `[rows, heads, max_stretches, head_dim / 4 + 1]` vectors
+    pub partial: &'a Buffer,
+    /// `[rows]` of [`Row`](super::Row)
+    pub rows: &'a Buffer,
+    /// `[count, rows...]`
+    pub list: &'a Buffer,
+    /// `[rows, stride]`
+    pub output: &'a Buffer,
+    /// Most rows that the list can hold.
+    pub n_rows: u32,
+    /// The uniform block.
+    pub params: Params,
+}
+
+params! {
+/// Parameters; units and meaning as in the shader.
+pub struct Params {
+    /// Query heads.
+    pub heads: u32,
+    /// Width of a head.
+    pub head_dim: u32,
+    /// Numbers per output row.
+    pub stride: u32,
+    /// 1: entries are counted by KV index.
+    pub compact: u32,
+    /// Stretches that `partial` has room for.
+    pub max_stretches: u32,
+}
+}
+
+impl Kernel for AttentionMerge<'_> {
+    const NAME: &'static str = "attention_merge";
+    type Params = Params;
+
+    fn source(&self) -> Source {
+        let parts = vec![include_str!("../../shaders/attention_merge.wgsl")];
+        Source { parts, constants: vec![("HEAD4", self.params.head_dim.div_ceil(4))] }
+    }
+
+    fn params(&self) -> Params {
+        self.params
+    }
+
+    fn bindings(&self) -> Vec<Binding<'_>> {
+        vec![self.partial.read(), self.rows.read(), self.list.read(), self.output.write()]
+    }
+
+    fn grid(&self) -> [u32; 3] {
+        [self.n_rows, self.params.heads, 1]
+    }
+}
+
+/// CPU twin: stretches as `(highest score, sum of weights, weighted values)`.
+pub fn cpu(stretches: &[(f64, f64, Vec<f64>)]) -> Vec<f64> {
+    let highest = stretches.iter().map(|s| s.0).fold(f64::MIN, f64::max);
+    let total: f64 = stretches.iter().map(|s| (s.0 - highest).exp() * s.1).sum();
+    let width = stretches.first().map_or(0, |s| s.2.len());
+    (0..width).map(|d| stretches.iter().map(|s| (s.0 - highest).exp() * s.2[d]).sum::<f64>() / total).collect()
+}

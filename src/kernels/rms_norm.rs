@@ -1,0 +1,106 @@
+//! Root-mean-square normalisation with a weight per depth.
+//!
+//! Shader: `shaders/rms_norm.wgsl`.
+
+use crate::gpu::{Binding, Buffer, Kernel, Source};
+use crate::params;
+
+/// Arguments of one dispatch. Shapes: see the shader.
+#[derive(Debug)]
+pub struct RmsNorm<'a> {
+    /// `[rows, stride]`
+    pub input: &'a Buffer,
+    /// `[depths, stride]`
+    pub weight: &'a Buffer,
+    /// `[rows]` of [`Row`](super::Row)
+    pub rows: &'a Buffer,
+    /// `[count, rows...]`
+    pub list: &'a Buffer,
+    /// `[rows, stride]`
+    pub output: &'a Buffer,
+    /// Most rows that the list can hold.
+    pub n_rows: u32,
+    /// The uniform block.
+    pub params: Params,
+}
+
+params! {
+/// Parameters; units and meaning as in the shader.
+pub struct Params {
+    /// `width` of the shader.
+    pub width: u32,
+    /// `stride` of the shader.
+    pub stride: u32,
+    /// `bank_stride` of the shader.
+    pub bank_stride: u32,
+    /// `epsilon` of the shader.
+    pub epsilon: f32,
+}
+}
+
+impl Kernel for RmsNorm<'_> {
+    const NAME: &'static str = "rms_norm";
+    type Params = Params;
+
+    fn source(&self) -> Source {
+        Source { parts: vec![include_str!("../../shaders/rms_norm.wgsl"), super::REDUCE], constants: vec![] }
+    }
+
+    fn params(&self) -> Params {
+        self.params
+    }
+
+    fn bindings(&self) -> Vec<Binding<'_>> {
+        vec![self.input.read(), self.weight.read(), self.rows.read(), self.list.read(), self.output.write()]
+    }
+
+    fn grid(&self) -> [u32; 3] {
+        [self.n_rows, 1, 1]
+    }
+}
+
+/// CPU twin: one row.
+pub fn cpu(input: &[f32], weight: &[f32], epsilon: f32) -> Vec<f32> {
+    let squares: f64 = input.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+    let factor = 1.0 / (squares / input.len() as f64 + f64::from(epsilon)).sqrt();
+    input.iter().zip(weight).map(|(&x, &w)| (f64::from(w) * f64::from(x) * factor) as f32).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::check::{Device, assert_close, fill};
+    use crate::kernels::padded;
+
+    #[test]
+    fn gpu_matches_cpu() {
+        let device = Device::open();
+        for (n_rows, width) in [(1, 1), (3, 31), (2, 64), (5, 65), (17, 576)] {
+            let stride = padded(width);
+            let input = device.rows(n_rows, width, 1);
+            let weight = device.rows(3, width, 2);
+            let output = device.poisoned(n_rows * stride);
+            // Every other row, each at another depth.
+            let (rows, list, listed) = device.every_other(n_rows, 3);
+            device.run(&RmsNorm {
+                input: &input.buffer,
+                weight: &weight.buffer,
+                rows: &rows,
+                list: &list,
+                output: &output,
+                n_rows,
+                params: Params { width, stride: stride / 4, bank_stride: stride / 4, epsilon: 1e-5 },
+            });
+            let got = device.floats(&output);
+            for row in 0..n_rows {
+                let found = &got[(row * stride) as usize..][..width as usize];
+                if listed.contains(&row) {
+                    let want = cpu(input.row(row), weight.row(row % 3), 1e-5);
+                    assert_close("rms_norm", found, &want, 1e-5);
+                } else {
+                    assert_eq!(found, fill(width as usize), "row {row} is not in the list");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! The gated activation of the feed-forward part.
+//!
+//! Shader: `shaders/swiglu.wgsl`.
+
+use crate::gpu::{Binding, Buffer, Kernel, Source};
+use crate::params;
+
+/// Arguments of one dispatch. Shapes: see the shader.
+#[derive(Debug)]
+pub struct Swiglu<'a> {
+    /// `[rows, input_stride]`: gate, then up
+    pub input: &'a Buffer,
+    /// `[count, rows...]`
+    pub list: &'a Buffer,
+    /// `[rows, output_stride]`
+    pub output: &'a Buffer,
+    /// Most rows that the list can hold.
+    pub n_rows: u32,
+    /// The uniform block.
+    pub params: Params,
+}
+
+params! {
+/// Parameters; units and meaning as in the shader.
+pub struct Params {
+    /// `width` of the shader.
+    pub width: u32,
+    /// `input_stride` of the shader.
+    pub input_stride: u32,
+    /// `output_stride` of the shader.
+    pub output_stride: u32,
+}
+}
+
+impl Kernel for Swiglu<'_> {
+    const NAME: &'static str = "swiglu";
+    type Params = Params;
+
+    fn source(&self) -> Source {
+        Source::plain(include_str!("../../shaders/swiglu.wgsl"))
+    }
+
+    fn params(&self) -> Params {
+        self.params
+    }
+
+    fn bindings(&self) -> Vec<Binding<'_>> {
+        vec![self.input.read(), self.list.read(), self.output.write()]
+    }
+
+    fn grid(&self) -> [u32; 3] {
+        [self.params.width.div_ceil(64), self.n_rows, 1]
+    }
+}
+
+/// CPU twin: one row.
+pub fn cpu(gate: &[f32], up: &[f32]) -> Vec<f32> {
+    let silu = |x: f64| x / (1.0 + (-x).exp());
+    gate.iter().zip(up).map(|(&g, &u)| (silu(f64::from(g)) * f64::from(u)) as f32).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::check::{Device, assert_close, fill};
+
+    #[test]
+    fn gpu_matches_cpu() {
+        let device = Device::open();
+        for (n_rows, width) in [(1, 1), (3, 63), (2, 64), (5, 65), (4, 1536)] {
+            let mut input = device.rows(n_rows, 2 * width, 3);
+            input.values[0] = -200.0; // where the plain formula would overflow
+            let input = device.again(input);
+            let output = device.poisoned(n_rows * width);
+            let (_, list, listed) = device.every_other(n_rows, 1);
+            let params = Params { width, input_stride: input.stride, output_stride: width };
+            device.run(&Swiglu { input: &input.buffer, list: &list, output: &output, n_rows, params });
+            let got = device.floats(&output);
+            for row in 0..n_rows {
+                let found = &got[(row * width) as usize..][..width as usize];
+                let (gate, up) = input.row(row).split_at(width as usize);
+                let want = if listed.contains(&row) { cpu(gate, up) } else { fill(width as usize) };
+                assert_close("swiglu", found, &want, 1e-5);
+            }
+        }
+    }
+}

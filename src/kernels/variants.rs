@@ -1,0 +1,60 @@
+//! Every kernel text that can reach a GPU, so that tests and the browser can compile them all.
+
+use super::matrix::{DATA_TYPES, loader};
+use super::{BLOCK, KV, REDUCE};
+use crate::gpu::Source;
+use crate::gpu::kernel::Params;
+
+/// One text.
+#[derive(Debug, Clone)]
+pub struct Variant {
+    /// Kernel's name.
+    pub kernel: &'static str,
+    /// Its text.
+    pub source: Source,
+    /// Fields of its uniform block with their offsets.
+    pub fields: &'static [(&'static str, usize)],
+}
+
+macro_rules! text {
+    ($name:literal) => {
+        include_str!(concat!("../../shaders/", $name, ".wgsl"))
+    };
+}
+
+/// All variants; attention stands with heads of 2 to 256 numbers, groups of 1 to 16, and 1 to 4 rows.
+pub fn all() -> Vec<Variant> {
+    let mut all = Vec::new();
+    let mut add = |kernel, fields, parts, constants| all.push(Variant { kernel, source: Source { parts, constants }, fields });
+    for data_type in DATA_TYPES {
+        let weights = |text| vec![text, loader(data_type), BLOCK];
+        add("embed", super::embed::Params::FIELDS, weights(text!("embed")), vec![]);
+        add("matmul", super::matvec::Params::FIELDS, weights(text!("matmul")), vec![]);
+        for columns in [1, 2, 4, 8] {
+            let constants = vec![("COLS", columns)];
+            add("matvec", super::matvec::Params::FIELDS, weights(text!("matvec")), constants.clone());
+            add("matvec_serial", super::matvec::Params::FIELDS, weights(text!("matvec_serial")), constants);
+        }
+    }
+    for (head_dim, group) in [(2, 1), (64, 1), (64, 3), (128, 4), (128, 8), (256, 16)] {
+        let (tile, head4) = (super::attention::Tile::largest(group, 1, head_dim), head_dim.div_ceil(4));
+        for rows in (0..3).map(|power| 1 << power).filter(|rows| *rows <= tile.rows) {
+            let constants = vec![("HEAD4", head4), ("GROUP", tile.heads), ("QROWS", rows)];
+            add("attention", super::attention::Params::FIELDS, vec![text!("attention"), KV], constants);
+        }
+        let head = vec![("HEAD4", head4)];
+        add("attention_merge", super::attention_merge::Params::FIELDS, vec![text!("attention_merge")], head.clone());
+        add("rope", super::rope::Params::FIELDS, vec![text!("rope"), KV], head);
+    }
+    add("bucket", super::bucket::Params::FIELDS, vec![text!("bucket")], vec![]);
+    add("combine", super::combine::Params::FIELDS, vec![text!("combine")], vec![]);
+    add("encode", super::encode::Params::FIELDS, vec![text!("encode")], vec![]);
+    add("gate", super::gate::Params::FIELDS, vec![text!("gate"), REDUCE], vec![]);
+    add("lora_down", super::lora_down::Params::FIELDS, vec![text!("lora_down"), REDUCE], vec![]);
+    add("lora_up", super::lora_up::Params::FIELDS, vec![text!("lora_up")], vec![]);
+    add("rms_norm", super::rms_norm::Params::FIELDS, vec![text!("rms_norm"), REDUCE], vec![]);
+    add("sample", super::sample::Params::FIELDS, vec![text!("sample")], vec![]);
+    add("select_top_k", super::select_top_k::Params::FIELDS, vec![text!("select_top_k")], vec![]);
+    add("swiglu", super::swiglu::Params::FIELDS, vec![text!("swiglu")], vec![]);
+    all
+}

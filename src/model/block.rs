@@ -1,0 +1,254 @@
+//! A layer as a list of dispatches, the same for every kind of network.
+//!
+//! ```text
+//! x += Wo . attention(rope(Wqkv . norm(x)))        x += Wdown . swiglu(Wgate_up . norm(x))
+//! ```
+
+use super::forward::Network;
+use super::names::Linear;
+use super::plan::{PlanLayer, Writes};
+use super::weights::{Bank, LayerWeights};
+use crate::error::GpuError;
+use crate::gpu::{Buffer, Pass};
+use crate::kernels::attention::{self, Attention};
+use crate::kernels::attention_merge::{self, AttentionMerge};
+use crate::kernels::encode::{self, Encode};
+use crate::kernels::lora_down::{self, LoraDown};
+use crate::kernels::lora_up::{self, LoraUp};
+use crate::kernels::matmul::Matmul;
+use crate::kernels::matrix::Matrix;
+use crate::kernels::matvec::{self, Matvec, Operands};
+use crate::kernels::matvec_serial::MatvecSerial;
+use crate::kernels::rms_norm::{self, RmsNorm};
+use crate::kernels::rope::{self, Rope};
+use crate::kernels::swiglu::{self, Swiglu};
+
+/// The rows that run, and how far they can see.
+#[derive(Debug, Clone, Copy)]
+pub struct Batch<'a> {
+    /// `[count, rows...]`
+    pub list: &'a Buffer,
+    /// Most rows that the list can hold.
+    pub n_rows: u32,
+    /// Most entries that a row can see.
+    pub longest: u32,
+    /// The round, for weights that differ by round and cannot be looked up by row.
+    pub round: u32,
+}
+
+/// Where a product goes.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// `[rows, stride]`
+    pub buffer: &'a Buffer,
+    /// Numbers per row.
+    pub stride: u32,
+    /// [`matvec::WRITE`], [`matvec::ADD`] or [`matvec::COMPACT`].
+    pub mode: u32,
+}
+
+impl Network<'_> {
+    /// `target = matrix . input`, for the first `outputs` rows of the matrix.
+    pub(super) fn product(
+        &self,
+        pass: &mut Pass<'_>,
+        matrix: &Matrix,
+        outputs: u32,
+        input: &Buffer,
+        batch: Batch<'_>,
+        target: Target<'_>,
+    ) -> Result<(), GpuError> {
+        let columns = crate::kernels::padded(matrix.columns);
+        for part in matrix.parts.iter().filter(|part| part.first < outputs) {
+            let params = matvec::Params {
+                blocks: columns / 32,
+                weight_stride: part.stride,
+                outputs: part.rows.min(outputs - part.first),
+                input_stride: columns / 4,
+                output_stride: target.stride,
+                output_offset: part.first,
+                mode: target.mode,
+                grid_x: 0,
+            };
+            let Batch { list, n_rows, .. } = batch;
+            let operands = Operands { part, input, list, output: target.buffer, n_rows, params };
+            let columns = n_rows.next_power_of_two().min(8);
+            match (self.software, n_rows) {
+                (true, _) => pass.run(&MatvecSerial { operands, columns })?,
+                (false, 0..=16) => pass.run(&Matvec { operands, columns })?,
+                (false, _) => pass.run(&Matmul { operands })?,
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn norm(&self, pass: &mut Pass<'_>, input: &Buffer, weight: &Bank, batch: Batch<'_>) -> Result<(), GpuError> {
+        let rows = &self.state.rows;
+        pass.run(&RmsNorm {
+            input,
+            weight: &weight.buffer,
+            rows: &rows.info,
+            list: batch.list,
+            output: &rows.normed,
+            n_rows: batch.n_rows,
+            params: rms_norm::Params {
+                width: self.config.hidden_size,
+                stride: self.state.sizes.hidden / 4,
+                bank_stride: weight.stride / 4,
+                epsilon: self.config.rms_norm_eps,
+            },
+        })
+    }
+
+    /// Adds the adapter of a linear, if the layer has one, behind the first `offset` numbers of the target.
+    fn adapt(
+        &self,
+        pass: &mut Pass<'_>,
+        weights: &LayerWeights,
+        which: Linear,
+        input: &Buffer,
+        batch: Batch<'_>,
+        target: (&Buffer, u32, u32),
+    ) -> Result<(), GpuError> {
+        let (Some(adapter), Some(lora)) = (weights.adapters.get(&which), self.config.lora) else { return Ok(()) };
+        let rows = &self.state.rows;
+        let (output, output_stride, output_offset) = target;
+        let (list, n_rows, inner_stride) = (batch.list, batch.n_rows, self.state.sizes.rank);
+        let stride = adapter.down.stride / adapter.rank / 4;
+        let rank = adapter.rank;
+        let params = lora_down::Params { stride, rank, bank_stride: adapter.down.stride / 4, inner_stride };
+        let weight = &adapter.down.buffer;
+        pass.run(&LoraDown { input, weight, rows: &rows.info, list, inner: &rows.inner, n_rows, params })?;
+        let params = lora_up::Params {
+            outputs: adapter.outputs,
+            rank,
+            bank_stride: adapter.up.stride,
+            inner_stride,
+            output_stride,
+            output_offset,
+            scale: lora.scale,
+        };
+        let weight = &adapter.up.buffer;
+        pass.run(&LoraUp { inner: &rows.inner, weight, rows: &rows.info, list, output, n_rows, params })
+    }
+
+    /// One layer over the rows of a batch; `x` is the residual stream that it works on.
+    pub(super) fn layer(&self, pass: &mut Pass<'_>, index: usize, x: &Buffer, batch: Batch<'_>) -> Result<(), GpuError> {
+        let (layer, weights) = (&self.plan.layers[index], &self.weights.layers[index]);
+        self.attend(pass, layer, weights, x, batch)?;
+        self.feed_forward(pass, weights, x, batch)?;
+        if let Some(encoding) = &weights.encoding {
+            let rows = &self.state.rows;
+            let params = encode::Params { stride: self.state.sizes.hidden / 4, bank_stride: encoding.stride / 4 };
+            let (encoding, list, n_rows) = (&encoding.buffer, batch.list, batch.n_rows);
+            pass.run(&Encode { encoding, rows: &rows.info, list, hidden: x, n_rows, params })?;
+        }
+        Ok(())
+    }
+
+    fn attend(
+        &self,
+        pass: &mut Pass<'_>,
+        layer: &PlanLayer,
+        weights: &LayerWeights,
+        x: &Buffer,
+        batch: Batch<'_>,
+    ) -> Result<(), GpuError> {
+        let (config, rows, sizes) = (self.config, &self.state.rows, &self.state.sizes);
+        let writes = layer.cache.writes == Writes::Always || layer.cache.writes == Writes::FirstRound && batch.round == 0;
+        let queries = config.n_heads * config.head_dim;
+        let keys = config.n_kv_heads * config.head_dim;
+        self.norm(pass, x, &weights.input_norm, batch)?;
+        let qkv = by_round(&weights.qkv, batch.round);
+        let target = Target { buffer: &rows.qkv, stride: sizes.qkv, mode: matvec::WRITE };
+        self.product(pass, qkv, if writes { qkv.rows() } else { queries }, &rows.normed, batch, target)?;
+        let adapted = [(Linear::Query, 0), (Linear::Key, queries), (Linear::Value, queries + keys)];
+        for (which, offset) in &adapted[..if writes { 3 } else { 1 }] {
+            self.adapt(pass, weights, *which, &rows.normed, batch, (&rows.qkv, sizes.qkv, *offset))?;
+        }
+        self.run_attention(pass, layer, writes, batch)?;
+        let target = Target { buffer: x, stride: sizes.hidden, mode: matvec::ADD };
+        self.product(pass, by_round(&weights.output, batch.round), config.hidden_size, &rows.attended, batch, target)?;
+        self.adapt(pass, weights, Linear::Output, &rows.attended, batch, (x, sizes.hidden, 0))
+    }
+
+    fn run_attention(&self, pass: &mut Pass<'_>, layer: &PlanLayer, writes: bool, batch: Batch<'_>) -> Result<(), GpuError> {
+        let (config, state, sizes) = (self.config, self.state, &self.state.sizes);
+        let (rows, cache) = (&state.rows, &layer.cache);
+        let (list, n_rows, kv) = (batch.list, batch.n_rows, &state.caches[cache.buffer]);
+        let (heads, kv_heads, head_dim) = (config.n_heads, config.n_kv_heads, config.head_dim);
+        let (classes, max_pages, max_stretches) = (self.plan.classes, sizes.max_pages, sizes.max_stretches);
+        let compact = cache.compact.into();
+        pass.run(&Rope {
+            pages: &state.lanes.pages,
+            rotation: &state.rotation,
+            rows: &rows.info,
+            list,
+            qkv: &rows.qkv,
+            cache: kv,
+            n_rows,
+            params: rope::Params {
+                heads,
+                kv_heads,
+                head_dim,
+                stride: sizes.qkv,
+                write_keys: writes.into(),
+                class_base: cache.class_base,
+                class_step: cache.class_step,
+                compact,
+                classes,
+                max_pages,
+            },
+        })?;
+        pass.run(&Attention {
+            pages: &state.lanes.pages,
+            qkv: &rows.qkv,
+            rows: &rows.info,
+            list,
+            cache: kv,
+            reach: &state.lanes.reach,
+            partial: &rows.partial,
+            n_rows,
+            longest: batch.longest,
+            tile: attention::Tile { rows: sizes.tile.rows.min(n_rows.next_power_of_two()), ..sizes.tile },
+            params: attention::Params {
+                heads,
+                kv_heads,
+                head_dim,
+                stride: sizes.qkv,
+                class_base: cache.class_base,
+                class_step: cache.class_step,
+                compact,
+                overlay: cache.overlay.into(),
+                classes,
+                max_pages,
+                max_stretches,
+                context: sizes.room.context,
+                scale: 1.0 / (head_dim as f32).sqrt(),
+            },
+        })?;
+        let params = attention_merge::Params { heads, head_dim, stride: sizes.attended, compact, max_stretches };
+        let (partial, output) = (&rows.partial, &rows.attended);
+        pass.run(&AttentionMerge { partial, rows: &rows.info, list, output, n_rows, params })
+    }
+
+    fn feed_forward(&self, pass: &mut Pass<'_>, weights: &LayerWeights, x: &Buffer, batch: Batch<'_>) -> Result<(), GpuError> {
+        let (rows, sizes, width) = (&self.state.rows, &self.state.sizes, self.config.intermediate_size);
+        self.norm(pass, x, &weights.post_norm, batch)?;
+        let target = Target { buffer: &rows.gate_up, stride: 2 * width, mode: matvec::WRITE };
+        self.product(pass, &weights.gate_up, 2 * width, &rows.normed, batch, target)?;
+        self.adapt(pass, weights, Linear::Gate, &rows.normed, batch, (&rows.gate_up, 2 * width, 0))?;
+        self.adapt(pass, weights, Linear::Up, &rows.normed, batch, (&rows.gate_up, 2 * width, width))?;
+        let params = swiglu::Params { width, input_stride: 2 * width, output_stride: sizes.activation };
+        let (list, n_rows) = (batch.list, batch.n_rows);
+        pass.run(&Swiglu { input: &rows.gate_up, list, output: &rows.activation, n_rows, params })?;
+        let target = Target { buffer: x, stride: sizes.hidden, mode: matvec::ADD };
+        self.product(pass, &weights.down, self.config.hidden_size, &rows.activation, batch, target)?;
+        self.adapt(pass, weights, Linear::Down, &rows.activation, batch, (x, sizes.hidden, 0))
+    }
+}
+
+/// The round's own matrix where there is one per round.
+fn by_round(matrices: &[Matrix], round: u32) -> &Matrix {
+    &matrices[(round as usize).min(matrices.len() - 1)]
+}

@@ -1,0 +1,312 @@
+//! The `.safetensors` files of a model folder.
+//!
+//! [`Safetensors`] reads one file, [`Folder`] several as one. Beside f32, f16 and bf16 a file may hold quantised
+//! tensors: a tensor of type `U8` whose `__metadata__` entry `isobath.NAME` is `"q8_0:OUTxIN"` holds that many
+//! rows of ggml blocks.
+//!
+//! **Invariant:** a file that parses can be read without a bounds check failing: offsets lie within the file and
+//! do not overlap. Which types can be used is decided only when a tensor is asked for.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use safetensors::tensor::{Metadata, TensorInfo};
+use safetensors::{Dtype, SafeTensorError, SafeTensors};
+
+use super::tensor::{DataType, Tensor, TensorSource};
+use crate::error::ModelError;
+
+/// One `.safetensors` file.
+#[derive(Debug)]
+pub struct Safetensors<'a> {
+    file: String,
+    metadata: Metadata,
+    /// Everything behind the header.
+    data: &'a [u8],
+}
+
+impl<'a> Safetensors<'a> {
+    /// Reads the header; `file` is the name that messages use.
+    pub fn parse(bytes: &'a [u8], file: &str) -> Result<Self, ModelError> {
+        let format = |why: String| ModelError::Format {
+            file: file.into(),
+            why,
+        };
+        let (header, metadata) =
+            SafeTensors::read_metadata(bytes).map_err(|error| format(explain(&error, bytes)))?;
+        // The first eight bytes hold the length of the header.
+        Ok(Self {
+            file: file.into(),
+            metadata,
+            data: &bytes[8 + header..],
+        })
+    }
+
+    /// An entry of the file's `__metadata__`.
+    pub fn metadata(&self, key: &str) -> Option<&str> {
+        self.metadata
+            .metadata()
+            .as_ref()?
+            .get(key)
+            .map(String::as_str)
+    }
+
+    fn layout(&self, name: &str, info: &TensorInfo) -> Result<(DataType, Vec<usize>), ModelError> {
+        let plain = |data_type| Ok((data_type, info.shape.clone()));
+        match (info.dtype, self.metadata(&format!("isobath.{name}"))) {
+            (Dtype::F32, _) => plain(DataType::F32),
+            (Dtype::F16, _) => plain(DataType::F16),
+            (Dtype::BF16, _) => plain(DataType::Bf16),
+            (Dtype::U8, Some(text)) => self.quantised(name, text, info),
+            (other, _) => Err(ModelError::DataType {
+                name: name.into(),
+                found: format!("{other:?}"),
+            }),
+        }
+    }
+
+    fn quantised(
+        &self,
+        name: &str,
+        text: &str,
+        info: &TensorInfo,
+    ) -> Result<(DataType, Vec<usize>), ModelError> {
+        let format = |why: String| ModelError::Format {
+            file: self.file.clone(),
+            why,
+        };
+        let (data_type, shape) = parse_quantised(text).ok_or_else(|| {
+            format(format!(
+                "metadata `isobath.{name}` is \"{text}\"; it must be a type and a shape, as in \"q8_0:64x32\""
+            ))
+        })?;
+        let found = info.data_offsets.1 - info.data_offsets.0;
+        match data_type.bytes(&shape) {
+            Some(needed) if needed == found => Ok((data_type, shape)),
+            Some(needed) => Err(format(format!(
+                "tensor `{name}` has {found} bytes; its metadata \"{text}\" asks for {needed}"
+            ))),
+            None => Err(format(format!(
+                "metadata `isobath.{name}` is \"{text}\"; its rows must be a multiple of {} long",
+                data_type.block().0
+            ))),
+        }
+    }
+}
+
+/// `"q8_0:64x32"` as type and shape.
+fn parse_quantised(text: &str) -> Option<(DataType, Vec<usize>)> {
+    let (name, shape) = text.split_once(':')?;
+    let data_type = DataType::ALL
+        .into_iter()
+        .find(|data_type| data_type.name() == name)?;
+    let (out, input) = shape.split_once('x')?;
+    Some((data_type, vec![out.parse().ok()?, input.parse().ok()?]))
+}
+
+impl TensorSource for Safetensors<'_> {
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.metadata.tensors().into_keys().collect();
+        names.sort();
+        names
+    }
+
+    fn tensor(&self, name: &str) -> Result<Option<Tensor<'_>>, ModelError> {
+        let Some(info) = self.metadata.info(name) else {
+            return Ok(None);
+        };
+        let (data_type, shape) = self.layout(name, info)?;
+        let (start, end) = info.data_offsets;
+        Ok(Some(Tensor {
+            data_type,
+            shape,
+            data: Cow::Borrowed(&self.data[start..end]),
+        }))
+    }
+
+    fn info(&self, name: &str) -> Result<Option<(DataType, Vec<usize>)>, ModelError> {
+        self.metadata
+            .info(name)
+            .map(|info| self.layout(name, info))
+            .transpose()
+    }
+}
+
+/// Several `.safetensors` files that together are one model.
+#[derive(Debug)]
+pub struct Folder<'a> {
+    files: Vec<Safetensors<'a>>,
+    owner: HashMap<String, usize>,
+}
+
+impl<'a> Folder<'a> {
+    /// Joins the files; a tensor must stand in one of them only.
+    pub fn new(files: Vec<Safetensors<'a>>) -> Result<Self, ModelError> {
+        let mut owner: HashMap<String, usize> = HashMap::new();
+        for (index, file) in files.iter().enumerate() {
+            for name in file.names() {
+                if let Some(other) = owner.get(&name) {
+                    return Err(ModelError::Format {
+                        file: file.file.clone(),
+                        why: format!("tensor `{name}` stands in {} as well", files[*other].file),
+                    });
+                }
+                owner.insert(name, index);
+            }
+        }
+        Ok(Self { files, owner })
+    }
+
+    fn file(&self, name: &str) -> Option<&Safetensors<'a>> {
+        self.owner
+            .get(name)
+            .and_then(|index| self.files.get(*index))
+    }
+}
+
+impl TensorSource for Folder<'_> {
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.owner.keys().cloned().collect();
+        names.sort();
+        names
+    }
+
+    fn tensor(&self, name: &str) -> Result<Option<Tensor<'_>>, ModelError> {
+        self.file(name).map_or(Ok(None), |file| file.tensor(name))
+    }
+
+    fn info(&self, name: &str) -> Result<Option<(DataType, Vec<usize>)>, ModelError> {
+        self.file(name).map_or(Ok(None), |file| file.info(name))
+    }
+}
+
+/// The crate's error as a sentence that says what is wrong with the file.
+fn explain(error: &SafeTensorError, bytes: &[u8]) -> String {
+    let length = bytes.len();
+    let header = bytes
+        .first_chunk::<8>()
+        .map_or(0, |first| u64::from_le_bytes(*first));
+    match error {
+        SafeTensorError::HeaderTooSmall => {
+            format!(
+                "the file has {length} bytes, too few for the header's length; it is truncated or not safetensors"
+            )
+        }
+        SafeTensorError::HeaderTooLarge => {
+            format!(
+                "the header claims {header} bytes, more than any real one; is this a safetensors file?"
+            )
+        }
+        SafeTensorError::InvalidHeaderLength => format!(
+            "the header claims {header} bytes, but the file has only {length}; it is truncated or not safetensors"
+        ),
+        SafeTensorError::InvalidHeader(error) => format!("the header is not UTF-8 text: {error}"),
+        SafeTensorError::InvalidHeaderDeserialization(error)
+        | SafeTensorError::JsonError(error) => {
+            format!("the header is not what safetensors asks for: {error}")
+        }
+        SafeTensorError::InvalidOffset(name) => {
+            format!(
+                "the data of tensor `{name}` overlaps another's, leaves a gap, or ends before it begins"
+            )
+        }
+        SafeTensorError::TensorInvalidInfo | SafeTensorError::MisalignedSlice => {
+            "a tensor's byte range does not have the size that its shape and type need".to_string()
+        }
+        SafeTensorError::ValidationOverflow => {
+            "a tensor's shape is larger than any memory".to_string()
+        }
+        SafeTensorError::MetadataIncompleteBuffer => format!(
+            "the tensors' byte ranges do not end where the file ends, at byte {length}; it is truncated or has a tail"
+        ),
+        other => other.to_string(),
+    }
+}
+
+/// Refuses NaN and infinity in the numbers of a plain tensor and in the scales of a quantised one.
+pub fn check_finite(name: &str, tensor: &Tensor) -> Result<(), ModelError> {
+    let (_, block_bytes) = tensor.data_type.block();
+    // Exponent bits all set means infinity or NaN.
+    let half =
+        |bytes: &[u8], at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]) & 0x7c00 != 0x7c00;
+    let finite = |block: &[u8]| match tensor.data_type {
+        DataType::F32 => {
+            u32::from_le_bytes([block[0], block[1], block[2], block[3]]) & 0x7f80_0000
+                != 0x7f80_0000
+        }
+        DataType::F16 | DataType::Q8_0 | DataType::Q4_0 => half(block, 0),
+        DataType::Bf16 => u16::from_le_bytes([block[0], block[1]]) & 0x7f80 != 0x7f80,
+        DataType::Q4_1 => half(block, 0) && half(block, 2),
+        DataType::Q6K => half(block, 208),
+    };
+    match tensor
+        .data
+        .chunks_exact(block_bytes)
+        .position(|block| !finite(block))
+    {
+        Some(index) => {
+            let columns = tensor.shape.last().copied().unwrap_or(1);
+            let row = index * tensor.data_type.block().0 / columns.max(1);
+            Err(ModelError::NotFinite {
+                name: name.into(),
+                row,
+            })
+        }
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The row that is refused, `None` where all numbers are finite.
+    fn check(data_type: DataType, columns: usize, data: Vec<u8>) -> Option<usize> {
+        let rows = data.len() / data_type.bytes(&[1, columns]).unwrap();
+        let shape = vec![rows, columns];
+        let tensor = Tensor {
+            data_type,
+            shape,
+            data: Cow::Owned(data),
+        };
+        match check_finite("weight", &tensor) {
+            Ok(()) => None,
+            Err(ModelError::NotFinite { name, row }) => {
+                assert_eq!(name, "weight");
+                Some(row)
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn not_finite_names_the_first_row() {
+        let floats =
+            |values: [f32; 4]| check(DataType::F32, 2, values.map(f32::to_le_bytes).concat());
+        assert_eq!(floats([1.0, -f32::MAX, 0.0, 1e-40]), None);
+        assert_eq!(floats([1.0, 2.0, 3.0, f32::NAN]), Some(1));
+        assert_eq!(floats([f32::NEG_INFINITY, 2.0, 3.0, f32::NAN]), Some(0));
+        let halves = vec![0xff, 0x7b, 0x00, 0x7c];
+        assert_eq!(check(DataType::F16, 1, halves), Some(1));
+        let halves = vec![0x7f, 0x7f, 0x80, 0xff];
+        assert_eq!(check(DataType::Bf16, 1, halves), Some(1));
+    }
+
+    #[test]
+    fn scales_that_are_not_finite() {
+        for (data_type, scales) in [
+            (DataType::Q8_0, vec![0]),
+            (DataType::Q4_0, vec![0]),
+            (DataType::Q4_1, vec![0, 2]),
+            (DataType::Q6K, vec![208]),
+        ] {
+            let (columns, bytes) = data_type.block();
+            for at in scales {
+                let mut data = vec![0; 3 * bytes];
+                assert_eq!(check(data_type, columns, data.clone()), None);
+                data[2 * bytes + at + 1] = 0x7c;
+                assert_eq!(check(data_type, columns, data), Some(2), "{data_type:?}");
+            }
+        }
+    }
+}

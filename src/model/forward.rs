@@ -1,0 +1,414 @@
+//! One step of the network over some rows: enter, rounds with their gates, leave.
+//!
+//! A step is recorded, not computed: the host decides nothing on the way, and rows that stop early are left out of
+//! later rounds by lists that the GPU makes itself.
+//!
+//! **Invariant:** a row's numbers depend on its own sequence alone, not on what else is in the step (except under
+//! [`Depth::TopK`], which reproduces a rule that is not causal).
+
+use super::block::{Batch, Target};
+use super::config::{ModelConfig, Router, RouterFunction, RouterKind};
+use super::plan::Plan;
+use super::state::State;
+use super::weights::{RouterWeights, Weights};
+use crate::error::GpuError;
+use crate::gpu::{Buffer, Gpu, Pass};
+use crate::kernels::bucket::{self, Bucket};
+use crate::kernels::combine::{self, Combine};
+use crate::kernels::embed::{self, Embed};
+use crate::kernels::gate::{self, Gate};
+use crate::kernels::sample::{self, Sample};
+use crate::kernels::select_top_k::{self, SelectTopK};
+use crate::kernels::{Row, matvec};
+
+/// Who decides how deep the rows go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// The model's own gate; every round where it has none.
+    Model,
+    /// Every row runs this many rounds.
+    Fixed(u32),
+    /// Expert-choice by the best scores of the step, see [`crate::engine::request::Routing::TopK`].
+    TopK,
+}
+
+/// A token to be computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Input {
+    /// Its lane.
+    pub lane: u32,
+    /// Its position; the lane's earlier positions are in the cache or stand before it in the step.
+    pub position: u32,
+    /// The token, or [`crate::kernels::NEXT_TOKEN`].
+    pub token: u32,
+}
+
+/// What to compute. Rows of a lane stand side by side, oldest first.
+#[derive(Debug, Clone, Copy)]
+pub struct Step<'a> {
+    /// Rows.
+    pub inputs: &'a [Input],
+    /// Indices of the rows whose logits are wanted.
+    pub heads: &'a [u32],
+    /// Depth.
+    pub depth: Depth,
+    /// Tokens are drawn from the logits.
+    pub sample: bool,
+}
+
+/// A look inside: named copies of a buffer's first bytes, taken while the step runs.
+#[derive(Debug, Default)]
+pub struct Probe {
+    /// Name, copy of the rows, copy of the list of those that ran.
+    pub copies: Vec<(String, Buffer, Option<Buffer>)>,
+}
+
+/// Everything a step needs.
+#[derive(Clone, Copy)]
+pub struct Network<'a> {
+    /// Device.
+    pub gpu: &'a Gpu,
+    /// Network.
+    pub config: &'a ModelConfig,
+    /// Its plan.
+    pub plan: &'a Plan,
+    /// Its weights.
+    pub weights: &'a Weights,
+    /// Room.
+    pub state: &'a State,
+    /// The adapter is a CPU: kernels without workgroup memory are faster.
+    pub software: bool,
+}
+
+impl<'a> Network<'a> {
+    /// Records and submits one step.
+    ///
+    /// # Errors
+    /// [`GpuError::Pipeline`] where the device refuses a kernel.
+    ///
+    /// # Panics
+    /// Where the step does not fit the room that was made: the caller checks.
+    pub fn step(&self, step: &Step<'_>, mut probe: Option<&mut Probe>) -> Result<(), GpuError> {
+        let n_rows = step.inputs.len() as u32;
+        assert!(n_rows > 0 && n_rows <= self.state.sizes.room.rows, "{n_rows} rows");
+        assert!(step.heads.len() as u32 <= self.state.sizes.room.heads, "{} heads", step.heads.len());
+        self.write_inputs(step);
+        let longest = step.inputs.iter().map(|input| input.position + 1).max().unwrap_or(0);
+        let rows = &self.state.rows;
+        let all = Batch { list: &rows.all, n_rows, longest, round: 0 };
+        let mut pass = self.gpu.pass();
+        self.embed(&mut pass, all)?;
+        self.look(&mut pass, &mut probe, "embed", &rows.hidden, None)?;
+        for layer in self.plan.prologue.clone() {
+            self.layer(&mut pass, layer, &rows.hidden, all)?;
+            self.look_at_layer(&mut pass, &mut probe, layer, 0, &rows.hidden, &rows.all)?;
+        }
+        match &self.config.router {
+            Some(router) => self.routed_rounds(&mut pass, router, step, all, &mut probe)?,
+            None => self.plain_rounds(&mut pass, step.depth, all, &mut probe)?,
+        }
+        for layer in self.plan.epilogue.clone() {
+            self.layer(&mut pass, layer, &rows.hidden, all)?;
+            self.look_at_layer(&mut pass, &mut probe, layer, 0, &rows.hidden, &rows.all)?;
+        }
+        if !step.heads.is_empty() {
+            self.leave(&mut pass, step, &mut probe)?;
+        }
+        pass.submit();
+        Ok(())
+    }
+
+    fn write_inputs(&self, step: &Step<'_>) {
+        let (rows, gpu) = (&self.state.rows, self.gpu);
+        let info = |input: &Input| Row { lane: input.lane, position: input.position, depth: 0, kv_index: input.position };
+        gpu.write(&rows.info, 0, &step.inputs.iter().map(info).collect::<Vec<_>>());
+        gpu.write(&rows.tokens, 0, &step.inputs.iter().map(|input| input.token).collect::<Vec<_>>());
+        let mut first = Vec::with_capacity(step.inputs.len());
+        for (row, input) in step.inputs.iter().enumerate() {
+            let same = row > 0 && step.inputs[row - 1].lane == input.lane;
+            first.push(if same { first[row - 1] } else { row as u32 });
+        }
+        gpu.write(&rows.first, 0, &first);
+        // A router grants rounds one by one or at once; without one they are granted here.
+        let granted = match (step.depth, &self.config.router) {
+            (_, Some(_)) => 0,
+            (Depth::Fixed(rounds), None) => rounds,
+            (_, None) => self.plan.n_rounds(),
+        };
+        gpu.write(&rows.granted, 0, &vec![granted; step.inputs.len()]);
+        let n_rows = step.inputs.len() as u32;
+        gpu.write(&rows.all, 0, &std::iter::once(n_rows).chain(0..n_rows).collect::<Vec<_>>());
+        let heads = std::iter::once(step.heads.len() as u32).chain(step.heads.iter().copied());
+        gpu.write(&rows.heads, 0, &heads.collect::<Vec<_>>());
+    }
+
+    fn embed(&self, pass: &mut Pass<'_>, batch: Batch<'_>) -> Result<(), GpuError> {
+        let (rows, lanes, sizes) = (&self.state.rows, &self.state.lanes, &self.state.sizes);
+        for part in &self.weights.embedding.parts {
+            pass.run(&Embed {
+                part,
+                tokens: &rows.tokens,
+                rows: &rows.info,
+                lane_tokens: &lanes.tokens,
+                list: batch.list,
+                hidden: &rows.hidden,
+                seen: &lanes.seen,
+                n_rows: batch.n_rows,
+                params: embed::Params {
+                    blocks: sizes.hidden / 32,
+                    weight_stride: part.stride,
+                    first: part.first,
+                    rows: part.rows,
+                    stride: sizes.hidden / 4,
+                    seen_stride: sizes.seen,
+                },
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Rounds of a network without a router: each row runs what it was granted.
+    fn plain_rounds(
+        &self,
+        pass: &mut Pass<'_>,
+        depth: Depth,
+        all: Batch<'a>,
+        probe: &mut Option<&mut Probe>,
+    ) -> Result<(), GpuError> {
+        let rows = &self.state.rows;
+        let rounds = match depth {
+            Depth::Fixed(rounds) => rounds.min(self.plan.n_rounds()),
+            _ => self.plan.n_rounds(),
+        };
+        for round in 0..rounds {
+            let mut batch = Batch { round, ..all };
+            if self.plan.shared {
+                // Weights are shared, so what differs by round is looked up by the row's depth.
+                self.list_round(pass, round, all.n_rows)?;
+                batch.list = &rows.rounds[round as usize % 2];
+            }
+            for layer in self.plan.rounds[round as usize].clone() {
+                self.layer(pass, layer, &rows.hidden, batch)?;
+                self.look_at_layer(pass, probe, layer, round, &rows.hidden, batch.list)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Rounds of a Mixture-of-Recursions network (expert-choice and token-choice).
+    fn routed_rounds(
+        &self,
+        pass: &mut Pass<'_>,
+        router: &Router,
+        step: &Step<'_>,
+        all: Batch<'a>,
+        probe: &mut Option<&mut Probe>,
+    ) -> Result<(), GpuError> {
+        let rows = &self.state.rows;
+        let expert = router.kind == RouterKind::Expert;
+        // Where deeper rounds attend to round 0, every row must leave its keys and values there.
+        let positions = !self.plan.layers[self.plan.rounds[0].start].cache.compact;
+        let mut scored = all.list;
+        for round in 0..self.plan.n_rounds() {
+            if expert || round == 0 {
+                let batch = Batch { list: scored, round, ..all };
+                self.gate(pass, router, step, batch)?;
+            }
+            self.list_round(pass, round, all.n_rows)?;
+            let listed = &rows.rounds[round as usize % 2];
+            let everyone = round == 0 && positions;
+            let batch = Batch { list: if everyone { all.list } else { listed }, round, ..all };
+            if expert || round == 0 {
+                self.combine(pass, combine::COPY, &rows.hidden, &rows.work, batch)?;
+            }
+            for layer in self.plan.rounds[round as usize].clone() {
+                self.layer(pass, layer, &rows.work, batch)?;
+                self.look_at_layer(pass, probe, layer, round, &rows.work, batch.list)?;
+            }
+            let mode = if router.weighted { combine::ADD_GATED } else { combine::ADD };
+            if expert {
+                self.combine(pass, mode, &rows.work, &rows.hidden, Batch { list: listed, ..batch })?;
+                self.look(pass, probe, &format!("round{round}.hidden"), &rows.hidden, Some(listed))?;
+            } else if round + 1 == self.plan.n_rounds() && step.depth != Depth::Fixed(0) {
+                self.combine(pass, mode, &rows.work, &rows.hidden, all)?;
+                self.look(pass, probe, "block.hidden", &rows.hidden, None)?;
+            }
+            scored = listed;
+        }
+        Ok(())
+    }
+
+    fn gate(&self, pass: &mut Pass<'_>, router: &Router, step: &Step<'_>, batch: Batch<'_>) -> Result<(), GpuError> {
+        let Some(main) = &self.weights.router else { return Ok(()) };
+        let top_k = step.depth == Depth::TopK;
+        let by_score = !top_k && router.kind == RouterKind::Expert;
+        let auxiliary = self.weights.auxiliary.as_ref().filter(|_| by_score);
+        self.run_router(pass, router, main, step.depth, batch, (true, by_score && auxiliary.is_none()))?;
+        if let Some(weights) = auxiliary {
+            self.run_router(pass, router, weights, step.depth, batch, (false, true))?;
+        }
+        if top_k && router.kind == RouterKind::Expert {
+            let rows_per_lane = step.inputs.iter().filter(|input| input.lane == step.inputs[0].lane).count();
+            let keep = kept(router.capacity[batch.round as usize], rows_per_lane);
+            let sign = if router.function != RouterFunction::Identity && router.alpha < 0.0 { -1.0 } else { 1.0 };
+            let rows = &self.state.rows;
+            pass.run(&SelectTopK {
+                scores: &rows.scores,
+                rows: &rows.info,
+                list: batch.list,
+                granted: &rows.granted,
+                n_rows: batch.n_rows,
+                params: select_top_k::Params { rounds: self.plan.n_rounds(), round: batch.round, keep, sign },
+            })?;
+        }
+        Ok(())
+    }
+
+    /// One router; `roles` tells whether its scores and gate are kept, and whether it decides.
+    fn run_router(
+        &self,
+        pass: &mut Pass<'_>,
+        router: &Router,
+        weights: &RouterWeights,
+        depth: Depth,
+        batch: Batch<'_>,
+        roles: (bool, bool),
+    ) -> Result<(), GpuError> {
+        let rows = &self.state.rows;
+        let mut input = &rows.hidden;
+        if let Some(last) = weights.first.len().checked_sub(1) {
+            let matrix = &weights.first[last.min(batch.round as usize)];
+            let stride = crate::kernels::padded(weights.columns);
+            let target = Target { buffer: &rows.router_inner, stride, mode: matvec::WRITE };
+            self.product(pass, matrix, weights.columns, &rows.hidden, batch, target)?;
+            input = &rows.router_inner;
+        }
+        let width = crate::kernels::padded(weights.columns) / 4;
+        pass.run(&Gate {
+            input,
+            weight: &weights.last.buffer,
+            bias: &self.weights.router_bias,
+            list: batch.list,
+            scores: &rows.scores,
+            gates: &rows.gates,
+            granted: &rows.granted,
+            n_rows: batch.n_rows,
+            params: gate::Params {
+                width,
+                input_stride: width,
+                outputs: weights.outputs,
+                rounds: self.plan.n_rounds(),
+                bank_stride: weights.last.stride / 4,
+                gelu: u32::from(!weights.first.is_empty()),
+                function: match router.function {
+                    RouterFunction::Identity => gate::IDENTITY,
+                    RouterFunction::Sigmoid => gate::SIGMOID,
+                    RouterFunction::Tanh => gate::TANH,
+                    RouterFunction::Softmax => gate::SOFTMAX,
+                },
+                token_choice: u32::from(router.kind == RouterKind::Token),
+                write_gate: roles.0.into(),
+                decide: roles.1.into(),
+                first_free: u32::from(!router.gate_first),
+                forced: if let Depth::Fixed(rounds) = depth { rounds } else { gate::NOT_FORCED },
+                inverse_temperature: 1.0 / router.temperature,
+                alpha: router.alpha,
+                threshold: 0.0,
+            },
+        })
+    }
+
+    fn list_round(&self, pass: &mut Pass<'_>, round: u32, n_rows: u32) -> Result<(), GpuError> {
+        let (rows, lanes) = (&self.state.rows, &self.state.lanes);
+        let first = &self.plan.layers[self.plan.rounds[round as usize].start];
+        pass.run(&Bucket {
+            granted: &rows.granted,
+            first: &rows.first,
+            rows: &rows.info,
+            lengths: &lanes.lengths,
+            before: &rows.before,
+            reach: &lanes.reach,
+            list: &rows.rounds[round as usize % 2],
+            params: bucket::Params {
+                rows: n_rows,
+                round,
+                classes: self.plan.classes,
+                class_of_round: first.cache.class_base + round * first.cache.class_step,
+                context: self.state.sizes.room.context,
+            },
+        })
+    }
+
+    fn combine(&self, pass: &mut Pass<'_>, mode: u32, input: &Buffer, output: &Buffer, batch: Batch<'_>) -> Result<(), GpuError> {
+        let params = combine::Params { stride: self.state.sizes.hidden / 4, mode };
+        let gates = &self.state.rows.gates;
+        pass.run(&Combine { input, gates, list: batch.list, output, n_rows: batch.n_rows, params })
+    }
+
+    fn leave(&self, pass: &mut Pass<'_>, step: &Step<'_>, probe: &mut Option<&mut Probe>) -> Result<(), GpuError> {
+        let (rows, lanes) = (&self.state.rows, &self.state.lanes);
+        let n_rows = step.heads.len() as u32;
+        let batch = Batch { list: &rows.heads, n_rows, longest: 0, round: 0 };
+        self.norm(pass, &rows.hidden, &self.weights.final_norm, batch)?;
+        self.look(pass, probe, "final_norm", &rows.normed, Some(&rows.heads))?;
+        let vocabulary = self.config.vocab_size;
+        let target = Target { buffer: &rows.logits, stride: vocabulary, mode: matvec::COMPACT };
+        self.product(pass, &self.weights.head, vocabulary, &rows.normed, batch, target)?;
+        if step.sample {
+            pass.run(&Sample {
+                settings: &lanes.settings,
+                rows: &rows.info,
+                list: &rows.heads,
+                seen: &lanes.seen,
+                logits: &rows.logits,
+                lane_tokens: &lanes.tokens,
+                drawn: &rows.drawn,
+                n_rows,
+                params: sample::Params { vocabulary, stride: vocabulary, seen_stride: self.state.sizes.seen },
+            })?;
+        }
+        Ok(())
+    }
+
+    fn look_at_layer(
+        &self,
+        pass: &mut Pass<'_>,
+        probe: &mut Option<&mut Probe>,
+        layer: usize,
+        round: u32,
+        x: &Buffer,
+        list: &Buffer,
+    ) -> Result<(), GpuError> {
+        if probe.is_none() {
+            return Ok(());
+        }
+        let unrolled = &self.plan.layers[layer].unrolled;
+        let name = format!("layer{}", unrolled[(round as usize).min(unrolled.len() - 1)]);
+        self.look(pass, probe, &name, x, Some(list))
+    }
+
+    fn look(
+        &self,
+        pass: &mut Pass<'_>,
+        probe: &mut Option<&mut Probe>,
+        name: &str,
+        buffer: &Buffer,
+        list: Option<&Buffer>,
+    ) -> Result<(), GpuError> {
+        let Some(probe) = probe else { return Ok(()) };
+        let mut copy = |from: &Buffer| -> Result<Buffer, GpuError> {
+            let to = self.gpu.buffer("probe", from.bytes())?;
+            pass.copy((from, 0), (&to, 0), from.bytes());
+            Ok(to)
+        };
+        let rows = copy(buffer)?;
+        let list = list.map(&mut copy).transpose()?;
+        probe.copies.push((name.to_owned(), rows, list));
+        Ok(())
+    }
+}
+
+/// Rows of `n` that top-k routing keeps: `max(1, floor(capacity * n))`.
+pub fn kept(capacity: f64, n: usize) -> u32 {
+    ((capacity * n as f64).floor() as u32).max(1)
+}

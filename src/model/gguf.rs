@@ -1,0 +1,336 @@
+//! GGUF files of the Llama family, versions 2 and 3, under canonical names.
+//!
+//! llama.cpp stores the rows of q and k in another order (rotary pairs side by side); it is undone when such a
+//! tensor is asked for. Everything else is borrowed from the file.
+//!
+//! **Invariant:** in a file that parses, every tensor of a usable type lies within the file, at an aligned offset,
+//! and overlaps no other.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use super::gguf_layout::{Description, read_description, read_header, read_pairs};
+use super::gguf_metadata::{Array, Reader, Value};
+use super::gguf_names::{Permuted, canonical, data_type, type_name};
+use super::tensor::{DataType, Tensor, TensorSource};
+use crate::error::ModelError;
+
+/// A parsed file.
+#[derive(Debug)]
+pub struct Gguf<'a> {
+    file: String,
+    values: HashMap<&'a str, Value<'a>>,
+    /// By canonical name.
+    entries: HashMap<String, Entry<'a>>,
+    /// Names that a Llama model does not have, in the order of the file.
+    strangers: Vec<&'a str>,
+}
+
+/// Where a tensor lies.
+#[derive(Debug)]
+struct Entry<'a> {
+    /// Name in the file.
+    name: &'a str,
+    /// ggml's number of the type.
+    type_number: u32,
+    /// Outermost first.
+    shape: Vec<usize>,
+    /// Exactly the tensor's bytes; empty where the type cannot be used.
+    data: &'a [u8],
+    permuted: Option<Permuted>,
+}
+
+impl<'a> Gguf<'a> {
+    /// Reads everything but the weights; `file` is the name that messages use.
+    pub fn parse(bytes: &'a [u8], file: &str) -> Result<Self, ModelError> {
+        let mut reader = Reader::new(bytes, file);
+        let (n_tensors, n_pairs) = read_header(&mut reader)?;
+        let values = read_pairs(&mut reader, n_pairs)?;
+        let descriptions: Vec<Description> = (0..n_tensors)
+            .map(|_| read_description(&mut reader))
+            .collect::<Result<_, _>>()?;
+        let mut gguf = Self {
+            file: file.into(),
+            values,
+            entries: HashMap::new(),
+            strangers: Vec::new(),
+        };
+        let alignment = gguf.alignment()?;
+        let start = reader.position().next_multiple_of(alignment);
+        let data = bytes.get(start..).unwrap_or_default();
+        for description in &descriptions {
+            gguf.add(description, data, alignment)?;
+        }
+        gguf.check_overlap(&descriptions)?;
+        Ok(gguf)
+    }
+
+    fn format(&self, why: String) -> ModelError {
+        ModelError::Format {
+            file: self.file.clone(),
+            why,
+        }
+    }
+
+    fn alignment(&self) -> Result<usize, ModelError> {
+        let alignment = self.integer("general.alignment")?.unwrap_or(32);
+        match usize::try_from(alignment)
+            .ok()
+            .filter(|size| size.is_power_of_two() && (8..=1 << 20).contains(size))
+        {
+            Some(alignment) => Ok(alignment),
+            None => Err(self.format(format!(
+                "`general.alignment` is {alignment}; it must be a power of two from 8 to 1048576"
+            ))),
+        }
+    }
+
+    fn check_overlap(&self, descriptions: &[Description]) -> Result<(), ModelError> {
+        let mut ranges: Vec<(u64, u64, &str)> = descriptions
+            .iter()
+            .map(|tensor| {
+                let bytes = data_type(tensor.type_number)
+                    .and_then(|kind| kind.bytes(&tensor.shape))
+                    .unwrap_or(0);
+                (
+                    tensor.offset,
+                    tensor.offset.saturating_add(bytes as u64),
+                    tensor.name,
+                )
+            })
+            .filter(|(start, end, _)| end > start)
+            .collect();
+        ranges.sort_unstable();
+        match ranges.windows(2).find(|pair| pair[1].0 < pair[0].1) {
+            Some(pair) => Err(self.format(format!(
+                "the data of tensors `{}` and `{}` overlap",
+                pair[0].2, pair[1].2
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    fn add(
+        &mut self,
+        tensor: &Description<'a>,
+        data: &'a [u8],
+        alignment: usize,
+    ) -> Result<(), ModelError> {
+        let Description {
+            name,
+            type_number,
+            offset,
+            ..
+        } = *tensor;
+        let shape = tensor.shape.clone();
+        let size = match data_type(type_number) {
+            None => 0,
+            Some(kind) => kind.bytes(&shape).ok_or_else(|| {
+                self.format(format!(
+                    "tensor `{name}` of type {} has shape {shape:?}; its rows must be a multiple of {} long and its \
+                     size one that fits in memory",
+                    kind.name(),
+                    kind.block().0
+                ))
+            })?,
+        };
+        let start = usize::try_from(offset)
+            .ok()
+            .filter(|start| start.is_multiple_of(alignment))
+            .ok_or_else(|| {
+                self.format(format!(
+                    "tensor `{name}` lies at offset {offset}; it must be a multiple of {alignment}"
+                ))
+            })?;
+        let data = start.checked_add(size).and_then(|end| data.get(start..end)).ok_or_else(|| {
+            self.format(format!(
+                "tensor `{name}` needs {size} bytes at offset {offset}, but the file has only {} bytes of tensors; it \
+                 is truncated or damaged",
+                data.len()
+            ))
+        })?;
+        let Some((canonical, permuted)) = canonical(name) else {
+            self.strangers.push(name);
+            return Ok(());
+        };
+        let entry = Entry {
+            name,
+            type_number,
+            shape,
+            data,
+            permuted,
+        };
+        match self.entries.insert(canonical, entry) {
+            Some(other) => Err(self.format(format!(
+                "tensor `{name}` stands twice, the other time as `{}`",
+                other.name
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// A metadata value.
+    pub fn metadata(&self, key: &str) -> Option<&Value<'a>> {
+        self.values.get(key)
+    }
+
+    /// Names in the file that a Llama model does not have.
+    pub fn strangers(&self) -> &[&'a str] {
+        &self.strangers
+    }
+
+    /// The value as `read` sees it; an error that says what it must be where `read` refuses.
+    fn typed<T>(
+        &self,
+        key: &str,
+        allowed: &str,
+        read: impl Fn(&Value<'a>) -> Option<T>,
+    ) -> Result<Option<T>, ModelError> {
+        let Some(value) = self.values.get(key) else {
+            return Ok(None);
+        };
+        let wrong = || {
+            self.format(format!(
+                "metadata `{key}` is {}; it must be {allowed}",
+                value.kind()
+            ))
+        };
+        read(value).map(Some).ok_or_else(wrong)
+    }
+
+    /// A text, `None` where the key is absent.
+    pub fn string(&self, key: &str) -> Result<Option<&'a str>, ModelError> {
+        self.typed(key, "a string", |value| match value {
+            Value::String(text) => Some(*text),
+            _ => None,
+        })
+    }
+
+    /// A whole number, `None` where the key is absent.
+    pub fn integer(&self, key: &str) -> Result<Option<i64>, ModelError> {
+        self.typed(key, "a whole number below 2^63", Value::as_integer)
+    }
+
+    /// A number, `None` where the key is absent.
+    pub fn float(&self, key: &str) -> Result<Option<f64>, ModelError> {
+        self.typed(key, "a number", |value| match value {
+            Value::Float(number) => Some(*number),
+            other => other.as_integer().map(|number| number as f64),
+        })
+    }
+
+    /// True or false, `None` where the key is absent.
+    pub fn boolean(&self, key: &str) -> Result<Option<bool>, ModelError> {
+        self.typed(key, "true or false", |value| match value {
+            Value::Bool(truth) => Some(*truth),
+            _ => None,
+        })
+    }
+
+    /// An array of any values, `None` where the key is absent.
+    pub fn array(&self, key: &str) -> Result<Option<Array<'a>>, ModelError> {
+        self.typed(key, "an array", |value| match value {
+            Value::Array(array) => Some(*array),
+            _ => None,
+        })
+    }
+
+    /// An array of texts, `None` where the key is absent.
+    pub fn strings(&self, key: &str) -> Result<Option<Vec<&'a str>>, ModelError> {
+        self.typed(key, "an array of strings", |value| match value {
+            Value::Array(array) => array
+                .values()
+                .map(|value| match value {
+                    Value::String(text) => Some(text),
+                    _ => None,
+                })
+                .collect(),
+            _ => None,
+        })
+    }
+
+    /// An array of whole numbers, `None` where the key is absent.
+    pub fn integers(&self, key: &str) -> Result<Option<Vec<i64>>, ModelError> {
+        self.typed(key, "an array of whole numbers", |value| match value {
+            Value::Array(array) => array.values().map(|value| value.as_integer()).collect(),
+            _ => None,
+        })
+    }
+
+    /// Rows of q or k in Hugging Face's order.
+    ///
+    /// llama.cpp stores row `i + j * half` of a head as its row `2 * i + j`, with i < half = head_dim / 2 and
+    /// j < 2. Rows are whole blocks, so quantised ones move as they are.
+    fn unpermuted(&self, entry: &Entry<'a>, which: Permuted) -> Result<Cow<'a, [u8]>, ModelError> {
+        let heads = match which {
+            Permuted::Queries => self.integer("llama.attention.head_count")?,
+            Permuted::Keys => match self.integer("llama.attention.head_count_kv")? {
+                None => self.integer("llama.attention.head_count")?,
+                some => some,
+            },
+        };
+        let rows = entry.shape.first().copied().unwrap_or(0);
+        let heads = heads
+            .and_then(|heads| usize::try_from(heads).ok())
+            .filter(|heads| {
+                heads
+                    .checked_mul(2)
+                    .is_some_and(|pairs| pairs > 0 && rows > 0 && rows.is_multiple_of(pairs))
+            });
+        let Some(heads) = heads.filter(|_| entry.shape.len() == 2) else {
+            return Err(self.format(format!(
+                "tensor `{}` has shape {:?}; its rows must be an even number for each of the heads that \
+                 `llama.attention.head_count` and `.head_count_kv` give",
+                entry.name, entry.shape
+            )));
+        };
+        let (row_bytes, head_dim) = (entry.data.len() / rows, rows / heads);
+        let half = head_dim / 2;
+        let mut data = Vec::with_capacity(entry.data.len());
+        for row in 0..rows {
+            let (head, within) = (row / head_dim, row % head_dim);
+            let stored = head * head_dim + within % half * 2 + within / half;
+            data.extend_from_slice(&entry.data[stored * row_bytes..(stored + 1) * row_bytes]);
+        }
+        Ok(Cow::Owned(data))
+    }
+}
+
+impl TensorSource for Gguf<'_> {
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.entries.keys().cloned().collect();
+        names.sort();
+        names
+    }
+
+    fn tensor(&self, name: &str) -> Result<Option<Tensor<'_>>, ModelError> {
+        let Some((data_type, shape)) = self.info(name)? else {
+            return Ok(None);
+        };
+        let Some(entry) = self.entries.get(name) else {
+            return Ok(None);
+        };
+        let data = match entry.permuted {
+            Some(which) => self.unpermuted(entry, which)?,
+            None => Cow::Borrowed(entry.data),
+        };
+        Ok(Some(Tensor {
+            data_type,
+            shape,
+            data,
+        }))
+    }
+
+    fn info(&self, name: &str) -> Result<Option<(DataType, Vec<usize>)>, ModelError> {
+        let Some(entry) = self.entries.get(name) else {
+            return Ok(None);
+        };
+        match data_type(entry.type_number) {
+            Some(data_type) => Ok(Some((data_type, entry.shape.clone()))),
+            None => Err(ModelError::DataType {
+                name: name.into(),
+                found: type_name(entry.type_number),
+            }),
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! The tokenizer that a GGUF file brings along, as the `text` part wants it.
+
+use super::gguf::Gguf;
+use super::gguf_metadata::Value;
+use crate::error::ModelError;
+use crate::text::GgufVocabulary;
+
+impl Gguf<'_> {
+    /// The keys `tokenizer.ggml.*`.
+    ///
+    /// # Errors
+    /// A key of another type than it should have, or no tokens at all.
+    pub fn vocabulary(&self) -> Result<GgufVocabulary, ModelError> {
+        let key = |name: &str| format!("tokenizer.ggml.{name}");
+        let text = |name| Ok::<_, ModelError>(self.string(&key(name))?.unwrap_or_default().to_owned());
+        let token = |name| Ok::<_, ModelError>(self.integer(&key(name))?.and_then(|id| u32::try_from(id).ok()));
+        let list = |name| {
+            let found = self.strings(&key(name))?.unwrap_or_default();
+            Ok::<_, ModelError>(found.into_iter().map(str::to_owned).collect::<Vec<_>>())
+        };
+        let tokens = list("tokens")?;
+        if tokens.is_empty() {
+            let why = "the GGUF file has no tokenizer (`tokenizer.ggml.tokens`); convert the model with its tokenizer";
+            return Err(ModelError::Config { why: why.to_owned() });
+        }
+        let kinds = self.integers(&key("token_type"))?.unwrap_or_default();
+        let model = text("model")?;
+        Ok(GgufVocabulary {
+            pre: text("pre")?,
+            tokens,
+            token_types: kinds.into_iter().map(|kind| i32::try_from(kind).unwrap_or(0)).collect(),
+            merges: list("merges")?,
+            scores: self.array(&key("scores"))?.map_or_else(Vec::new, |array| array.values().filter_map(number).collect()),
+            bos_token: token("bos_token_id")?,
+            eos_token: token("eos_token_id")?,
+            add_bos: self.boolean(&key("add_bos_token"))?.unwrap_or(model == "llama"),
+            add_space_prefix: self.boolean(&key("add_space_prefix"))?.unwrap_or(true),
+            model,
+        })
+    }
+}
+
+fn number(value: Value<'_>) -> Option<f32> {
+    match value {
+        Value::Float(number) => Some(number as f32),
+        _ => None,
+    }
+}

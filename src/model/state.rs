@@ -1,0 +1,238 @@
+//! What lives on the GPU beside the weights: rows under way, lanes, and the paged KV cache.
+
+use super::config::{ModelConfig, RouterNetwork};
+use super::plan::Plan;
+use super::weights::Weights;
+use crate::error::{Error, GpuError};
+use crate::gpu::{Buffer, Gpu};
+use crate::kernels::attention::Tile;
+use crate::kernels::rope::rotations;
+use crate::kernels::{PAGE, STRETCH, padded};
+
+/// How much room to make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Sequences side by side.
+    pub lanes: u32,
+    /// Tokens per sequence.
+    pub context: u32,
+    /// Tokens computed in one step.
+    pub rows: u32,
+    /// Rows of one step whose logits can be asked for.
+    pub heads: u32,
+}
+
+/// Sizes derived from the network, in the units of the kernels.
+#[derive(Debug, Clone, Copy)]
+pub struct Sizes {
+    /// Room that was made.
+    pub room: Room,
+    /// Numbers per hidden row.
+    pub hidden: u32,
+    /// Numbers per row of q, k, v.
+    pub qkv: u32,
+    /// Numbers per row of attention's output.
+    pub attended: u32,
+    /// Numbers per row of the feed-forward activation.
+    pub activation: u32,
+    /// Pages per lane and class.
+    pub max_pages: u32,
+    /// Stretches of the whole context.
+    pub max_stretches: u32,
+    /// Words of a lane's set of seen tokens.
+    pub seen: u32,
+    /// Largest rank of an adapter.
+    pub rank: u32,
+    /// Attention's tile.
+    pub tile: Tile,
+}
+
+/// Buffers of the rows of one step; each `[rows, ...]`.
+#[derive(Debug)]
+pub struct Rows {
+    /// Lane, position, depth, KV index.
+    pub info: Buffer,
+    /// Token, or that of the lane's last draw.
+    pub tokens: Buffer,
+    /// First row of the same lane.
+    pub first: Buffer,
+    /// Rounds granted.
+    pub granted: Buffer,
+    /// Scratch of `bucket`.
+    pub before: Buffer,
+    /// Lists: all rows; rows whose logits are wanted; rows of the current and of the next round.
+    pub all: Buffer,
+    /// See `all`.
+    pub heads: Buffer,
+    /// See `all`.
+    pub rounds: [Buffer; 2],
+    /// Residual stream.
+    pub hidden: Buffer,
+    /// What a gated block works on.
+    pub work: Buffer,
+    /// Behind a norm.
+    pub normed: Buffer,
+    /// Queries, keys, values.
+    pub qkv: Buffer,
+    /// Stretches of attention.
+    pub partial: Buffer,
+    /// Attention's output.
+    pub attended: Buffer,
+    /// Gate and up.
+    pub gate_up: Buffer,
+    /// Feed-forward activation.
+    pub activation: Buffer,
+    /// Inside an adapter.
+    pub inner: Buffer,
+    /// Inside a router.
+    pub router_inner: Buffer,
+    /// Router scores of each round.
+    pub scores: Buffer,
+    /// Gates.
+    pub gates: Buffer,
+    /// `[heads, vocabulary]`
+    pub logits: Buffer,
+    /// `[heads]` of token and log-probability
+    pub drawn: Buffer,
+}
+
+/// Buffers of the lanes.
+#[derive(Debug)]
+pub struct Lanes {
+    /// Last token drawn, `[lanes]`.
+    pub tokens: Buffer,
+    /// Set of tokens seen, `[lanes, seen]`.
+    pub seen: Buffer,
+    /// Sampling settings, `[lanes]`.
+    pub settings: Buffer,
+    /// Entries in the cache, `[lanes, classes]`.
+    pub lengths: Buffer,
+    /// Rounds run by each position, `[lanes, context]`.
+    pub reach: Buffer,
+    /// `[lanes, classes, max_pages]`
+    pub pages: Buffer,
+}
+
+/// Everything.
+#[derive(Debug)]
+pub struct State {
+    /// Sizes.
+    pub sizes: Sizes,
+    /// Rows.
+    pub rows: Rows,
+    /// Lanes.
+    pub lanes: Lanes,
+    /// KV cache, see `shaders/lib/kv.wgsl`.
+    pub caches: Vec<Buffer>,
+    /// Cosine and sine of each position.
+    pub rotation: Buffer,
+}
+
+impl Sizes {
+    fn of(config: &ModelConfig, weights: &Weights, room: Room) -> Self {
+        let adapters = weights.layers.iter().flat_map(|layer| layer.adapters.values());
+        Self {
+            room,
+            hidden: padded(config.hidden_size),
+            qkv: (config.n_heads + 2 * config.n_kv_heads) * config.head_dim,
+            attended: padded(config.n_heads * config.head_dim),
+            activation: padded(config.intermediate_size),
+            max_pages: room.context.div_ceil(PAGE),
+            max_stretches: room.context.div_ceil(STRETCH),
+            seen: config.vocab_size.div_ceil(32),
+            rank: adapters.map(|adapter| adapter.rank).max().unwrap_or(0),
+            tile: Tile::largest(config.n_heads, config.n_kv_heads, config.head_dim),
+        }
+    }
+}
+
+impl State {
+    /// Makes room.
+    ///
+    /// # Errors
+    /// [`GpuError::TooLarge`] or [`GpuError::OutOfMemory`], naming what did not fit.
+    pub async fn new(gpu: &Gpu, config: &ModelConfig, plan: &Plan, weights: &Weights, room: Room) -> Result<Self, Error> {
+        let sizes = Sizes::of(config, weights, room);
+        let state = Self {
+            sizes,
+            rows: rows(gpu, config, plan, &sizes)?,
+            lanes: lanes(gpu, plan, &sizes)?,
+            caches: caches(gpu, config, plan, &sizes)?,
+            rotation: gpu.upload("rotations", &rotations(room.context, config.head_dim, config.rope_theta))?,
+        };
+        gpu.check().await?;
+        Ok(state)
+    }
+
+    /// Bytes of the KV cache.
+    pub fn cache_bytes(&self) -> u64 {
+        self.caches.iter().map(Buffer::bytes).sum()
+    }
+}
+
+fn rows(gpu: &Gpu, config: &ModelConfig, plan: &Plan, sizes: &Sizes) -> Result<Rows, GpuError> {
+    let n = u64::from(sizes.room.rows);
+    let per_row = |label: &str, numbers: u32| gpu.buffer(label, n * u64::from(numbers.max(1)) * 4);
+    let list = |label| gpu.buffer(label, (n + 1) * 4);
+    let gated = config.router.as_ref();
+    let mlp = gated.is_some_and(|router| router.network == RouterNetwork::Mlp);
+    let hidden = per_row("hidden", sizes.hidden)?;
+    let stretches = config.n_heads * sizes.max_stretches * (config.head_dim.div_ceil(4) + 1) * 4;
+    let heads = u64::from(sizes.room.heads);
+    Ok(Rows {
+        info: per_row("rows", 4)?,
+        tokens: per_row("tokens", 1)?,
+        first: per_row("first rows", 1)?,
+        granted: per_row("rounds granted", 1)?,
+        before: per_row("bucket scratch", 1)?,
+        all: list("all rows")?,
+        heads: list("rows with logits")?,
+        rounds: [list("rows of a round")?, list("rows of a round")?],
+        work: if gated.is_some() { per_row("block", sizes.hidden)? } else { hidden.clone() },
+        hidden,
+        normed: per_row("normed", sizes.hidden)?,
+        qkv: per_row("q, k, v", sizes.qkv)?,
+        partial: per_row("attention stretches", stretches)?,
+        attended: per_row("attended", sizes.attended)?,
+        gate_up: per_row("gate and up", 2 * config.intermediate_size)?,
+        activation: per_row("activation", sizes.activation)?,
+        inner: per_row("adapter", sizes.rank)?,
+        router_inner: per_row("router", if mlp { padded(2 * config.hidden_size) } else { 1 })?,
+        scores: per_row("scores", plan.n_rounds())?,
+        gates: per_row("gates", 1)?,
+        logits: gpu.buffer("logits", heads * u64::from(config.vocab_size) * 4)?,
+        drawn: gpu.buffer("drawn", heads * 8)?,
+    })
+}
+
+fn lanes(gpu: &Gpu, plan: &Plan, sizes: &Sizes) -> Result<Lanes, GpuError> {
+    let Room { lanes, context, .. } = sizes.room;
+    let words = |label: &str, per_lane: u32| gpu.buffer(label, u64::from(lanes) * u64::from(per_lane) * 4);
+    // Pages of a lane follow one another; class 0 has pools of its own, the other classes share theirs.
+    let page = |lane: u32, class: u32, i: u32| {
+        let place = if class == 0 { lane } else { lane * (plan.classes - 1) + class - 1 };
+        place * sizes.max_pages + i
+    };
+    let table: Vec<u32> = (0..lanes)
+        .flat_map(|lane| (0..plan.classes).map(move |class| (lane, class)))
+        .flat_map(|(lane, class)| (0..sizes.max_pages).map(move |i| page(lane, class, i)))
+        .collect();
+    Ok(Lanes {
+        tokens: words("drawn tokens", 1)?,
+        seen: words("seen tokens", sizes.seen)?,
+        settings: words("sampling settings", 8)?,
+        lengths: words("cache lengths", plan.classes)?,
+        reach: words("rounds run", context)?,
+        pages: gpu.upload("pages", &table)?,
+    })
+}
+
+fn caches(gpu: &Gpu, config: &ModelConfig, plan: &Plan, sizes: &Sizes) -> Result<Vec<Buffer>, GpuError> {
+    let page_bytes = u64::from(config.n_kv_heads * 2 * PAGE * config.head_dim.div_ceil(4) * 16);
+    let per_class = u64::from(sizes.room.lanes) * u64::from(sizes.max_pages) * page_bytes;
+    let classes = |buffer: usize| {
+        let user = plan.layers.iter().find(|layer| layer.cache.buffer == buffer);
+        if user.is_some_and(|layer| layer.cache.class_base > 0) { plan.classes - 1 } else { 1 }
+    };
+    (0..plan.cache_buffers).map(|buffer| gpu.buffer("KV cache", per_class * u64::from(classes(buffer)))).collect()
+}

@@ -1,0 +1,351 @@
+//! Tensors on the GPU, uploaded one by one from the file; every field with its shape.
+
+use std::collections::HashMap;
+
+use super::config::{ModelConfig, RouterKind, RouterNetwork};
+use super::folder::check_finite;
+use super::names::{self, Linear, Norm, RouterRole};
+use super::plan::{Plan, PlanLayer, Writes};
+use super::tensor::{DataType, Tensor, TensorSource};
+use super::{lora, pack};
+use crate::error::{Error, ModelError};
+use crate::gpu::{Buffer, Gpu};
+use crate::kernels::matrix::{Matrix, Part};
+use crate::kernels::padded;
+
+/// Vectors of several depths, one behind the other.
+#[derive(Debug, Clone)]
+pub struct Bank {
+    /// `[depths, ...]`
+    pub buffer: Buffer,
+    /// Numbers from one depth to the next; 0 where all depths share one.
+    pub stride: u32,
+}
+
+/// An adapter of one linear at all depths, ranks padded with zeros to the largest.
+#[derive(Debug, Clone)]
+pub struct Adapter {
+    /// A, `[depths, rank, padded(columns)]`
+    pub down: Bank,
+    /// B transposed, `[depths, rank, outputs]`
+    pub up: Bank,
+    /// Largest rank.
+    pub rank: u32,
+    /// Outputs of the linear.
+    pub outputs: u32,
+}
+
+/// Weights of one [`PlanLayer`].
+#[derive(Debug, Clone)]
+pub struct LayerWeights {
+    /// `[depths, padded(hidden)]`
+    pub input_norm: Bank,
+    /// `[depths, padded(hidden)]`
+    pub post_norm: Bank,
+    /// q, k, v (or q alone) stacked, `[(heads + 2 kv_heads) * head_dim, hidden]`; one, or one per depth
+    pub qkv: Vec<Matrix>,
+    /// `[hidden, heads * head_dim]`; one, or one per depth
+    pub output: Vec<Matrix>,
+    /// Gate and up stacked, `[2 * intermediate, hidden]`
+    pub gate_up: Matrix,
+    /// `[hidden, intermediate]`
+    pub down: Matrix,
+    /// Adapters that this layer has.
+    pub adapters: HashMap<Linear, Adapter>,
+    /// `[depths, padded(hidden)]`
+    pub encoding: Option<Bank>,
+}
+
+/// A router's network.
+#[derive(Debug, Clone)]
+pub struct RouterWeights {
+    /// First layer of an MLP, `[2 * hidden, hidden]`, one per round (one in all for token-choice).
+    pub first: Vec<Matrix>,
+    /// Last layer, `[rounds or 1, outputs, padded(columns)]`.
+    pub last: Bank,
+    /// Inputs of the last layer.
+    pub columns: u32,
+    /// Scores per row.
+    pub outputs: u32,
+}
+
+/// The whole network on the GPU.
+#[derive(Debug, Clone)]
+pub struct Weights {
+    /// `[vocabulary, hidden]`
+    pub embedding: Matrix,
+    /// `[vocabulary, hidden]`, the embedding itself where tied
+    pub head: Matrix,
+    /// `[padded(hidden)]`
+    pub final_norm: Bank,
+    /// One per layer of the plan.
+    pub layers: Vec<LayerWeights>,
+    /// Main router.
+    pub router: Option<RouterWeights>,
+    /// Router that decides where it is not the main one.
+    pub auxiliary: Option<RouterWeights>,
+    /// `[rounds]`, zero where the model has none
+    pub router_bias: Buffer,
+}
+
+/// Largest piece of a matrix that is repacked at once.
+const CHUNK_BYTES: u64 = 64 << 20;
+
+/// Reads tensors, checks and repacks them, and puts them on the GPU.
+pub struct Loader<'a> {
+    /// The device.
+    pub gpu: &'a Gpu,
+    /// The network.
+    pub config: &'a ModelConfig,
+    /// The file.
+    pub source: &'a dyn TensorSource,
+    /// Told of bytes done and in total.
+    pub progress: &'a mut dyn FnMut(u64, u64),
+    done: u64,
+    total: u64,
+    matrices: HashMap<String, Matrix>,
+}
+
+impl<'a> Loader<'a> {
+    /// A loader that has loaded nothing yet.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with the file's tensors.
+    pub fn new(
+        gpu: &'a Gpu,
+        config: &'a ModelConfig,
+        source: &'a dyn TensorSource,
+        progress: &'a mut dyn FnMut(u64, u64),
+    ) -> Result<Self, ModelError> {
+        if let Some(error) = names::check_tensors(config, source).into_iter().next() {
+            return Err(error);
+        }
+        let mut total = 0;
+        for (name, ..) in names::expected(config, &|name| matches!(source.info(name), Ok(Some(_)))) {
+            total += source.info(&name)?.and_then(|(kind, shape)| kind.bytes(&shape)).unwrap_or(0) as u64;
+        }
+        Ok(Self { gpu, config, source, progress, done: 0, total, matrices: HashMap::new() })
+    }
+
+    /// Loads everything the plan needs.
+    ///
+    /// # Errors
+    /// What is wrong with a tensor, or the GPU's memory.
+    pub async fn load(mut self, plan: &Plan) -> Result<Weights, Error> {
+        let embedding = self.matrix(&[names::EMBEDDING.to_owned()])?;
+        let head = match self.source.info(names::LM_HEAD)? {
+            Some(_) => self.matrix(&[names::LM_HEAD.to_owned()])?,
+            None => embedding.clone(),
+        };
+        let final_norm = self.bank("final norm", &[names::FINAL_NORM.to_owned()])?;
+        let mut layers = Vec::with_capacity(plan.layers.len());
+        for layer in &plan.layers {
+            layers.push(self.layer(layer)?);
+            self.gpu.check().await?;
+        }
+        let (mut router, mut auxiliary, mut bias) = (None, None, vec![0.0; plan.rounds.len().max(1)]);
+        if let Some(settings) = self.config.router.clone() {
+            let rounds = 0..plan.n_rounds();
+            let roles: Vec<RouterRole> = match settings.kind {
+                RouterKind::Token => vec![RouterRole::Token],
+                RouterKind::Expert => rounds.clone().map(RouterRole::Expert).collect(),
+            };
+            router = Some(self.router(settings.network, &roles)?);
+            if settings.auxiliary {
+                let roles: Vec<RouterRole> = rounds.map(RouterRole::Auxiliary).collect();
+                auxiliary = Some(self.router(settings.network, &roles)?);
+            }
+            if settings.bias {
+                bias = values(&self.tensor(names::ROUTER_BIAS)?);
+            }
+        }
+        let router_bias = self.gpu.upload("router bias", &bias)?;
+        self.gpu.check().await?;
+        Ok(Weights { embedding, head, final_norm, layers, router, auxiliary, router_bias })
+    }
+
+    fn tensor(&mut self, name: &str) -> Result<Tensor<'a>, ModelError> {
+        let because = || ModelError::MissingTensor { name: name.to_owned(), because: "the plan uses it".into() };
+        let tensor = self.source.tensor(name)?.ok_or_else(because)?;
+        check_finite(name, &tensor)?;
+        self.done += tensor.data.len() as u64;
+        (self.progress)(self.done.min(self.total), self.total);
+        Ok(tensor)
+    }
+
+    /// Matrices stacked by rows: neighbours of one type share a part as far as a binding can show it.
+    fn matrix(&mut self, stack: &[String]) -> Result<Matrix, Error> {
+        let key = stack.join("+");
+        if let Some(found) = self.matrices.get(&key) {
+            return Ok(found.clone());
+        }
+        let limit = self.gpu.max_binding_bytes().min(CHUNK_BYTES);
+        let mut parts: Vec<Part> = Vec::new();
+        let mut pending: Option<(DataType, u32, Vec<u32>)> = None;
+        let (mut rows, mut columns) = (0u32, 0usize);
+        for name in stack {
+            let tensor = self.tensor(name)?;
+            columns = tensor.shape[1];
+            let row_bytes = 4 * pack::packed_row_words(tensor.data_type, columns) as u64;
+            let most = (limit / row_bytes).max(1) as usize;
+            let mut row = 0;
+            while row < tensor.shape[0] {
+                let begun = pending.as_ref().map_or(0, |(_, _, words)| words.len() * 4 / row_bytes as usize);
+                let same = pending.as_ref().is_some_and(|(kind, ..)| *kind == tensor.data_type);
+                if pending.is_some() && (!same || begun >= most) {
+                    parts.extend(self.part(&key, pending.take(), columns, rows)?);
+                    continue;
+                }
+                let end = tensor.shape[0].min(row + most - begun);
+                let (_, _, words) = pending.get_or_insert((tensor.data_type, rows, Vec::new()));
+                pack::pack_rows(&tensor, row..end, words);
+                rows += (end - row) as u32;
+                row = end;
+            }
+        }
+        parts.extend(self.part(&key, pending.take(), columns, rows)?);
+        let matrix = Matrix { columns: columns as u32, parts };
+        self.matrices.insert(key, matrix.clone());
+        Ok(matrix)
+    }
+
+    fn part(
+        &self,
+        label: &str,
+        pending: Option<(DataType, u32, Vec<u32>)>,
+        columns: usize,
+        end: u32,
+    ) -> Result<Option<Part>, Error> {
+        let Some((data_type, first, words)) = pending else { return Ok(None) };
+        let stride = pack::packed_row_words(data_type, columns) as u32 / 4;
+        let buffer = self.gpu.upload(label, &words)?;
+        Ok(Some(Part { buffer, data_type, stride, first, rows: end - first }))
+    }
+
+    /// Vectors of each depth, padded; one alone where all names are the same.
+    fn bank(&mut self, label: &str, by_depth: &[String]) -> Result<Bank, Error> {
+        let shared = by_depth.iter().all(|name| *name == by_depth[0]);
+        let mut numbers = Vec::new();
+        let mut stride = 0;
+        for name in if shared { &by_depth[..1] } else { by_depth } {
+            stride = push_padded(&mut numbers, &values(&self.tensor(name)?));
+        }
+        Ok(Bank { buffer: self.gpu.upload(label, &numbers)?, stride: if shared { 0 } else { stride } })
+    }
+
+    fn layer(&mut self, layer: &PlanLayer) -> Result<LayerWeights, Error> {
+        let config = self.config;
+        let norm = |which| layer.unrolled.iter().map(|&l| names::norm(config, l, which)).collect::<Vec<_>>();
+        let input_norm = self.bank("input norm", &norm(Norm::Input))?;
+        let post_norm = self.bank("post-attention norm", &norm(Norm::PostAttention))?;
+        let mut qkv = Vec::new();
+        let mut output = Vec::new();
+        for &l in &layer.unrolled {
+            let mut stack = vec![names::linear(config, l, Linear::Query)];
+            if layer.cache.writes != Writes::Never {
+                // Where only depth 0 makes keys and values, deeper rounds use the first rows of its stack.
+                let owner = if layer.cache.writes == Writes::FirstRound { layer.unrolled[0] } else { l };
+                stack.extend([Linear::Key, Linear::Value].map(|which| names::linear(config, owner, which)));
+            }
+            qkv.push(self.matrix(&stack)?);
+            output.push(self.matrix(&[names::linear(config, l, Linear::Output)])?);
+        }
+        if config.recursion.is_none_or(|recursion| recursion.share_attention) {
+            qkv.truncate(1);
+            output.truncate(1);
+        }
+        let first = layer.unrolled[0];
+        let gate_up = self.matrix(&[Linear::Gate, Linear::Up].map(|which| names::linear(config, first, which)))?;
+        let down = self.matrix(&[names::linear(config, first, Linear::Down)])?;
+        let mut adapters = HashMap::new();
+        for which in Linear::ALL {
+            if let Some(adapter) = self.adapter(layer, which)? {
+                adapters.insert(which, adapter);
+            }
+        }
+        let encodings: Vec<String> = layer.unrolled.iter().filter_map(|&l| names::recursion_encoding(config, l)).collect();
+        let encoding = match encodings.is_empty() {
+            true => None,
+            false => Some(self.bank("recursion encoding", &encodings)?),
+        };
+        Ok(LayerWeights { input_norm, post_norm, qkv, output, gate_up, down, adapters, encoding })
+    }
+
+    fn adapter(&mut self, layer: &PlanLayer, which: Linear) -> Result<Option<Adapter>, Error> {
+        if self.config.lora.is_none() {
+            return Ok(None);
+        }
+        let mut ranks = Vec::new();
+        for &l in &layer.unrolled {
+            ranks.push(lora::rank(self.config, self.source, l, which)?.unwrap_or(0));
+        }
+        let rank = ranks.iter().copied().max().unwrap_or(0);
+        if rank == 0 {
+            return Ok(None);
+        }
+        let [outputs, columns] = which.shape(self.config);
+        let stride = padded(columns as u32) as usize;
+        let (mut down, mut up) = (vec![0f32; ranks.len() * rank * stride], vec![0f32; ranks.len() * rank * outputs]);
+        for (depth, (&l, &own)) in layer.unrolled.iter().zip(&ranks).enumerate() {
+            if own == 0 {
+                continue;
+            }
+            let a = values(&self.tensor(&names::lora_a(l, which))?);
+            let b = values(&self.tensor(&names::lora_b(l, which))?);
+            for r in 0..own {
+                let at = depth * rank + r;
+                down[at * stride..][..columns].copy_from_slice(&a[r * columns..][..columns]);
+                for out in 0..outputs {
+                    up[at * outputs + out] = b[out * own + r];
+                }
+            }
+        }
+        let bank = |label, numbers: &[f32], stride: usize| -> Result<Bank, Error> {
+            Ok(Bank { buffer: self.gpu.upload(label, numbers)?, stride: stride as u32 })
+        };
+        let down = bank("adapter A", &down, rank * stride)?;
+        let up = bank("adapter B", &up, rank * outputs)?;
+        Ok(Some(Adapter { down, up, rank: rank as u32, outputs: outputs as u32 }))
+    }
+
+    fn router(&mut self, network: RouterNetwork, roles: &[RouterRole]) -> Result<RouterWeights, Error> {
+        let mut first = Vec::new();
+        let mut last = Vec::new();
+        let (mut outputs, mut columns, mut stride) = (0, 0, 0);
+        for &role in roles {
+            let matrices = names::router(self.config, network, role);
+            let Some(((name, shape), before)) = matrices.split_last() else { continue };
+            for (name, _) in before {
+                first.push(self.matrix(std::slice::from_ref(name))?);
+            }
+            [outputs, columns] = *shape;
+            for row in values(&self.tensor(name)?).chunks_exact(columns) {
+                stride = push_padded(&mut last, row);
+            }
+        }
+        let last = Bank { buffer: self.gpu.upload("router", &last)?, stride: stride * outputs as u32 };
+        Ok(RouterWeights { first, last, columns: columns as u32, outputs: outputs as u32 })
+    }
+}
+
+/// Appends a vector padded with zeros; returns its padded length.
+fn push_padded(numbers: &mut Vec<f32>, vector: &[f32]) -> u32 {
+    numbers.extend_from_slice(vector);
+    let stride = padded(vector.len() as u32);
+    numbers.resize(numbers.len() + stride as usize - vector.len(), 0.0);
+    stride
+}
+
+/// A tensor's numbers as f32, row by row.
+pub fn values(tensor: &Tensor) -> Vec<f32> {
+    let columns = tensor.shape.last().copied().unwrap_or(1).max(1);
+    let mut numbers = vec![0.0; tensor.shape.iter().product()];
+    let rows = numbers.len() / columns;
+    if rows > 0 {
+        let row_bytes = tensor.data.len() / rows;
+        for (row, out) in numbers.chunks_exact_mut(columns).enumerate() {
+            pack::dequantise_row(tensor.data_type, &tensor.data[row * row_bytes..][..row_bytes], columns, out);
+        }
+    }
+    numbers
+}

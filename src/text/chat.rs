@@ -1,0 +1,303 @@
+//! Chat templates: messages to the prompt that a model was trained on, rendered as transformers renders them.
+//!
+//! The template is a Jinja program out of a model file, so it is treated as a stranger's: it can include nothing,
+//! and its work and memory are bounded by fuel.
+//!
+//! **Invariant:** no clock; a template that asks for the date gets the time given by [`ChatTemplate::at`], or finds
+//! `strftime_now` undefined, for which templates have a default.
+
+use std::error::Error as _;
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Kwargs;
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, Value, context};
+use serde::Serialize;
+use serde_json::ser::PrettyFormatter;
+
+use super::strftime::strftime;
+use crate::error::TextError;
+
+const NAME: &str = "chat template";
+
+/// About as many instructions; also 64 bytes of memory each. A long conversation needs some ten thousands.
+const FUEL: u64 = 4_000_000;
+
+/// One turn of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Message {
+    /// Who speaks: `system`, `user`, `assistant`, or what else the template knows.
+    pub role: String,
+    /// What is said.
+    pub content: String,
+}
+
+impl Message {
+    /// A message of `role`.
+    pub fn new(role: impl Into<String>, content: impl Into<String>) -> Self {
+        Self { role: role.into(), content: content.into() }
+    }
+}
+
+/// A compiled chat template.
+#[derive(Debug)]
+pub struct ChatTemplate {
+    environment: Environment<'static>,
+    bos_text: String,
+    eos_text: String,
+}
+
+impl ChatTemplate {
+    /// Compiles a template; `bos_text` and `eos_text` are what it finds as `bos_token` and `eos_token`.
+    pub fn new(source: &str, bos_text: &str, eos_text: &str) -> Result<Self, TextError> {
+        let mut environment = Environment::new();
+        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().map_err(refused)?;
+        environment.set_syntax(syntax);
+        environment.set_auto_escape_callback(|_| AutoEscape::None);
+        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.set_fuel(Some(FUEL));
+        environment.add_filter("tojson", tojson);
+        environment.add_function("raise_exception", raise_exception);
+        environment.add_template_owned(NAME, without_generation_tags(source)).map_err(refused)?;
+        Ok(Self { environment, bos_text: bos_text.to_string(), eos_text: eos_text.to_string() })
+    }
+
+    /// Gives the template the time, in seconds since 1970 with the time zone's offset already added.
+    pub fn at(mut self, local_unix_seconds: i64) -> Self {
+        self.environment.add_function("strftime_now", move |format: &str| {
+            strftime(format, local_unix_seconds).map_err(|directive| {
+                Error::new(ErrorKind::InvalidOperation, format!("strftime_now does not know `{directive}`"))
+            })
+        });
+        self
+    }
+
+    /// The prompt for these messages; with `add_generation_prompt` it ends where the assistant begins to speak.
+    pub fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String, TextError> {
+        let messages = messages
+            .iter()
+            .map(|message| Value::from_pairs([("role", message.role.as_str()), ("content", message.content.as_str())]));
+        let values = context! {
+            messages => messages.collect::<Vec<Value>>(),
+            add_generation_prompt => add_generation_prompt,
+            bos_token => self.bos_text.as_str(),
+            eos_token => self.eos_text.as_str(),
+            tools => (),
+            documents => (),
+        };
+        self.environment.get_template(NAME).and_then(|template| template.render(values)).map_err(refused)
+    }
+}
+
+/// The renderer's message with its causes; says what to do when the fuel is gone.
+fn refused(error: Error) -> TextError {
+    let mut why = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        why = format!("{why}: {inner}");
+        cause = inner.source();
+    }
+    if error.kind() == ErrorKind::OutOfFuel {
+        why = format!("{why}; the template loops for too long or the conversation is too large");
+    }
+    TextError::Template { why }
+}
+
+fn raise_exception(message: &str) -> Result<Value, Error> {
+    Err(Error::new(ErrorKind::InvalidOperation, message.to_string()))
+}
+
+/// JSON as Python's `json.dumps(ensure_ascii=False)` writes it; Jinja's own filter would escape it for HTML.
+fn tojson(value: &Value, options: Kwargs) -> Result<Value, Error> {
+    let failed = |error| Error::new(ErrorKind::BadSerialization, "tojson").with_source(error);
+    let indent: Option<usize> = options.get("indent")?;
+    let ensure_ascii: Option<bool> = options.get("ensure_ascii")?;
+    let sort_keys: Option<bool> = options.get("sort_keys")?;
+    options.assert_all_used()?;
+    let mut json = serde_json::to_value(value).map_err(failed)?;
+    if sort_keys == Some(true) {
+        json.sort_all_objects();
+    }
+    let mut bytes = Vec::new();
+    match indent {
+        Some(width) => {
+            let indent = " ".repeat(width.min(64));
+            let formatter = PrettyFormatter::with_indent(indent.as_bytes());
+            json.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, formatter)).map_err(failed)?;
+        }
+        None => json.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, Spaced)).map_err(failed)?,
+    }
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    Ok(Value::from_safe_string(if ensure_ascii == Some(true) { escape_non_ascii(&text) } else { text }))
+}
+
+fn escape_non_ascii(text: &str) -> String {
+    let mut escaped = String::new();
+    for character in text.chars() {
+        if character.is_ascii() {
+            escaped.push(character);
+        } else {
+            let mut units = [0; 2];
+            escaped.extend(character.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
+        }
+    }
+    escaped
+}
+
+/// One line, with a space after `,` and `:` as in Python.
+struct Spaced;
+
+impl serde_json::ser::Formatter for Spaced {
+    fn begin_array_value<W: ?Sized + std::io::Write>(&mut self, writer: &mut W, first: bool) -> std::io::Result<()> {
+        if first { Ok(()) } else { writer.write_all(b", ") }
+    }
+
+    fn begin_object_key<W: ?Sized + std::io::Write>(&mut self, writer: &mut W, first: bool) -> std::io::Result<()> {
+        if first { Ok(()) } else { writer.write_all(b", ") }
+    }
+
+    fn begin_object_value<W: ?Sized + std::io::Write>(&mut self, writer: &mut W) -> std::io::Result<()> {
+        writer.write_all(b": ")
+    }
+}
+
+/// Transformers marks what the assistant said by `{% generation %}`; for the text it means nothing.
+fn without_generation_tags(source: &str) -> String {
+    let mut result = String::with_capacity(source.len());
+    let mut rest = source;
+    while let Some(start) = rest.find("{%") {
+        let Some(length) = rest[start..].find("%}") else { break };
+        let (before, tag) = (&rest[..start], &rest[start + 2..start + length]);
+        let word = tag.trim_matches(['-', '+']).trim();
+        result.push_str(before);
+        result.push_str("{%");
+        result.push_str(&match word {
+            "generation" => tag.replace("generation", "if true"),
+            "endgeneration" => tag.replace("endgeneration", "endif"),
+            _ => tag.to_string(),
+        });
+        rest = &rest[start + length..];
+    }
+    result + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn render(source: &str, messages: &[(&str, &str)], add_generation_prompt: bool) -> Result<String, String> {
+        let messages: Vec<Message> = messages.iter().map(|&(role, content)| Message::new(role, content)).collect();
+        let template = ChatTemplate::new(source, "<s>", "</s>").map_err(|error| error.to_string())?;
+        template.render(&messages, add_generation_prompt).map_err(|error| error.to_string())
+    }
+
+    fn check(source: &str, expected: &str) {
+        assert_eq!(
+            render(source, &[("user", "Hi <b>"), ("assistant", "Yo")], true).as_deref(),
+            Ok(expected),
+            "{source}"
+        );
+    }
+
+    #[test]
+    fn chat_markup_language() {
+        let source = "{%- for message in messages %}\n    {{- '<|im_start|>' + message.role + '\\n' + message.content.strip() + '<|im_end|>' + '\\n' }}\n{%- endfor %}\n{%- if add_generation_prompt %}\n    {{- '<|im_start|>assistant\\n' }}\n{%- endif %}\n";
+        let messages = [("system", " Be brief. "), ("user", "Hi & <b>")];
+        let expected = "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi & <b><|im_end|>\n";
+        assert_eq!(render(source, &messages, false).as_deref(), Ok(expected));
+        assert_eq!(render(source, &messages, true).as_deref(), Ok(&*format!("{expected}<|im_start|>assistant\n")));
+    }
+
+    const LLAMA_3: &str = r"{{- bos_token }}
+{%- if not tools is defined %}
+    {%- set tools = none %}
+{%- endif %}
+{%- if not date_string is defined %}
+    {%- if strftime_now is defined %}
+        {%- set date_string = strftime_now('%d %b %Y') %}
+    {%- else %}
+        {%- set date_string = '26 Jul 2024' %}
+    {%- endif %}
+{%- endif %}
+{%- if messages[0]['role'] == 'system' %}
+    {%- set system_message = messages[0]['content'] | trim %}
+    {%- set messages = messages[1:] %}
+{%- else %}
+    {%- set system_message = '' %}
+{%- endif %}
+{{- '<|start_header_id|>system<|end_header_id|>\n\n' }}
+{{- 'Today Date: ' + date_string + '\n\n' }}
+{{- system_message }}
+{{- '<|eot_id|>' }}
+{%- for message in messages %}
+    {%- if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}
+        {{- raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}
+    {%- endif %}
+    {{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n' + message['content'] | trim + '<|eot_id|>' }}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|start_header_id|>assistant<|end_header_id|>\n\n' }}
+{%- endif %}";
+
+    #[test]
+    fn llama_3() {
+        let messages = [("system", "Be brief. "), ("user", "Hi"), ("assistant", " Yo "), ("user", "?")];
+        let expected = |date: &str| {
+            format!(
+                "<s><|start_header_id|>system<|end_header_id|>\n\nToday Date: {date}\n\nBe brief.<|eot_id|>\
+                 <|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|>\
+                 <|start_header_id|>assistant<|end_header_id|>\n\nYo<|eot_id|>\
+                 <|start_header_id|>user<|end_header_id|>\n\n?<|eot_id|>\
+                 <|start_header_id|>assistant<|end_header_id|>\n\n"
+            )
+        };
+        assert_eq!(render(LLAMA_3, &messages, true), Ok(expected("26 Jul 2024")));
+        let messages: Vec<Message> = messages.iter().map(|&(role, content)| Message::new(role, content)).collect();
+        let dated = ChatTemplate::new(LLAMA_3, "<s>", "").unwrap().at(1_709_210_096);
+        assert_eq!(dated.render(&messages, true).unwrap(), expected("29 Feb 2024"));
+    }
+
+    #[test]
+    fn raised_exceptions_keep_their_message() {
+        let error = render(LLAMA_3, &[("assistant", "Yo")], true).unwrap_err();
+        assert!(error.starts_with("chat template: ") && error.contains("roles must alternate"), "{error}");
+    }
+
+    #[test]
+    fn details_of_transformers() {
+        check("{{ {'a': [1, 'é<'], 'b': none} | tojson }}", "{\"a\": [1, \"é<\"], \"b\": null}");
+        check("{{ [1, {}] | tojson(indent=2) }}", "[\n  1,\n  {}\n]");
+        check("{{ 'é🙂' | tojson(ensure_ascii=true) }}", "\"\\u00e9\\ud83d\\ude42\"");
+        check("{{ {'b': 1, 'a': 2} | tojson(sort_keys=true) }}", "{\"a\": 2, \"b\": 1}");
+        check("{% for m in messages %}{% if loop.last %}{% break %}{% endif %}{{ m.content }}{% endfor %}", "Hi <b>");
+        check("  {% if true %}\nx\n  {% endif %}\ny", "x\ny");
+        check("{{ tools }}|{{ missing }}|{{ messages[0].get('name', 'none') }}|{{ true }}", "None||none|True");
+        check(
+            "{% set ns = namespace(n=0) %}{% for m in messages %}{% set ns.n = ns.n + 1 %}{% endfor %}{{ ns.n }}",
+            "2",
+        );
+    }
+
+    #[test]
+    fn generation_tags_mean_nothing() {
+        check("a{% generation %}{{ messages[0].content }}{%- endgeneration -%} c", "aHi <b>c");
+    }
+
+    #[test]
+    fn a_template_cannot_run_for_ever() {
+        let loops = "{% for a in range(99999) %}{% for b in range(99999) %}{% set c = a %}{% endfor %}{% endfor %}";
+        let error = render(loops, &[], false).unwrap_err();
+        assert!(error.contains("loops for too long"), "{error}");
+        let grows =
+            "{% set ns = namespace(x='xxxxxxxx') %}{% for a in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}";
+        assert!(render(grows, &[], false).is_err());
+        assert!(render("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", &[], false).is_err());
+    }
+
+    #[test]
+    fn errors_say_where() {
+        let error = render("a\n{% if %}", &[], false).unwrap_err();
+        assert!(error.contains("syntax error") && error.contains("chat template:2"), "{error}");
+        assert!(render("{% include '/etc/hostname' %}", &[], false).is_err());
+        assert!(render("{{ missing.attribute.of }}", &[], false).is_err());
+    }
+}

@@ -1,0 +1,17 @@
+//! Text in, text out: tokenizers, streaming of tokens as text, and chat templates.
+//!
+//! **Invariant:** no files, no clocks, no GPU: everything here is given bytes, numbers and strings.
+
+pub mod chat;
+mod detokenizer;
+pub mod stream;
+mod strftime;
+#[cfg(test)]
+mod tests;
+pub mod tokenizer;
+mod vocabulary;
+
+pub use chat::{ChatTemplate, Message};
+pub use stream::{StreamStep, TextStream};
+pub use tokenizer::Tokenizer;
+pub use vocabulary::GgufVocabulary;
