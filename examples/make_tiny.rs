@@ -42,7 +42,8 @@ fn tokenizer() -> (Value, Vec<usize>, usize) {
     tokens.extend(byte_letters().iter().map(char::to_string));
     let (mut merges, mut words) = (Vec::new(), Vec::new());
     for word in WORDS.split_whitespace() {
-        let mut piece = if word.len() == 1 && !word.chars().all(char::is_alphabetic) { String::new() } else { "Ġ".to_owned() };
+        let mut piece =
+            if word.len() == 1 && !word.chars().all(char::is_alphabetic) { String::new() } else { "Ġ".to_owned() };
         for letter in word.chars() {
             let joined = format!("{piece}{letter}");
             if !piece.is_empty() && !tokens.contains(&joined) {
@@ -110,7 +111,9 @@ fn words_only(head: &Tensor<'_>, words: &[usize]) -> Tensor<'static> {
     let width = head.shape[1] * 4;
     let mut data = vec![0u8; head.data.len()];
     for &word in words {
-        for (to, from) in data[word * width..][..width].chunks_exact_mut(4).zip(head.data[word * width..].chunks_exact(4)) {
+        for (to, from) in
+            data[word * width..][..width].chunks_exact_mut(4).zip(head.data[word * width..].chunks_exact(4))
+        {
             let number = f32::from_le_bytes([from[0], from[1], from[2], from[3]]);
             to.copy_from_slice(&(3.0 * number).to_le_bytes());
         }

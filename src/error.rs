@@ -81,7 +81,9 @@ pub enum ModelError {
         expected: Vec<usize>,
     },
     /// A tensor's data type cannot be used.
-    #[error("tensor `{name}` has data type {found}; supported: f32, f16, bf16, q8_0, q4_0, q4_1, q6_K; convert the model to one of these")]
+    #[error(
+        "tensor `{name}` has data type {found}; supported: f32, f16, bf16, q8_0, q4_0, q4_1, q6_K; convert the model to one of these"
+    )]
     DataType {
         /// Canonical name.
         name: String,
@@ -89,7 +91,9 @@ pub enum ModelError {
         found: String,
     },
     /// A tensor holds a value that is not finite.
-    #[error("tensor `{name}` holds a value that is not finite (NaN or infinity) in row {row}; the file is damaged or its training diverged")]
+    #[error(
+        "tensor `{name}` holds a value that is not finite (NaN or infinity) in row {row}; the file is damaged or its training diverged"
+    )]
     NotFinite {
         /// Canonical name.
         name: String,
@@ -103,7 +107,9 @@ pub enum ModelError {
 #[non_exhaustive]
 pub enum GpuError {
     /// No adapter at all.
-    #[error("no GPU adapter found; install a Vulkan, Metal or DX12 driver (on Debian without a GPU: apt-get install mesa-vulkan-drivers)")]
+    #[error(
+        "no GPU adapter found; install a Vulkan, Metal or DX12 driver (on Debian without a GPU: apt-get install mesa-vulkan-drivers)"
+    )]
     NoAdapter,
     /// No adapter of that name or index.
     #[error("no adapter matches `{wanted}`; found: {found}")]
@@ -130,7 +136,9 @@ pub enum GpuError {
         why: String,
     },
     /// An allocation failed.
-    #[error("out of GPU memory: `{label}` needs {bytes} bytes; use a shorter context (--context), a smaller model or a smaller data type")]
+    #[error(
+        "out of GPU memory: `{label}` needs {bytes} bytes; use a shorter context (--context), a smaller model or a smaller data type"
+    )]
     OutOfMemory {
         /// What was to be allocated.
         label: String,
@@ -138,7 +146,9 @@ pub enum GpuError {
         bytes: u64,
     },
     /// A single buffer larger than the device can bind.
-    #[error("`{label}` needs {bytes} bytes, this device binds at most {limit}; use a shorter context (--context) or a smaller data type")]
+    #[error(
+        "`{label}` needs {bytes} bytes, this device binds at most {limit}; use a shorter context (--context) or a smaller data type"
+    )]
     TooLarge {
         /// What was to be allocated.
         label: String,

@@ -1,7 +1,6 @@
 //! Isobath runs language models whose tokens differ in depth, on any GPU that speaks WebGPU.
 
 pub mod depth;
-pub mod engine;
 pub mod error;
 pub mod gpu;
 pub mod kernels;

@@ -3,6 +3,8 @@
 //! Tolerances are those of the vectors' README: logits 1e-3 absolute, hidden states 1e-3 of their largest magnitude,
 //! indices, selected sets and depths exactly (unless the deciding logits lie within 1e-4 of each other: reported).
 
+#![allow(clippy::unwrap_used, reason = "a test may end at the first surprise")]
+
 #[path = "support/case.rs"]
 mod case;
 
@@ -45,7 +47,8 @@ impl<'a> Loaded<'a> {
     fn new(case: &'a Case, gpu: &'a Gpu) -> Self {
         let plan = Plan::of(&case.config).unwrap_or_else(|error| panic!("{}: {error}", case.name));
         let mut quiet = |_, _| {};
-        let loader = Loader::new(gpu, &case.config, &case.source, &mut quiet).unwrap_or_else(|e| panic!("{}: {e}", case.name));
+        let loader =
+            Loader::new(gpu, &case.config, &case.source, &mut quiet).unwrap_or_else(|e| panic!("{}: {e}", case.name));
         let weights = block_on(loader.load(&plan)).unwrap_or_else(|error| panic!("{}: {error}", case.name));
         let ids = case.act("input_ids");
         Self { case, gpu, plan, weights, lanes: ids.shape[0] as u32, tokens: ids.shape[1] as u32 }
@@ -65,8 +68,10 @@ impl<'a> Loaded<'a> {
     /// Positions `from..to` of every lane in one step.
     fn run(&self, state: &State, from: u32, to: u32, depth: Depth, probe: Option<&mut Probe>) -> Outcome {
         let ids = self.case.act("input_ids");
-        let input = |lane: u32, position: u32| Input { lane, position, token: ids.indices(lane as usize)[position as usize] };
-        let inputs: Vec<Input> = (0..self.lanes).flat_map(|lane| (from..to).map(move |p| (lane, p))).map(|(l, p)| input(l, p)).collect();
+        let input =
+            |lane: u32, position: u32| Input { lane, position, token: ids.indices(lane as usize)[position as usize] };
+        let inputs: Vec<Input> =
+            (0..self.lanes).flat_map(|lane| (from..to).map(move |p| (lane, p))).map(|(l, p)| input(l, p)).collect();
         let heads: Vec<u32> = (0..inputs.len() as u32).collect();
         let step = Step { inputs: &inputs, heads: &heads, depth, sample: false };
         self.network(state).step(&step, probe).expect("step");
@@ -103,7 +108,8 @@ impl<'a> Loaded<'a> {
 
 fn close(what: &str, got: &[f32], want: &[f32], tolerance: f32) {
     assert_eq!(got.len(), want.len(), "{what}: length");
-    let worst = got.iter().zip(want).map(|(g, w)| (g - w).abs()).fold(0.0, |a: f32, b| if b.is_nan() { b } else { a.max(b) });
+    let worst =
+        got.iter().zip(want).map(|(g, w)| (g - w).abs()).fold(0.0, |a: f32, b| if b.is_nan() { b } else { a.max(b) });
     assert!(worst <= tolerance, "{what}: off by {worst}, allowed {tolerance}");
 }
 
@@ -123,7 +129,8 @@ fn looks(loaded: &Loaded<'_>, probe: &Probe) -> HashMap<String, (Vec<Vec<f32>>, 
     let mut found = HashMap::new();
     for (name, rows, list) in &probe.copies {
         let numbers: Vec<f32> = block_on(loaded.gpu.read(rows, 0..u64::from(n) * stride as u64)).expect("read");
-        let rows = numbers.chunks_exact(stride).map(|row| row[..loaded.case.config.hidden_size as usize].to_vec()).collect();
+        let rows =
+            numbers.chunks_exact(stride).map(|row| row[..loaded.case.config.hidden_size as usize].to_vec()).collect();
         let listed = match list {
             None => (0..n).collect(),
             Some(list) => {
@@ -161,16 +168,22 @@ fn check_prefill(loaded: &Loaded<'_>) {
     let mut probe = Probe::default();
     let depth = if expert { Depth::TopK } else { Depth::Model };
     let outcome = loaded.run(&state, 0, loaded.tokens, depth, Some(&mut probe));
+    if expert && !same_selection(loaded, &outcome) {
+        return;
+    }
     let looks = looks(loaded, &probe);
     let look = |name: &str| looks.get(name).unwrap_or_else(|| panic!("{}: no look at {name}", case.name));
-    compare(loaded, &format!("{} embed", case.name), look("embed"), case.act("prefill.embed"));
-    for layer in 0..case.config.n_layers {
-        let what = format!("{} layer {layer}", case.name);
-        compare(loaded, &what, look(&format!("layer{layer}")), case.act(&format!("prefill.layer{layer:02}.out")));
+    let mut names = vec![("embed".to_owned(), "prefill.embed".to_owned())];
+    names.extend((0..case.config.n_layers).map(|l| (format!("layer{l}"), format!("prefill.layer{l:02}.out"))));
+    names.push(("final_norm".to_owned(), "prefill.final_norm".to_owned()));
+    for (name, act) in names {
+        compare(loaded, &format!("{} {name}", case.name), look(&name), case.act(&act));
     }
-    compare(loaded, &format!("{} final norm", case.name), look("final_norm"), case.act("prefill.final_norm"));
     if expert {
-        check_expert(loaded, &outcome, |round| look(&format!("round{round}.hidden")));
+        for round in 0..loaded.plan.n_rounds() {
+            let act = case.act(&format!("prefill.rec{round}.hidden_out"));
+            compare(loaded, &format!("{} round {round}", case.name), look(&format!("round{round}.hidden")), act);
+        }
     } else if router.is_some() {
         check_token(loaded, &outcome);
         compare(loaded, &format!("{} block", case.name), look("block.hidden"), case.act("prefill.mor.out"));
@@ -178,29 +191,31 @@ fn check_prefill(loaded: &Loaded<'_>) {
     close(&format!("{} logits", case.name), &outcome.logits, &logits_of(case, "prefill.logits"), 1e-3);
 }
 
-fn check_expert<'l>(loaded: &Loaded<'_>, outcome: &Outcome, look: impl Fn(u32) -> &'l (Vec<Vec<f32>>, Vec<u32>)) {
+/// Compares scores and selected sets; `false` where a selection was too close to call.
+fn same_selection(loaded: &Loaded<'_>, outcome: &Outcome) -> bool {
     let (case, n, rounds) = (loaded.case, loaded.tokens, loaded.plan.n_rounds());
-    for round in 0..rounds {
-        compare(loaded, &format!("{} round {round}", case.name), look(round), case.act(&format!("prefill.rec{round}.hidden_out")));
-        for lane in 0..loaded.lanes {
-            let at = |position: &u32| (lane * n + position) as usize;
-            let ran = |least: u32| (0..n).filter(|p| outcome.granted[at(p)] >= least).collect::<Vec<_>>();
-            let active = case.act(&format!("prefill.rec{round}.active_idx")).indices(lane as usize);
-            let selected = case.act(&format!("prefill.rec{round}.selected_idx")).indices(lane as usize);
-            let scores: Vec<f32> = active.iter().map(|p| outcome.scores[at(p) * rounds as usize + round as usize]).collect();
-            let want = case.act(&format!("prefill.rec{round}.router_logits")).row(lane as usize);
-            close_hidden(&format!("{} router {round}", case.name), &scores, &want);
-            if ran(round) != active || ran(round + 1) != selected {
-                let lowest = |kept: bool| {
-                    let scored = active.iter().zip(&want).filter(|(p, _)| selected.contains(p) == kept);
-                    scored.map(|(_, z)| *z).fold(if kept { f32::MAX } else { f32::MIN }, if kept { f32::min } else { f32::max })
-                };
-                let gap = lowest(true) - lowest(false);
-                assert!(gap.abs() < 1e-4, "{} round {round}: other rows selected, gap {gap}", case.name);
-                eprintln!("{} round {round}: selection decided by {gap}, not compared", case.name);
-            }
+    for (round, lane) in (0..rounds).flat_map(|round| (0..loaded.lanes).map(move |lane| (round, lane))) {
+        let at = |position: &u32| (lane * n + position) as usize;
+        let ran = |least: u32| (0..n).filter(|p| outcome.granted[at(p)] >= least).collect::<Vec<_>>();
+        let active = case.act(&format!("prefill.rec{round}.active_idx")).indices(lane as usize);
+        let selected = case.act(&format!("prefill.rec{round}.selected_idx")).indices(lane as usize);
+        assert_eq!(ran(round), active, "{} round {round}: active rows", case.name);
+        let score = |p: &u32| outcome.scores[at(p) * rounds as usize + round as usize];
+        let scores: Vec<f32> = active.iter().map(score).collect();
+        let want = case.act(&format!("prefill.rec{round}.router_logits")).row(lane as usize);
+        close_hidden(&format!("{} router {round}", case.name), &scores, &want);
+        if ran(round + 1) != selected {
+            // The scores that differ in the two selections must be as good as equal.
+            let swapped = |p: &&u32| selected.contains(p) != (outcome.granted[at(p)] > round);
+            let differing: Vec<f32> = active.iter().filter(swapped).map(score).collect();
+            let spread =
+                differing.iter().fold(f32::MIN, |a, z| a.max(*z)) - differing.iter().fold(f32::MAX, |a, z| a.min(*z));
+            assert!(spread < 1e-4, "{} round {round}: selected {:?}, want {selected:?}", case.name, ran(round + 1));
+            eprintln!("{} round {round}: selection decided by {spread}, the rest is not compared", case.name);
+            return false;
         }
     }
+    true
 }
 
 fn check_token(loaded: &Loaded<'_>, outcome: &Outcome) {
@@ -214,31 +229,42 @@ fn check_token(loaded: &Loaded<'_>, outcome: &Outcome) {
 /// Keys and values in the cache after decoding, where the case has them.
 fn check_cache(loaded: &Loaded<'_>, state: &State) {
     let case = loaded.case;
-    let mut slots: Vec<u64> = case.json["layer_plan"].as_array().unwrap().iter().map(|l| l["kv_slot"].as_u64().unwrap()).collect();
+    let mut slots: Vec<u64> =
+        case.json["layer_plan"].as_array().unwrap().iter().map(|l| l["kv_slot"].as_u64().unwrap()).collect();
     slots.sort_unstable();
     slots.dedup();
     for (index, &slot) in slots.iter().enumerate() {
         let Some(keys) = case.acts.get(&format!("decode.cache.{index:02}.k")) else { continue };
         let values = case.act(&format!("decode.cache.{index:02}.v"));
-        let unrolled = case.json["layer_plan"].as_array().unwrap().iter().position(|l| l["kv_slot"] == slot).unwrap() as u32;
+        let unrolled =
+            case.json["layer_plan"].as_array().unwrap().iter().position(|l| l["kv_slot"] == slot).unwrap() as u32;
         let layer = loaded.plan.layers.iter().find(|layer| layer.unrolled.contains(&unrolled)).unwrap();
         let depth = layer.unrolled.iter().position(|&l| l == unrolled).unwrap() as u32;
         let class = layer.cache.class_base + depth * layer.cache.class_step;
         let cache = &state.caches[layer.cache.buffer];
         let numbers: Vec<f32> = block_on(loaded.gpu.read(cache, 0..cache.bytes() / 4)).expect("read");
-        let pages: Vec<u32> = block_on(loaded.gpu.read(&state.lanes.pages, 0..state.lanes.pages.bytes() / 4)).expect("read");
+        let pages: Vec<u32> =
+            block_on(loaded.gpu.read(&state.lanes.pages, 0..state.lanes.pages.bytes() / 4)).expect("read");
         let config = &case.config;
         let (page_size, head4) = (isobath::kernels::PAGE, config.head_dim.div_ceil(4));
         for (which, act) in [keys, values].into_iter().enumerate() {
-            let [_, heads, entries, width] = act.shape[..] else { panic!("{}: cache shape {:?}", case.name, act.shape) };
+            let [_, heads, entries, width] = act.shape[..] else {
+                panic!("{}: cache shape {:?}", case.name, act.shape)
+            };
             for lane in 0..loaded.lanes {
                 let want = act.row(lane as usize);
                 for (i, want) in want.chunks_exact(width).enumerate() {
                     let (head, entry) = ((i / entries) as u32, (i % entries) as u32);
-                    let page = pages[((lane * loaded.plan.classes + class) * state.sizes.max_pages + entry / page_size) as usize];
+                    let page = pages
+                        [((lane * loaded.plan.classes + class) * state.sizes.max_pages + entry / page_size) as usize];
                     let vector = ((page * heads as u32 + head) * 2 + which as u32) * page_size + entry % page_size;
                     let got = &numbers[(vector * head4 * 4) as usize..][..width];
-                    close(&format!("{} cache {slot} entry {entry}", case.name), got, want, 1e-3 * want.iter().fold(1f32, |a, b| a.max(b.abs())));
+                    close(
+                        &format!("{} cache {slot} entry {entry}", case.name),
+                        got,
+                        want,
+                        1e-3 * want.iter().fold(1f32, |a, b| a.max(b.abs())),
+                    );
                 }
             }
         }
@@ -269,14 +295,21 @@ fn check_pieces(loaded: &Loaded<'_>, prefix: &str) {
     check_cache(loaded, &state);
 }
 
-/// The independent reference of the causal threshold.
-fn check_threshold(loaded: &Loaded<'_>) {
+/// The independent reference of the causal threshold; `false` where a decision was too close to call.
+fn check_threshold(loaded: &Loaded<'_>) -> bool {
     let (case, n, rounds) = (loaded.case, loaded.tokens, loaded.plan.n_rounds());
     let state = loaded.state();
     let mut probe = Probe::default();
     let outcome = loaded.run(&state, 0, n, Depth::Model, Some(&mut probe));
-    let depths: Vec<u32> = case.act("depth").values.iter().map(|&d| d as u32).collect();
-    assert_eq!(outcome.granted, depths, "{} depths", case.name);
+    if let Some(depths) = case.acts.get("depth") {
+        let depths: Vec<u32> = depths.values.iter().map(|&d| d as u32).collect();
+        if outcome.granted != depths {
+            let nearest = outcome.scores.iter().filter(|z| **z != 0.0).fold(f32::MAX, |a, z| a.min(z.abs()));
+            assert!(nearest < 1e-4, "{}: depths {:?}, want {depths:?}", case.name, outcome.granted);
+            eprintln!("{}: a depth was decided by {nearest}, the rest is not compared", case.name);
+            return false;
+        }
+    }
     let looks = looks(loaded, &probe);
     for lane in 0..loaded.lanes {
         for round in 0..rounds {
@@ -286,10 +319,15 @@ fn check_threshold(loaded: &Loaded<'_>) {
             let (rows, _) = &looks[&format!("round{round}.hidden")];
             for p in 0..n as usize {
                 let want: Vec<f32> = hidden.values[p * width..][..width].iter().map(|&x| x as f32).collect();
-                close_hidden(&format!("{} {}", case.name, name("hidden")), &rows[lane as usize * n as usize + p], &want);
+                close_hidden(
+                    &format!("{} {}", case.name, name("hidden")),
+                    &rows[lane as usize * n as usize + p],
+                    &want,
+                );
             }
             let indices = |part: &str| case.act(&name(part)).values.iter().map(|&x| x as u32).collect::<Vec<_>>();
-            let ran = |least: u32| (0..n).filter(|p| outcome.granted[(lane * n + p) as usize] >= least).collect::<Vec<_>>();
+            let ran =
+                |least: u32| (0..n).filter(|p| outcome.granted[(lane * n + p) as usize] >= least).collect::<Vec<_>>();
             assert_eq!(ran(round), indices("active"), "{} {}", case.name, name("active"));
             assert_eq!(ran(round + 1), indices("selected"), "{} {}", case.name, name("selected"));
             let active = indices("active");
@@ -299,32 +337,43 @@ fn check_threshold(loaded: &Loaded<'_>) {
             close_hidden(&format!("{} {}", case.name, name("logits")), &scores, &want);
         }
     }
+    true
+}
+
+fn check_on_the_gpu(gpu: &Gpu, case: &Case) {
+    let loaded = Loaded::new(case, gpu);
+    let expert = case.config.router.as_ref().is_some_and(|router| router.kind == RouterKind::Expert);
+    if case.acts.contains_key("prefill.logits") {
+        check_prefill(&loaded);
+        // Expert-choice decoding of the official code runs every token at full depth: a defect, not a target.
+        if !expert {
+            check_pieces(&loaded, "prefill.");
+        }
+    } else if check_threshold(&loaded) {
+        check_pieces(&loaded, "");
+    }
+}
+
+/// Runs every case and tells all that fail, not only the first.
+fn every_case(check: impl Fn(&Case)) {
+    let cases = case::all();
+    let kind = |prefix: &str| cases.iter().filter(|case| case.name.starts_with(prefix)).count();
+    assert!(
+        kind("mor_") >= 6 && kind("rec_") >= 6 && kind("ref_") >= 5 && kind("var_") >= 8,
+        "golden cases are missing"
+    );
+    let failed: Vec<&str> = cases
+        .iter()
+        .filter(|case| std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| check(case))).is_err())
+        .map(|case| case.name.as_str())
+        .collect();
+    assert!(failed.is_empty(), "{} of {} cases failed: {failed:?}", failed.len(), cases.len());
 }
 
 #[test]
 fn every_case_on_the_gpu() {
     let gpu = open();
-    let mut kinds = [0; 3];
-    for case in case::all() {
-        eprintln!("{}", case.name);
-        let loaded = Loaded::new(&case, &gpu);
-        let expert = case.config.router.as_ref().is_some_and(|router| router.kind == RouterKind::Expert);
-        if case.acts.contains_key("depth") && !case.acts.contains_key("prefill.logits") {
-            check_threshold(&loaded);
-            check_pieces(&loaded, "");
-            kinds[0] += 1;
-        } else {
-            check_prefill(&loaded);
-            kinds[1] += 1;
-            // Expert-choice decoding of the official code runs every token at full depth: a defect, not a target.
-            if !expert {
-                check_pieces(&loaded, "prefill.");
-                kinds[2] += 1;
-            }
-        }
-    }
-    eprintln!("{} threshold, {} prefill, {} decode", kinds[0], kinds[1], kinds[2]);
-    assert!(kinds.iter().all(|&n| n >= 5), "{kinds:?}");
+    every_case(|case| check_on_the_gpu(&gpu, case));
 }
 
 /// One lane of a case on the CPU, in pieces of the given lengths, then one by one.
@@ -355,31 +404,38 @@ fn check_layers(case: &Case, lane: usize, tokens: usize, outcome: &Judged) {
     }
 }
 
-#[test]
-fn every_case_on_the_cpu_reference() {
-    for case in case::all() {
-        let plan = Plan::of(&case.config).expect("plan");
-        let reference = Reference::new(&case.config, &plan, &case.source, 64).expect("reference");
-        let expert = case.config.router.as_ref().is_some_and(|router| router.kind == RouterKind::Expert);
-        let threshold = !case.acts.contains_key("prefill.logits");
-        let ids = case.act("input_ids");
-        for lane in 0..ids.shape[0] {
-            let tokens = ids.indices(lane);
-            let depth = if expert && !threshold { Depth::TopK } else { Depth::Model };
-            let (logits, outcomes) = judge(&reference, &tokens, &[tokens.len()], depth);
-            let want = case.act(if threshold { "logits" } else { "prefill.logits" }).row(lane);
-            close(&format!("{} on the CPU", case.name), &logits, &want, 1e-3);
-            if threshold {
-                assert_eq!(outcomes[0].granted, case.act("depth").indices(lane), "{} depths on the CPU", case.name);
-            } else {
-                check_layers(&case, lane, tokens.len(), &outcomes[0]);
-            }
-            if threshold || !expert {
-                for pieces in [&[][..], &[5, 1, 7]] {
-                    let (logits, _) = judge(&reference, &tokens, pieces, depth);
-                    close(&format!("{} decoded on the CPU", case.name), &logits, &case.act("decode.logits").row(lane), 1e-3);
-                }
+fn check_on_the_cpu(case: &Case) {
+    let plan = Plan::of(&case.config).expect("plan");
+    let reference = Reference::new(&case.config, &plan, &case.source, 64).expect("reference");
+    let expert = case.config.router.as_ref().is_some_and(|router| router.kind == RouterKind::Expert);
+    let official = case.acts.contains_key("prefill.logits");
+    let ids = case.act("input_ids");
+    for lane in 0..ids.shape[0] {
+        let tokens = ids.indices(lane);
+        let depth = if expert && official { Depth::TopK } else { Depth::Model };
+        let (logits, outcomes) = judge(&reference, &tokens, &[tokens.len()], depth);
+        let want = case.act(if official { "prefill.logits" } else { "logits" }).row(lane);
+        close(&format!("{} on the CPU", case.name), &logits, &want, 1e-3);
+        if official {
+            check_layers(case, lane, tokens.len(), &outcomes[0]);
+        } else if let Some(depths) = case.acts.get("depth") {
+            assert_eq!(outcomes[0].granted, depths.indices(lane), "{} depths on the CPU", case.name);
+        }
+        if !official || !expert {
+            for pieces in [&[][..], &[5, 1, 7]] {
+                let (logits, _) = judge(&reference, &tokens, pieces, depth);
+                close(
+                    &format!("{} decoded on the CPU", case.name),
+                    &logits,
+                    &case.act("decode.logits").row(lane),
+                    1e-3,
+                );
             }
         }
     }
+}
+
+#[test]
+fn every_case_on_the_cpu_reference() {
+    every_case(check_on_the_cpu);
 }

@@ -57,10 +57,7 @@ fn gguf_and_safetensors_are_the_same_model() {
         let mut bytes = gguf_bytes.clone();
         bytes[4] = version;
         let gguf = Gguf::parse(&bytes, "tiny.gguf").unwrap();
-        let folder = Folder::new(vec![
-            Safetensors::parse(&safetensors_bytes, "model.safetensors").unwrap(),
-        ])
-        .unwrap();
+        let folder = Folder::new(vec![Safetensors::parse(&safetensors_bytes, "model.safetensors").unwrap()]).unwrap();
         assert_eq!(gguf.config().unwrap(), tiny_model::config());
         assert_eq!(gguf.names(), folder.names());
         assert!(check_tensors(&tiny_model::config(), &gguf).is_empty());
@@ -68,11 +65,7 @@ fn gguf_and_safetensors_are_the_same_model() {
         for (name, shape, numbers) in tiny_model::weights() {
             for source in [&gguf as &dyn TensorSource, &folder] {
                 let tensor = source.tensor(&name).unwrap().unwrap();
-                assert_eq!(
-                    (&tensor.shape, tensor.data_type),
-                    (&shape, DataType::F32),
-                    "{name}"
-                );
+                assert_eq!((&tensor.shape, tensor.data_type), (&shape, DataType::F32), "{name}");
                 assert_eq!(*tensor.data, tiny_model::f32_bytes(&numbers), "{name}");
             }
         }
@@ -86,18 +79,10 @@ fn real_row_order_of_a_head() {
     // Two heads of width 4: rows 0 1 2 3 stand as 0 2 1 3.
     let stored = tiny_model::permute(&rows, 2, 1);
     assert_eq!(stored, [0.0, 2.0, 1.0, 3.0, 4.0, 6.0, 5.0, 7.0]);
-    file.tensor(
-        "blk.0.attn_q.weight",
-        &[8, 1],
-        0,
-        tiny_model::f32_bytes(&stored),
-    );
+    file.tensor("blk.0.attn_q.weight", &[8, 1], 0, tiny_model::f32_bytes(&stored));
     let bytes = file.bytes();
     let gguf = Gguf::parse(&bytes, "tiny.gguf").unwrap();
-    let tensor = gguf
-        .tensor("model.layers.0.self_attn.q_proj.weight")
-        .unwrap()
-        .unwrap();
+    let tensor = gguf.tensor("model.layers.0.self_attn.q_proj.weight").unwrap().unwrap();
     assert_eq!(*tensor.data, tiny_model::f32_bytes(&rows));
 }
 
@@ -116,37 +101,17 @@ fn gguf_values_of_all_types() {
         .set("j", Value::U64(1 << 40))
         .set("k", Value::I64(-4))
         .set("l", Value::F64(0.25))
-        .set(
-            "m",
-            Value::Array(
-                9,
-                vec![
-                    Value::Array(0, vec![Value::U8(1)]),
-                    Value::Array(8, vec!["x".into()]),
-                ],
-            ),
-        )
+        .set("m", Value::Array(9, vec![Value::Array(0, vec![Value::U8(1)]), Value::Array(8, vec!["x".into()])]))
         .set("n", Value::U64(u64::MAX))
         .set("o", Value::Array(5, vec![Value::I32(-1), Value::I32(2)]))
         .set("p", Value::Array(8, vec!["x".into(), "".into()]));
     let bytes = file.bytes();
     let gguf = Gguf::parse(&bytes, "values.gguf").unwrap();
-    for (key, value) in [
-        ("a", 255),
-        ("b", -1),
-        ("c", 65535),
-        ("d", -2),
-        ("e", 7),
-        ("f", -3),
-        ("j", 1 << 40),
-        ("k", -4),
-    ] {
+    for (key, value) in [("a", 255), ("b", -1), ("c", 65535), ("d", -2), ("e", 7), ("f", -3), ("j", 1 << 40), ("k", -4)]
+    {
         assert_eq!(gguf.integer(key).unwrap(), Some(value), "{key}");
     }
-    assert_eq!(
-        (gguf.float("g").unwrap(), gguf.float("l").unwrap()),
-        (Some(0.5), Some(0.25))
-    );
+    assert_eq!((gguf.float("g").unwrap(), gguf.float("l").unwrap()), (Some(0.5), Some(0.25)));
     assert_eq!(gguf.float("e").unwrap(), Some(7.0));
     assert_eq!(gguf.boolean("h").unwrap(), Some(true));
     assert_eq!(gguf.string("i").unwrap(), Some("text é"));
@@ -165,10 +130,7 @@ fn every_prefix_of_a_gguf_file_is_an_error() {
     let bytes = tiny_model::gguf().bytes();
     read_gguf(&bytes);
     for length in 0..bytes.len() {
-        says(
-            Gguf::parse(&bytes[..length], "tiny.gguf"),
-            &["tiny.gguf", "byte"],
-        );
+        says(Gguf::parse(&bytes[..length], "tiny.gguf"), &["tiny.gguf", "byte"]);
     }
 }
 
@@ -177,10 +139,7 @@ fn every_prefix_of_a_safetensors_file_is_an_error() {
     let bytes = tiny_model::safetensors();
     read_safetensors(&bytes);
     for length in 0..bytes.len() {
-        says(
-            Safetensors::parse(&bytes[..length], "model.safetensors"),
-            &["model.safetensors", "truncated"],
-        );
+        says(Safetensors::parse(&bytes[..length], "model.safetensors"), &["model.safetensors", "truncated"]);
     }
 }
 

@@ -1,5 +1,7 @@
 //! SmolLM2-135M-Instruct as GGUF Q4_1 against Hugging Face transformers (see the golden vectors' README for tolerances).
 
+#![allow(clippy::unwrap_used, reason = "a test may end at the first surprise")]
+
 #[path = "support/smollm2.rs"]
 mod smollm2;
 
@@ -37,7 +39,10 @@ impl Golden {
         let home = std::env::var("ISOBATH_GOLDEN_HOME")
             .unwrap_or_else(|_| format!("{}/../shared/golden", env!("CARGO_MANIFEST_DIR")));
         let folder = Path::new(&home).join("smollm2");
-        let read = |name: &str| fs::read(folder.join(name)).unwrap_or_else(|error| panic!("{folder:?}/{name}: {error}; set ISOBATH_GOLDEN_HOME"));
+        let read = |name: &str| {
+            fs::read(folder.join(name))
+                .unwrap_or_else(|error| panic!("{folder:?}/{name}: {error}; set ISOBATH_GOLDEN_HOME"))
+        };
         Self { json: serde_json::from_slice(&read("golden.json")).unwrap(), bytes: read("golden.safetensors") }
     }
 
@@ -94,7 +99,8 @@ impl Loaded {
 
 fn close(what: &str, got: &[f32], want: &[f32], tolerance: f32) {
     assert_eq!(got.len(), want.len(), "{what}");
-    let worst = got.iter().zip(want).map(|(g, w)| (g - w).abs()).fold(0.0, |a: f32, b| if b.is_nan() { b } else { a.max(b) });
+    let worst =
+        got.iter().zip(want).map(|(g, w)| (g - w).abs()).fold(0.0, |a: f32, b| if b.is_nan() { b } else { a.max(b) });
     eprintln!("{what}: off by {worst}");
     assert!(worst <= tolerance, "{what}: off by {worst}, allowed {tolerance}");
 }
@@ -123,7 +129,8 @@ fn logits_and_hidden_states() {
         let n = ids.len() * width;
         let got: Vec<f32> = block_on(loaded.gpu.read(copy, 0..n as u64)).unwrap();
         let want = &hidden[depth * n..][..n];
-        let norm = |numbers: &mut dyn Iterator<Item = f32>| numbers.map(|x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
+        let norm =
+            |numbers: &mut dyn Iterator<Item = f32>| numbers.map(|x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
         let off = norm(&mut got.iter().zip(want).map(|(g, w)| g - w)) / norm(&mut want.iter().copied());
         assert!(off <= 0.01, "hidden state behind {depth} layers: off by {off} of its norm");
         // A plain stack left early: the head behind every depth.

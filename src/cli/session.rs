@@ -147,7 +147,8 @@ fn facts_of_folder(folder: &Path) -> anyhow::Result<Facts> {
     let config = open::config(folder)?;
     let mut facts = Facts { format: "safetensors folder", ..empty() };
     keep(&mut facts, ModelConfig::from_json(&config), |facts, config| facts.config = Some(config));
-    let tokenizer = open::tokenizer(folder).map_err(Error::from).and_then(|json| Ok(Tokenizer::from_json(json.as_bytes())?));
+    let tokenizer =
+        open::tokenizer(folder).map_err(Error::from).and_then(|json| Ok(Tokenizer::from_json(json.as_bytes())?));
     keep(&mut facts, tokenizer, |facts, tokenizer| facts.vocabulary = Some(tokenizer.vocab_size()));
     keep(&mut facts, open::chat_template(folder), |facts, template| facts.chat_template = template.is_some());
     match open::tensors(folder) {

@@ -123,7 +123,8 @@ impl Engine {
         }
         if tokens >= context {
             let most = self.config.context_length as usize;
-            let hint = if context < most { format!("; or raise --context (the model allows {most})") } else { String::new() };
+            let hint =
+                if context < most { format!("; or raise --context (the model allows {most})") } else { String::new() };
             return Err(RequestError::PromptTooLong { tokens, context, hint });
         }
         let vocabulary = self.config.vocab_size as usize;
@@ -140,7 +141,11 @@ impl Engine {
             (None, Routing::Threshold) => Ok(Depth::Model),
             (None, Routing::TopK) => {
                 if self.config.router.as_ref().is_none_or(|router| router.kind != RouterKind::Expert) {
-                    return setting("routing", "top-k".into(), "threshold: this model has no expert-choice router".into());
+                    return setting(
+                        "routing",
+                        "top-k".into(),
+                        "threshold: this model has no expert-choice router".into(),
+                    );
                 }
                 let most = self.state.sizes.room.rows as usize;
                 if tokens > most {

@@ -17,8 +17,12 @@ impl Buffer {
         // WebGPU copies and binds multiples of 4 bytes, and no empty buffers; vec4 arrays need 16.
         let bytes = bytes.next_multiple_of(16).max(16);
         let usage = usage | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
-        let raw =
-            device.create_buffer(&wgpu::BufferDescriptor { label: Some(label), size: bytes, usage, mapped_at_creation: false });
+        let raw = device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(label),
+            size: bytes,
+            usage,
+            mapped_at_creation: false,
+        });
         Self { raw, id: NEXT.fetch_add(1, Ordering::Relaxed), bytes }
     }
 

@@ -204,10 +204,8 @@ async fn enumerate(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
         return adapters;
     }
     // Browsers do not list adapters, they hand one out.
-    let options = wgpu::RequestAdapterOptions {
-        power_preference: wgpu::PowerPreference::HighPerformance,
-        ..Default::default()
-    };
+    let options =
+        wgpu::RequestAdapterOptions { power_preference: wgpu::PowerPreference::HighPerformance, ..Default::default() };
     instance.request_adapter(&options).await.into_iter().collect()
 }
 

@@ -13,9 +13,23 @@ use crate::error::GpuError;
 const SLOT: usize = 256;
 
 enum Step {
-    Dispatch { name: &'static str, pipeline: wgpu::ComputePipeline, group: wgpu::BindGroup, offset: u32, grid: [u32; 3] },
-    Copy { from: Buffer, from_offset: u64, to: Buffer, to_offset: u64, bytes: u64 },
-    Clear { buffer: Buffer },
+    Dispatch {
+        name: &'static str,
+        pipeline: wgpu::ComputePipeline,
+        group: wgpu::BindGroup,
+        offset: u32,
+        grid: [u32; 3],
+    },
+    Copy {
+        from: Buffer,
+        from_offset: u64,
+        to: Buffer,
+        to_offset: u64,
+        bytes: u64,
+    },
+    Clear {
+        buffer: Buffer,
+    },
 }
 
 /// A list of dispatches under construction.
@@ -31,7 +45,13 @@ impl Gpu {
         Pass { gpu: self, uniforms: Vec::new(), steps: Vec::new() }
     }
 
-    fn pipeline(&self, name: &'static str, key: &PipelineKey, source: &Source, bindings: &[Binding<'_>]) -> Result<Pipeline, GpuError> {
+    fn pipeline(
+        &self,
+        name: &'static str,
+        key: &PipelineKey,
+        source: &Source,
+        bindings: &[Binding<'_>],
+    ) -> Result<Pipeline, GpuError> {
         if let Some(found) = self.pipelines.borrow().get(key) {
             return Ok(found.clone());
         }
@@ -79,13 +99,20 @@ impl Gpu {
         Pipeline { pipeline, layout }
     }
 
-    fn bind_group(&self, name: &str, key: &PipelineKey, pipeline: &Pipeline, bindings: &[Binding<'_>]) -> wgpu::BindGroup {
+    fn bind_group(
+        &self,
+        name: &str,
+        key: &PipelineKey,
+        pipeline: &Pipeline,
+        bindings: &[Binding<'_>],
+    ) -> wgpu::BindGroup {
         let places = bindings.iter().map(|b| (b.buffer.id, 0, b.buffer.bytes())).collect();
         let key = (key.clone(), places);
         if let Some(found) = self.bind_groups.borrow().get(&key) {
             return found.clone();
         }
-        let uniform = wgpu::BufferBinding { buffer: &self.uniforms.raw, offset: 0, size: wgpu::BufferSize::new(SLOT as u64) };
+        let uniform =
+            wgpu::BufferBinding { buffer: &self.uniforms.raw, offset: 0, size: wgpu::BufferSize::new(SLOT as u64) };
         let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(uniform) }];
         for (place, binding) in (1..).zip(bindings) {
             entries.push(wgpu::BindGroupEntry { binding: place, resource: binding.buffer.raw.as_entire_binding() });
@@ -117,7 +144,13 @@ impl Pass<'_> {
         let offset = self.uniforms.len();
         self.uniforms.extend_from_slice(bytemuck::bytes_of(&kernel.params()));
         self.uniforms.resize(offset + SLOT, 0);
-        self.steps.push(Step::Dispatch { name: K::NAME, pipeline: pipeline.pipeline, group, offset: offset as u32, grid });
+        self.steps.push(Step::Dispatch {
+            name: K::NAME,
+            pipeline: pipeline.pipeline,
+            group,
+            offset: offset as u32,
+            grid,
+        });
         Ok(())
     }
 

@@ -53,7 +53,9 @@ impl Gpu {
     /// Whatever [`Gpu::check`] reports, device loss above all.
     pub async fn finish<T: bytemuck::Pod>(&self, pending: Pending) -> Result<Vec<T>, GpuError> {
         #[cfg(not(target_arch = "wasm32"))]
-        if let Err(error) = self.device.poll(wgpu::PollType::Wait { submission_index: Some(pending.submission), timeout: None }) {
+        if let Err(error) =
+            self.device.poll(wgpu::PollType::Wait { submission_index: Some(pending.submission), timeout: None })
+        {
             self.check().await?;
             return Err(GpuError::Internal { why: error.to_string() });
         }

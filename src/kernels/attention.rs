@@ -94,11 +94,8 @@ impl Kernel for Attention<'_> {
     type Params = Params;
 
     fn source(&self) -> Source {
-        let constants = vec![
-            ("HEAD4", self.params.head_dim.div_ceil(4)),
-            ("GROUP", self.tile.heads),
-            ("QROWS", self.tile.rows),
-        ];
+        let constants =
+            vec![("HEAD4", self.params.head_dim.div_ceil(4)), ("GROUP", self.tile.heads), ("QROWS", self.tile.rows)];
         Source { parts: vec![include_str!("../../shaders/attention.wgsl"), super::KV], constants }
     }
 
@@ -203,7 +200,14 @@ mod tests {
             params,
         });
         let params = attention_merge::Params { heads, head_dim, stride: heads * head_dim, compact: 0, max_stretches };
-        device.run(&AttentionMerge { partial: &partial, rows: &rows_buffer, list: &list, output: &output, n_rows, params });
+        device.run(&AttentionMerge {
+            partial: &partial,
+            rows: &rows_buffer,
+            list: &list,
+            output: &output,
+            n_rows,
+            params,
+        });
         let got = device.floats(&output);
         for (row, &entries) in case.entries.iter().enumerate() {
             for head in 0..heads {

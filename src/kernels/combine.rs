@@ -79,14 +79,23 @@ mod tests {
     #[test]
     fn gpu_matches_cpu() {
         let device = Device::open();
-        for (n_rows, width, mode) in [(1, 1, COPY), (3, 63, ADD_GATED), (2, 64, ADD), (5, 300, ADD_GATED), (4, 576, COPY)] {
+        for (n_rows, width, mode) in
+            [(1, 1, COPY), (3, 63, ADD_GATED), (2, 64, ADD), (5, 300, ADD_GATED), (4, 576, COPY)]
+        {
             let input = device.rows(n_rows, width, 4);
             let before = device.rows(n_rows, width, 5);
             let gates = device.rows(1, n_rows, 6);
             let (_, list, listed) = device.every_other(n_rows, 1);
             let params = Params { stride: input.stride / 4, mode };
             let (input_buffer, gate_buffer) = (&input.buffer, &gates.buffer);
-            device.run(&Combine { input: input_buffer, gates: gate_buffer, list: &list, output: &before.buffer, n_rows, params });
+            device.run(&Combine {
+                input: input_buffer,
+                gates: gate_buffer,
+                list: &list,
+                output: &before.buffer,
+                n_rows,
+                params,
+            });
             let got = device.floats(&before.buffer);
             for row in 0..n_rows {
                 let mut want = before.row(row).to_vec();

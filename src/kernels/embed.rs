@@ -104,7 +104,13 @@ mod tests {
                 let mut words = Vec::new();
                 pack::pack_rows(&tensor, first..first + rows, &mut words);
                 let stride = padded(width) / 4;
-                Part { buffer: device.upload(&words), data_type: DataType::F32, stride, first: first as u32, rows: rows as u32 }
+                Part {
+                    buffer: device.upload(&words),
+                    data_type: DataType::F32,
+                    stride,
+                    first: first as u32,
+                    rows: rows as u32,
+                }
             };
             let tokens = [6, 0, NEXT_TOKEN, 2];
             let rows: Vec<Row> = (0..4).map(|i| Row { lane: i % 2, position: i, depth: 0, kv_index: 0 }).collect();

@@ -73,7 +73,14 @@ mod tests {
             let hidden = device.rows(n_rows, width, 8);
             let (rows, list, listed) = device.every_other(n_rows, 3);
             let params = Params { stride: hidden.stride / 4, bank_stride: encoding.stride / 4 };
-            device.run(&Encode { encoding: &encoding.buffer, rows: &rows, list: &list, hidden: &hidden.buffer, n_rows, params });
+            device.run(&Encode {
+                encoding: &encoding.buffer,
+                rows: &rows,
+                list: &list,
+                hidden: &hidden.buffer,
+                n_rows,
+                params,
+            });
             let got = device.floats(&hidden.buffer);
             for row in 0..n_rows {
                 let mut want = hidden.row(row).to_vec();

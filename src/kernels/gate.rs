@@ -214,7 +214,8 @@ mod tests {
         let mut close = 0;
         for row in 0..n_rows {
             let round = before[row as usize];
-            let bank: Vec<f32> = (0..params.outputs).flat_map(|j| weight.row(round * params.outputs + j).to_vec()).collect();
+            let bank: Vec<f32> =
+                (0..params.outputs).flat_map(|j| weight.row(round * params.outputs + j).to_vec()).collect();
             let want = cpu(params, input.row(row), &bank, &bias, round);
             let at = if params.token_choice == 1 { row * 4 } else { row * 4 + round } as usize;
             assert_close("scores", &scores[at..][..params.outputs as usize], &want.scores, 1e-5);
@@ -253,7 +254,9 @@ mod tests {
 
     #[test]
     fn error_function_is_exact() {
-        for (x, want) in [(0.0, 0.0), (0.5, 0.520_499_877_813_046_5), (2.0, 0.995_322_265_018_952_7), (3.5, 0.999_999_256_901_627_7)] {
+        for (x, want) in
+            [(0.0, 0.0), (0.5, 0.520_499_877_813_046_5), (2.0, 0.995_322_265_018_952_7), (3.5, 0.999_999_256_901_627_7)]
+        {
             assert!((error_function(x) - want).abs() < 1e-14 && (error_function(-x) + want).abs() < 1e-14, "{x}");
         }
     }

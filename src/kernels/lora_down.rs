@@ -81,7 +81,15 @@ mod tests {
             let stride = input.stride / 4;
             let params = Params { stride, rank, bank_stride: rank * stride, inner_stride: rank };
             let weights = &weight.buffer;
-            device.run(&LoraDown { input: &input.buffer, weight: weights, rows: &rows, list: &list, inner: &inner, n_rows, params });
+            device.run(&LoraDown {
+                input: &input.buffer,
+                weight: weights,
+                rows: &rows,
+                list: &list,
+                inner: &inner,
+                n_rows,
+                params,
+            });
             let got = device.floats(&inner);
             for row in 0..n_rows {
                 let bank: Vec<f32> = (0..rank).flat_map(|r| weight.row(row % 3 * rank + r).to_vec()).collect();

@@ -53,12 +53,5 @@ pub(crate) fn loader(data_type: DataType) -> &'static str {
 }
 
 /// All storage types.
-pub const DATA_TYPES: [DataType; 7] = [
-    DataType::F32,
-    DataType::F16,
-    DataType::Bf16,
-    DataType::Q8_0,
-    DataType::Q4_0,
-    DataType::Q4_1,
-    DataType::Q6K,
-];
+pub const DATA_TYPES: [DataType; 7] =
+    [DataType::F32, DataType::F16, DataType::Bf16, DataType::Q8_0, DataType::Q4_0, DataType::Q4_1, DataType::Q6K];

@@ -130,13 +130,18 @@ mod tests {
     fn weights(device: &Device, data_type: DataType, outputs: u32, columns: u32) -> (Part, Vec<f32>) {
         let (numbers_per_block, bytes_per_block) = data_type.block();
         let blocks = (outputs * columns) as usize / numbers_per_block;
-        let mut bytes: Vec<u8> = numbers(blocks * bytes_per_block, 21).iter().map(|x| (x * 127.0) as i8 as u8).collect();
+        let mut bytes: Vec<u8> =
+            numbers(blocks * bytes_per_block, 21).iter().map(|x| (x * 127.0) as i8 as u8).collect();
         for (i, block) in bytes.chunks_exact_mut(bytes_per_block).enumerate() {
             let scale = half::f16::from_f32(0.01 + (i % 7) as f32 * 0.003).to_le_bytes();
             match data_type {
                 DataType::F32 => block.copy_from_slice(&(block[0] as i8 as f32 / 128.0).to_le_bytes()),
-                DataType::F16 => block.copy_from_slice(&half::f16::from_f32(block[0] as i8 as f32 / 100.0).to_le_bytes()),
-                DataType::Bf16 => block.copy_from_slice(&half::bf16::from_f32(block[0] as i8 as f32 / 100.0).to_le_bytes()),
+                DataType::F16 => {
+                    block.copy_from_slice(&half::f16::from_f32(block[0] as i8 as f32 / 100.0).to_le_bytes())
+                }
+                DataType::Bf16 => {
+                    block.copy_from_slice(&half::bf16::from_f32(block[0] as i8 as f32 / 100.0).to_le_bytes())
+                }
                 DataType::Q4_1 => {
                     block[..2].copy_from_slice(&scale);
                     block[2..4].copy_from_slice(&half::f16::from_f32(-0.07).to_le_bytes());

@@ -118,7 +118,14 @@ pub fn cpu(settings: &Settings, logits: &[f32], seen: &dyn Fn(usize) -> bool, po
     let factor = if greedy { 1.0 } else { f64::from(settings.inverse_temperature) };
     let adjust = |(i, &x): (usize, &f32)| {
         let x = f64::from(x);
-        factor * if !seen(i) { x } else if x > 0.0 { x / penalty } else { x * penalty }
+        factor
+            * if !seen(i) {
+                x
+            } else if x > 0.0 {
+                x / penalty
+            } else {
+                x * penalty
+            }
     };
     let adjusted: Vec<f64> = logits.iter().enumerate().map(adjust).collect();
     let mut kept: Vec<usize> = (0..logits.len()).collect();
@@ -168,8 +175,16 @@ mod tests {
     use crate::kernels::Row;
     use crate::kernels::check::{Device, assert_close, numbers};
 
-    const PLAIN: Settings =
-        Settings { inverse_temperature: 1.0, top_k: 0, top_p: 1.0, min_p: 0.0, penalty: 1.0, seed_low: 7, seed_high: 9, spare: 0 };
+    const PLAIN: Settings = Settings {
+        inverse_temperature: 1.0,
+        top_k: 0,
+        top_p: 1.0,
+        min_p: 0.0,
+        penalty: 1.0,
+        seed_low: 7,
+        seed_high: 9,
+        spare: 0,
+    };
 
     #[test]
     fn gpu_matches_cpu() {

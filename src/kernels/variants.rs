@@ -25,7 +25,8 @@ macro_rules! text {
 /// All variants; attention stands with heads of 2 to 256 numbers, groups of 1 to 16, and 1 to 4 rows.
 pub fn all() -> Vec<Variant> {
     let mut all = Vec::new();
-    let mut add = |kernel, fields, parts, constants| all.push(Variant { kernel, source: Source { parts, constants }, fields });
+    let mut add =
+        |kernel, fields, parts, constants| all.push(Variant { kernel, source: Source { parts, constants }, fields });
     for data_type in DATA_TYPES {
         let weights = |text| vec![text, loader(data_type), BLOCK];
         add("embed", super::embed::Params::FIELDS, weights(text!("embed")), vec![]);

@@ -82,7 +82,13 @@ impl Network<'_> {
         Ok(())
     }
 
-    pub(super) fn norm(&self, pass: &mut Pass<'_>, input: &Buffer, weight: &Bank, batch: Batch<'_>) -> Result<(), GpuError> {
+    pub(super) fn norm(
+        &self,
+        pass: &mut Pass<'_>,
+        input: &Buffer,
+        weight: &Bank,
+        batch: Batch<'_>,
+    ) -> Result<(), GpuError> {
         let rows = &self.state.rows;
         pass.run(&RmsNorm {
             input,
@@ -133,7 +139,13 @@ impl Network<'_> {
     }
 
     /// One layer over the rows of a batch; `x` is the residual stream that it works on.
-    pub(super) fn layer(&self, pass: &mut Pass<'_>, index: usize, x: &Buffer, batch: Batch<'_>) -> Result<(), GpuError> {
+    pub(super) fn layer(
+        &self,
+        pass: &mut Pass<'_>,
+        index: usize,
+        x: &Buffer,
+        batch: Batch<'_>,
+    ) -> Result<(), GpuError> {
         let (layer, weights) = (&self.plan.layers[index], &self.weights.layers[index]);
         self.attend(pass, layer, weights, x, batch)?;
         self.feed_forward(pass, weights, x, batch)?;
@@ -155,7 +167,8 @@ impl Network<'_> {
         batch: Batch<'_>,
     ) -> Result<(), GpuError> {
         let (config, rows, sizes) = (self.config, &self.state.rows, &self.state.sizes);
-        let writes = layer.cache.writes == Writes::Always || layer.cache.writes == Writes::FirstRound && batch.round == 0;
+        let writes =
+            layer.cache.writes == Writes::Always || layer.cache.writes == Writes::FirstRound && batch.round == 0;
         let queries = config.n_heads * config.head_dim;
         let keys = config.n_kv_heads * config.head_dim;
         self.norm(pass, x, &weights.input_norm, batch)?;
@@ -172,7 +185,13 @@ impl Network<'_> {
         self.adapt(pass, weights, Linear::Output, &rows.attended, batch, (x, sizes.hidden, 0))
     }
 
-    fn run_attention(&self, pass: &mut Pass<'_>, layer: &PlanLayer, writes: bool, batch: Batch<'_>) -> Result<(), GpuError> {
+    fn run_attention(
+        &self,
+        pass: &mut Pass<'_>,
+        layer: &PlanLayer,
+        writes: bool,
+        batch: Batch<'_>,
+    ) -> Result<(), GpuError> {
         let (config, state, sizes) = (self.config, self.state, &self.state.sizes);
         let (rows, cache) = (&state.rows, &layer.cache);
         let (list, n_rows, kv) = (batch.list, batch.n_rows, &state.caches[cache.buffer]);
@@ -232,7 +251,13 @@ impl Network<'_> {
         pass.run(&AttentionMerge { partial, rows: &rows.info, list, output, n_rows, params })
     }
 
-    fn feed_forward(&self, pass: &mut Pass<'_>, weights: &LayerWeights, x: &Buffer, batch: Batch<'_>) -> Result<(), GpuError> {
+    fn feed_forward(
+        &self,
+        pass: &mut Pass<'_>,
+        weights: &LayerWeights,
+        x: &Buffer,
+        batch: Batch<'_>,
+    ) -> Result<(), GpuError> {
         let (rows, sizes, width) = (&self.state.rows, &self.state.sizes, self.config.intermediate_size);
         self.norm(pass, x, &weights.post_norm, batch)?;
         let target = Target { buffer: &rows.gate_up, stride: 2 * width, mode: matvec::WRITE };

@@ -206,11 +206,7 @@ impl Sharing {
     /// Layers that each recursion applies, D; `None` unless `n_layers` = `count` * D (+ 2 for the middle
     /// strategies) with D >= 1.
     pub fn depth(self, n_layers: u32, count: u32) -> Option<u32> {
-        let repeated = if self.is_middle() {
-            n_layers.checked_sub(2)?
-        } else {
-            n_layers
-        };
+        let repeated = if self.is_middle() { n_layers.checked_sub(2)? } else { n_layers };
         (count > 0 && repeated > 0 && repeated % count == 0).then(|| repeated / count)
     }
 
@@ -221,22 +217,13 @@ impl Sharing {
         let Some((inside, first, depth)) = self.place(layer, n_layers, count) else {
             return layer;
         };
-        first
-            + if self.is_cycle() {
-                inside % depth
-            } else {
-                inside / count * count
-            }
+        first + if self.is_cycle() { inside % depth } else { inside / count * count }
     }
 
     /// The recursion, from 0, that applies `layer`; `None` for the unshared first and last layer.
     pub fn recursion(self, layer: u32, n_layers: u32, count: u32) -> Option<u32> {
         let (inside, _, depth) = self.place(layer, n_layers, count)?;
-        Some(if self.is_cycle() {
-            inside / depth
-        } else {
-            inside % count
-        })
+        Some(if self.is_cycle() { inside / depth } else { inside % count })
     }
 
     /// (Index inside the repeated layers, first repeated layer, D), `None` outside the repeated layers.
@@ -263,20 +250,12 @@ impl ModelConfig {
 
     /// Smallest unrolled layer index that shares its parameters with `layer`.
     pub fn unique(&self, layer: u32) -> u32 {
-        self.recursion.map_or(layer, |recursion| {
-            recursion
-                .sharing
-                .unique(layer, self.n_layers, recursion.count)
-        })
+        self.recursion.map_or(layer, |recursion| recursion.sharing.unique(layer, self.n_layers, recursion.count))
     }
 
     /// The recursion that applies `layer`; `None` in a plain stack and for unshared layers.
     pub fn recursion_of(&self, layer: u32) -> Option<u32> {
-        self.recursion.and_then(|recursion| {
-            recursion
-                .sharing
-                .recursion(layer, self.n_layers, recursion.count)
-        })
+        self.recursion.and_then(|recursion| recursion.sharing.recursion(layer, self.n_layers, recursion.count))
     }
 
     /// The unrolled layer whose keys and values `layer` attends to. [`KvMode::Hybrid`] keeps each layer's own
@@ -295,58 +274,21 @@ mod tests {
 
     /// `|` in the notation only groups; `-` stands for no recursion.
     fn check(sharing: Sharing, n_layers: u32, count: u32, unique: &str, recursion: &str) {
+        let found: Vec<String> =
+            (0..n_layers).map(|layer| sharing.unique(layer, n_layers, count).to_string()).collect();
+        assert_eq!(found.join(" "), unique.replace("| ", ""), "unique of {sharing:?}");
         let found: Vec<String> = (0..n_layers)
-            .map(|layer| sharing.unique(layer, n_layers, count).to_string())
+            .map(|layer| sharing.recursion(layer, n_layers, count).map_or("-".to_string(), |r| r.to_string()))
             .collect();
-        assert_eq!(
-            found.join(" "),
-            unique.replace("| ", ""),
-            "unique of {sharing:?}"
-        );
-        let found: Vec<String> = (0..n_layers)
-            .map(|layer| {
-                sharing
-                    .recursion(layer, n_layers, count)
-                    .map_or("-".to_string(), |r| r.to_string())
-            })
-            .collect();
-        assert_eq!(
-            found.join(" "),
-            recursion.replace("| ", ""),
-            "recursion of {sharing:?}"
-        );
+        assert_eq!(found.join(" "), recursion.replace("| ", ""), "recursion of {sharing:?}");
     }
 
     #[test]
     fn worked_examples() {
-        check(
-            Cycle,
-            9,
-            3,
-            "0 1 2 | 0 1 2 | 0 1 2",
-            "0 0 0 | 1 1 1 | 2 2 2",
-        );
-        check(
-            Sequence,
-            9,
-            3,
-            "0 0 0 | 3 3 3 | 6 6 6",
-            "0 1 2 | 0 1 2 | 0 1 2",
-        );
-        check(
-            MiddleCycle,
-            8,
-            3,
-            "0 | 1 2 | 1 2 | 1 2 | 7",
-            "- | 0 0 | 1 1 | 2 2 | -",
-        );
-        check(
-            MiddleSequence,
-            8,
-            3,
-            "0 | 1 1 1 | 4 4 4 | 7",
-            "- | 0 1 2 | 0 1 2 | -",
-        );
+        check(Cycle, 9, 3, "0 1 2 | 0 1 2 | 0 1 2", "0 0 0 | 1 1 1 | 2 2 2");
+        check(Sequence, 9, 3, "0 0 0 | 3 3 3 | 6 6 6", "0 1 2 | 0 1 2 | 0 1 2");
+        check(MiddleCycle, 8, 3, "0 | 1 2 | 1 2 | 1 2 | 7", "- | 0 0 | 1 1 | 2 2 | -");
+        check(MiddleSequence, 8, 3, "0 | 1 1 1 | 4 4 4 | 7", "- | 0 1 2 | 0 1 2 | -");
         check(Cycle, 3, 1, "0 1 2", "0 0 0");
     }
 
@@ -362,18 +304,10 @@ mod tests {
 
     #[test]
     fn layers_that_do_not_fit() {
-        for (sharing, n_layers, count) in [
-            (Cycle, 10, 3),
-            (MiddleCycle, 2, 1),
-            (MiddleCycle, 1, 1),
-            (Cycle, 0, 1),
-            (Cycle, 4, 0),
-        ] {
-            assert_eq!(
-                sharing.depth(n_layers, count),
-                None,
-                "{sharing:?} {n_layers} {count}"
-            );
+        for (sharing, n_layers, count) in
+            [(Cycle, 10, 3), (MiddleCycle, 2, 1), (MiddleCycle, 1, 1), (Cycle, 0, 1), (Cycle, 4, 0)]
+        {
+            assert_eq!(sharing.depth(n_layers, count), None, "{sharing:?} {n_layers} {count}");
         }
     }
 }

@@ -21,8 +21,7 @@
 use serde_json::{Map, Value, json};
 
 use super::config::{
-    KvMode, LIMITS, Lora, ModelConfig, Recursion, Router, RouterFunction, RouterKind,
-    RouterNetwork, Sharing,
+    KvMode, LIMITS, Lora, ModelConfig, Recursion, Router, RouterFunction, RouterKind, RouterNetwork, Sharing,
 };
 use super::config_json::plain_number;
 use super::json_fields::{Fields, refuse};
@@ -60,18 +59,13 @@ impl ModelConfig {
                 supported: "version 1".into(),
             });
         }
-        self.recursion = fields
-            .object("recursion")?
-            .map(|part| read_recursion(&part))
-            .transpose()?;
+        self.recursion = fields.object("recursion")?.map(|part| read_recursion(&part)).transpose()?;
         if let Some(part) = fields.object("kv")? {
             self.kv = read_kv(&part, self.recursion)?;
         }
         if let Some(part) = fields.object("lora")? {
             part.only(&["scale"])?;
-            self.lora = Some(Lora {
-                scale: part.number("scale")?.unwrap_or(1.0),
-            });
+            self.lora = Some(Lora { scale: part.number("scale")?.unwrap_or(1.0) });
         }
         if let Some(part) = fields.object("router")? {
             self.router = Some(read_router(&part, self.n_recursions())?);
@@ -105,13 +99,7 @@ impl ModelConfig {
 }
 
 fn read_recursion(part: &Fields) -> Result<Recursion, ModelError> {
-    part.only(&[
-        "count",
-        "sharing",
-        "share_norms",
-        "share_attention",
-        "encoding",
-    ])?;
+    part.only(&["count", "sharing", "share_norms", "share_attention", "encoding"])?;
     Ok(Recursion {
         count: part.required("count")?,
         sharing: part.required_word("sharing", &SHARING)?,
@@ -123,27 +111,19 @@ fn read_recursion(part: &Fields) -> Result<Recursion, ModelError> {
 
 fn read_kv(part: &Fields, recursion: Option<Recursion>) -> Result<KvMode, ModelError> {
     part.only(&["mode", "count", "sharing"])?;
-    let modes = [
-        ("own", Mode::Own),
-        ("share", Mode::Share),
-        ("hybrid", Mode::Hybrid),
-    ];
+    let modes = [("own", Mode::Own), ("share", Mode::Share), ("hybrid", Mode::Hybrid)];
     let mode = part.required_word("mode", &modes)?;
     let count = part.unsigned("count")?;
     let sharing = part.word("sharing", &SHARING)?;
     let needs = "given, because there is no `isobath.recursion` to take it from";
     match mode {
         Mode::Share => Ok(KvMode::Share {
-            count: count
-                .or(recursion.map(|own| own.count))
-                .ok_or_else(|| part.missing("count", needs))?,
-            sharing: sharing
-                .or(recursion.map(|own| own.sharing))
-                .ok_or_else(|| part.missing("sharing", needs))?,
+            count: count.or(recursion.map(|own| own.count)).ok_or_else(|| part.missing("count", needs))?,
+            sharing: sharing.or(recursion.map(|own| own.sharing)).ok_or_else(|| part.missing("sharing", needs))?,
         }),
-        _ if count.is_some() || sharing.is_some() => Err(refuse(
-            "`isobath.kv` has `count` or `sharing`; these are for `isobath.kv.mode` \"share\" only",
-        )),
+        _ if count.is_some() || sharing.is_some() => {
+            Err(refuse("`isobath.kv` has `count` or `sharing`; these are for `isobath.kv.mode` \"share\" only"))
+        }
         Mode::Own => Ok(KvMode::Own),
         Mode::Hybrid => Ok(KvMode::Hybrid),
     }
@@ -163,11 +143,7 @@ fn read_router(part: &Fields, count: u32) -> Result<Router, ModelError> {
         "gate_first",
     ])?;
     let kinds = [("expert", RouterKind::Expert), ("token", RouterKind::Token)];
-    let networks = [
-        ("linear", RouterNetwork::Linear),
-        ("mlp", RouterNetwork::Mlp),
-        ("wide_mlp", RouterNetwork::Mlp),
-    ];
+    let networks = [("linear", RouterNetwork::Linear), ("mlp", RouterNetwork::Mlp), ("wide_mlp", RouterNetwork::Mlp)];
     let kind = part.required_word("kind", &kinds)?;
     let (function, alpha) = match kind {
         RouterKind::Expert => (RouterFunction::Sigmoid, 0.1),
@@ -177,20 +153,14 @@ fn read_router(part: &Fields, count: u32) -> Result<Router, ModelError> {
         Some(capacity) => capacity,
         None if kind == RouterKind::Token => Vec::new(),
         // The count is checked later, together with the rest; until then it must not decide an allocation.
-        None => (0..count.min(LIMITS.recursions))
-            .map(|r| f64::from(count - r) / f64::from(count))
-            .collect(),
+        None => (0..count.min(LIMITS.recursions)).map(|r| f64::from(count - r) / f64::from(count)).collect(),
     };
     Ok(Router {
         kind,
-        network: part
-            .word("network", &networks)?
-            .unwrap_or(RouterNetwork::Linear),
+        network: part.word("network", &networks)?.unwrap_or(RouterNetwork::Linear),
         function: part.word("function", &FUNCTIONS)?.unwrap_or(function),
         alpha: part.number("alpha")?.unwrap_or(alpha),
-        weighted: part
-            .word("gating", &[("weighted", true), ("additive", false)])?
-            .unwrap_or(true),
+        weighted: part.word("gating", &[("weighted", true), ("additive", false)])?.unwrap_or(true),
         temperature: part.number("temperature")?.unwrap_or(1.0),
         auxiliary: part.boolean("auxiliary")?.unwrap_or(false),
         bias: part.boolean("bias")?.unwrap_or(false),
@@ -220,9 +190,7 @@ fn write_recursion(recursion: Recursion) -> Value {
 }
 
 fn write_router(router: &Router) -> Value {
-    let function = FUNCTIONS
-        .iter()
-        .find(|(_, function)| *function == router.function);
+    let function = FUNCTIONS.iter().find(|(_, function)| *function == router.function);
     let mut part = json!({
         "kind": match router.kind { RouterKind::Expert => "expert", RouterKind::Token => "token" },
         "network": match router.network { RouterNetwork::Linear => "linear", RouterNetwork::Mlp => "mlp" },

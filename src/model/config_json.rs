@@ -12,8 +12,8 @@ use crate::error::ModelError;
 impl ModelConfig {
     /// Reads `config.json`, with its `isobath` block where it has one, and checks it.
     pub fn from_json(text: &str) -> Result<Self, ModelError> {
-        let value: Value = serde_json::from_str(text)
-            .map_err(|error| refuse(format!("the file is not valid JSON: {error}")))?;
+        let value: Value =
+            serde_json::from_str(text).map_err(|error| refuse(format!("the file is not valid JSON: {error}")))?;
         let fields = Fields::new("", &value)?;
         check_architecture(&fields)?;
         check_parts(&fields)?;
@@ -83,10 +83,8 @@ pub(super) fn plain_number(number: f32) -> f64 {
 }
 
 fn check_architecture(fields: &Fields) -> Result<(), ModelError> {
-    let unsupported = |what: String| ModelError::Unsupported {
-        what,
-        supported: "model_type \"llama\" (LlamaForCausalLM)".into(),
-    };
+    let unsupported =
+        |what: String| ModelError::Unsupported { what, supported: "model_type \"llama\" (LlamaForCausalLM)".into() };
     let model_type = fields.text("model_type")?;
     if let Some(other) = model_type.filter(|name| *name != "llama") {
         return Err(unsupported(format!("model_type \"{other}\"")));
@@ -99,9 +97,7 @@ fn check_architecture(fields: &Fields) -> Result<(), ModelError> {
             let names: Vec<String> = names.iter().take(4).map(Value::to_string).collect();
             Err(unsupported(format!("architecture {}", names.join(", "))))
         }
-        Some(other) if !other.is_array() => {
-            Err(fields.wrong("architectures", other, "a list of names"))
-        }
+        Some(other) if !other.is_array() => Err(fields.wrong("architectures", other, "a list of names")),
         _ if model_type.is_none() => Err(fields.missing("model_type", "\"llama\"")),
         _ => Ok(()),
     }
@@ -109,12 +105,8 @@ fn check_architecture(fields: &Fields) -> Result<(), ModelError> {
 
 /// Refuses what would change the output and is not implemented.
 fn check_parts(fields: &Fields) -> Result<(), ModelError> {
-    let unsupported = |what: String, supported: &str| {
-        Err(ModelError::Unsupported {
-            what,
-            supported: supported.into(),
-        })
-    };
+    let unsupported =
+        |what: String, supported: &str| Err(ModelError::Unsupported { what, supported: supported.into() });
     if let Some(other) = fields.text("hidden_act")?.filter(|name| *name != "silu") {
         return unsupported(format!("hidden_act \"{other}\""), "\"silu\"");
     }
@@ -135,20 +127,11 @@ fn check_parts(fields: &Fields) -> Result<(), ModelError> {
         };
         for name in ["rope_type", "type"] {
             if let Some(other) = rope.text(name)?.filter(|name| *name != "default") {
-                return unsupported(
-                    format!("{key} of type \"{other}\""),
-                    "the default rotary embedding",
-                );
+                return unsupported(format!("{key} of type \"{other}\""), "the default rotary embedding");
             }
         }
-        if rope
-            .number("partial_rotary_factor")?
-            .is_some_and(|factor| factor != 1.0)
-        {
-            return unsupported(
-                format!("{key}.partial_rotary_factor"),
-                "a rotary embedding of the whole head",
-            );
+        if rope.number("partial_rotary_factor")?.is_some_and(|factor| factor != 1.0) {
+            return unsupported(format!("{key}.partial_rotary_factor"), "a rotary embedding of the whole head");
         }
         if key == "rope_scaling" && rope.number("factor")?.is_some_and(|factor| factor != 1.0) {
             return unsupported("rope_scaling.factor".into(), "the default rotary embedding");
@@ -162,9 +145,7 @@ fn head_dim(fields: &Fields, hidden_size: u32, n_heads: u32) -> Result<u32, Mode
         return Ok(head_dim);
     }
     if n_heads == 0 {
-        return Err(refuse(
-            "`num_attention_heads` is 0; it must be from 1 to 1024",
-        ));
+        return Err(refuse("`num_attention_heads` is 0; it must be from 1 to 1024"));
     }
     if !hidden_size.is_multiple_of(n_heads) {
         return Err(refuse(format!(
@@ -180,10 +161,7 @@ fn rope_theta(fields: &Fields) -> Result<f32, ModelError> {
     if let Some(theta) = fields.number("rope_theta")? {
         return Ok(theta);
     }
-    let nested = fields
-        .object("rope_parameters")?
-        .map(|rope| rope.number("rope_theta"))
-        .transpose()?;
+    let nested = fields.object("rope_parameters")?.map(|rope| rope.number("rope_theta")).transpose()?;
     Ok(nested.flatten().unwrap_or(10000.0))
 }
 
@@ -196,21 +174,13 @@ fn end_tokens(fields: &Fields) -> Result<Vec<u32>, ModelError> {
         Value::Array(list) => list.iter().map(as_unsigned).collect(),
         single => as_unsigned(single).map(|token| vec![token]),
     };
-    tokens.ok_or_else(|| {
-        fields.wrong(
-            "eos_token_id",
-            value,
-            "a token number or a list of token numbers",
-        )
-    })
+    tokens.ok_or_else(|| fields.wrong("eos_token_id", value, "a token number or a list of token numbers"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::config::{
-        Lora, Recursion, Router, RouterFunction, RouterKind, RouterNetwork, Sharing,
-    };
+    use crate::model::config::{Lora, Recursion, Router, RouterFunction, RouterKind, RouterNetwork, Sharing};
 
     const PLAIN: &str = r#"{"model_type":"llama","hidden_size":576,"intermediate_size":1536,
         "num_hidden_layers":32,"num_attention_heads":9,"num_key_value_heads":3,"vocab_size":49152 BLOCK}"#;
@@ -222,47 +192,22 @@ mod tests {
     #[test]
     fn defaults_of_a_plain_model() {
         let config = with("").unwrap();
-        assert_eq!(
-            (config.head_dim, config.context_length, config.rope_theta),
-            (64, 2048, 10000.0)
-        );
-        assert_eq!(
-            (config.kv, config.recursion, config.router.clone()),
-            (KvMode::Own, None, None)
-        );
+        assert_eq!((config.head_dim, config.context_length, config.rope_theta), (64, 2048, 10000.0));
+        assert_eq!((config.kv, config.recursion, config.router.clone()), (KvMode::Own, None, None));
         assert_eq!(config.block(), None);
-        assert_eq!(
-            ModelConfig::from_json(&config.to_json().to_string()).unwrap(),
-            config
-        );
+        assert_eq!(ModelConfig::from_json(&config.to_json().to_string()).unwrap(), config);
     }
 
     #[test]
     fn newer_and_older_spellings() {
-        assert_eq!(
-            with(r#","rope_parameters":{"rope_theta":500.5,"rope_type":"default"}"#)
-                .unwrap()
-                .rope_theta,
-            500.5
-        );
-        assert_eq!(
-            with(r#","rope_scaling":null,"eos_token_id":[1,2]"#)
-                .unwrap()
-                .end_tokens,
-            [1, 2]
-        );
-        assert_eq!(
-            with(r#","eos_token_id":7,"bos_token_id":3"#)
-                .unwrap()
-                .end_tokens,
-            [7]
-        );
+        assert_eq!(with(r#","rope_parameters":{"rope_theta":500.5,"rope_type":"default"}"#).unwrap().rope_theta, 500.5);
+        assert_eq!(with(r#","rope_scaling":null,"eos_token_id":[1,2]"#).unwrap().end_tokens, [1, 2]);
+        assert_eq!(with(r#","eos_token_id":7,"bos_token_id":3"#).unwrap().end_tokens, [7]);
     }
 
     #[test]
     fn every_setting_survives_a_round_trip() {
-        let mut config =
-            with(r#","eos_token_id":[1,2],"bos_token_id":0,"rms_norm_eps":1e-6"#).unwrap();
+        let mut config = with(r#","eos_token_id":[1,2],"bos_token_id":0,"rms_norm_eps":1e-6"#).unwrap();
         config.recursion = Some(Recursion {
             count: 3,
             sharing: Sharing::MiddleCycle,
@@ -296,26 +241,14 @@ mod tests {
             r#","isobath":{"recursion":{"count":3,"sharing":"middle_cycle"},"kv":{"mode":"share"},"router":{"kind":"expert"}}"#,
         )
         .unwrap();
-        assert_eq!(
-            config.kv,
-            KvMode::Share {
-                count: 3,
-                sharing: Sharing::MiddleCycle
-            }
-        );
+        assert_eq!(config.kv, KvMode::Share { count: 3, sharing: Sharing::MiddleCycle });
         assert_eq!(config.router.unwrap().capacity, [1.0, 2.0 / 3.0, 1.0 / 3.0]);
         let token = with(
             r#","isobath":{"recursion":{"count":3,"sharing":"middle_cycle"},"router":{"kind":"token","bias":true}}"#,
         )
         .unwrap();
         let router = token.router.clone().unwrap();
-        assert_eq!(
-            (router.function, router.alpha),
-            (RouterFunction::Softmax, 1.0)
-        );
-        assert_eq!(
-            ModelConfig::from_json(&token.to_json().to_string()).unwrap(),
-            token
-        );
+        assert_eq!((router.function, router.alpha), (RouterFunction::Softmax, 1.0));
+        assert_eq!(ModelConfig::from_json(&token.to_json().to_string()).unwrap(), token);
     }
 }

@@ -84,10 +84,7 @@ pub fn export_folder(
     }
     let names = source.names();
     let has = |name: &str| names.iter().any(|other| other == name);
-    let mut wanted: Vec<String> = expected(config, &has)
-        .into_iter()
-        .map(|(name, ..)| name)
-        .collect();
+    let mut wanted: Vec<String> = expected(config, &has).into_iter().map(|(name, ..)| name).collect();
     wanted.extend(names.iter().filter(|name| name.contains(".lora_")).cloned());
     let mut tensors = Vec::new();
     for name in wanted {
@@ -116,11 +113,7 @@ fn describe(
     end: &mut usize,
 ) -> Result<(Value, Option<String>), ModelError> {
     let size = data_type.bytes(&tensor.shape).ok_or_else(|| {
-        refuse(format!(
-            "tensor `{name}` has shape {:?}, which {} cannot store",
-            tensor.shape,
-            data_type.name()
-        ))
+        refuse(format!("tensor `{name}` has shape {:?}, which {} cannot store", tensor.shape, data_type.name()))
     })?;
     let start = *end;
     *end += size;
@@ -143,12 +136,7 @@ fn describe(
     })
 }
 
-fn write(
-    name: &str,
-    tensor: &Tensor,
-    data_type: DataType,
-    bytes: &mut Vec<u8>,
-) -> Result<(), ModelError> {
+fn write(name: &str, tensor: &Tensor, data_type: DataType, bytes: &mut Vec<u8>) -> Result<(), ModelError> {
     if data_type == tensor.data_type {
         bytes.extend_from_slice(&tensor.data);
         return Ok(());
@@ -162,23 +150,15 @@ fn write(
         dequantise_row(tensor.data_type, file, columns, &mut row);
         match data_type {
             DataType::F16 => {
-                if let Some(value) = row
-                    .iter()
-                    .find(|value| value.is_finite() && f16::from_f32(**value).is_infinite())
+                if let Some(value) = row.iter().find(|value| value.is_finite() && f16::from_f32(**value).is_infinite())
                 {
                     return Err(refuse(format!(
                         "tensor `{name}` holds {value} in row {index}, which f16 cannot hold; export as f32 or bf16"
                     )));
                 }
-                bytes.extend(
-                    row.iter()
-                        .flat_map(|value| f16::from_f32(*value).to_le_bytes()),
-                );
+                bytes.extend(row.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()));
             }
-            DataType::Bf16 => bytes.extend(
-                row.iter()
-                    .flat_map(|value| bf16::from_f32(*value).to_le_bytes()),
-            ),
+            DataType::Bf16 => bytes.extend(row.iter().flat_map(|value| bf16::from_f32(*value).to_le_bytes())),
             _ => bytes.extend(row.iter().flat_map(|value| value.to_le_bytes())),
         }
     }

@@ -28,27 +28,15 @@ pub struct Safetensors<'a> {
 impl<'a> Safetensors<'a> {
     /// Reads the header; `file` is the name that messages use.
     pub fn parse(bytes: &'a [u8], file: &str) -> Result<Self, ModelError> {
-        let format = |why: String| ModelError::Format {
-            file: file.into(),
-            why,
-        };
-        let (header, metadata) =
-            SafeTensors::read_metadata(bytes).map_err(|error| format(explain(&error, bytes)))?;
+        let format = |why: String| ModelError::Format { file: file.into(), why };
+        let (header, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| format(explain(&error, bytes)))?;
         // The first eight bytes hold the length of the header.
-        Ok(Self {
-            file: file.into(),
-            metadata,
-            data: &bytes[8 + header..],
-        })
+        Ok(Self { file: file.into(), metadata, data: &bytes[8 + header..] })
     }
 
     /// An entry of the file's `__metadata__`.
     pub fn metadata(&self, key: &str) -> Option<&str> {
-        self.metadata
-            .metadata()
-            .as_ref()?
-            .get(key)
-            .map(String::as_str)
+        self.metadata.metadata().as_ref()?.get(key).map(String::as_str)
     }
 
     fn layout(&self, name: &str, info: &TensorInfo) -> Result<(DataType, Vec<usize>), ModelError> {
@@ -58,23 +46,12 @@ impl<'a> Safetensors<'a> {
             (Dtype::F16, _) => plain(DataType::F16),
             (Dtype::BF16, _) => plain(DataType::Bf16),
             (Dtype::U8, Some(text)) => self.quantised(name, text, info),
-            (other, _) => Err(ModelError::DataType {
-                name: name.into(),
-                found: format!("{other:?}"),
-            }),
+            (other, _) => Err(ModelError::DataType { name: name.into(), found: format!("{other:?}") }),
         }
     }
 
-    fn quantised(
-        &self,
-        name: &str,
-        text: &str,
-        info: &TensorInfo,
-    ) -> Result<(DataType, Vec<usize>), ModelError> {
-        let format = |why: String| ModelError::Format {
-            file: self.file.clone(),
-            why,
-        };
+    fn quantised(&self, name: &str, text: &str, info: &TensorInfo) -> Result<(DataType, Vec<usize>), ModelError> {
+        let format = |why: String| ModelError::Format { file: self.file.clone(), why };
         let (data_type, shape) = parse_quantised(text).ok_or_else(|| {
             format(format!(
                 "metadata `isobath.{name}` is \"{text}\"; it must be a type and a shape, as in \"q8_0:64x32\""
@@ -83,9 +60,9 @@ impl<'a> Safetensors<'a> {
         let found = info.data_offsets.1 - info.data_offsets.0;
         match data_type.bytes(&shape) {
             Some(needed) if needed == found => Ok((data_type, shape)),
-            Some(needed) => Err(format(format!(
-                "tensor `{name}` has {found} bytes; its metadata \"{text}\" asks for {needed}"
-            ))),
+            Some(needed) => {
+                Err(format(format!("tensor `{name}` has {found} bytes; its metadata \"{text}\" asks for {needed}")))
+            }
             None => Err(format(format!(
                 "metadata `isobath.{name}` is \"{text}\"; its rows must be a multiple of {} long",
                 data_type.block().0
@@ -97,9 +74,7 @@ impl<'a> Safetensors<'a> {
 /// `"q8_0:64x32"` as type and shape.
 fn parse_quantised(text: &str) -> Option<(DataType, Vec<usize>)> {
     let (name, shape) = text.split_once(':')?;
-    let data_type = DataType::ALL
-        .into_iter()
-        .find(|data_type| data_type.name() == name)?;
+    let data_type = DataType::ALL.into_iter().find(|data_type| data_type.name() == name)?;
     let (out, input) = shape.split_once('x')?;
     Some((data_type, vec![out.parse().ok()?, input.parse().ok()?]))
 }
@@ -117,18 +92,11 @@ impl TensorSource for Safetensors<'_> {
         };
         let (data_type, shape) = self.layout(name, info)?;
         let (start, end) = info.data_offsets;
-        Ok(Some(Tensor {
-            data_type,
-            shape,
-            data: Cow::Borrowed(&self.data[start..end]),
-        }))
+        Ok(Some(Tensor { data_type, shape, data: Cow::Borrowed(&self.data[start..end]) }))
     }
 
     fn info(&self, name: &str) -> Result<Option<(DataType, Vec<usize>)>, ModelError> {
-        self.metadata
-            .info(name)
-            .map(|info| self.layout(name, info))
-            .transpose()
+        self.metadata.info(name).map(|info| self.layout(name, info)).transpose()
     }
 }
 
@@ -158,9 +126,7 @@ impl<'a> Folder<'a> {
     }
 
     fn file(&self, name: &str) -> Option<&Safetensors<'a>> {
-        self.owner
-            .get(name)
-            .and_then(|index| self.files.get(*index))
+        self.owner.get(name).and_then(|index| self.files.get(*index))
     }
 }
 
@@ -183,39 +149,28 @@ impl TensorSource for Folder<'_> {
 /// The crate's error as a sentence that says what is wrong with the file.
 fn explain(error: &SafeTensorError, bytes: &[u8]) -> String {
     let length = bytes.len();
-    let header = bytes
-        .first_chunk::<8>()
-        .map_or(0, |first| u64::from_le_bytes(*first));
+    let header = bytes.first_chunk::<8>().map_or(0, |first| u64::from_le_bytes(*first));
     match error {
         SafeTensorError::HeaderTooSmall => {
-            format!(
-                "the file has {length} bytes, too few for the header's length; it is truncated or not safetensors"
-            )
+            format!("the file has {length} bytes, too few for the header's length; it is truncated or not safetensors")
         }
         SafeTensorError::HeaderTooLarge => {
-            format!(
-                "the header claims {header} bytes, more than any real one; is this a safetensors file?"
-            )
+            format!("the header claims {header} bytes, more than any real one; is this a safetensors file?")
         }
         SafeTensorError::InvalidHeaderLength => format!(
             "the header claims {header} bytes, but the file has only {length}; it is truncated or not safetensors"
         ),
         SafeTensorError::InvalidHeader(error) => format!("the header is not UTF-8 text: {error}"),
-        SafeTensorError::InvalidHeaderDeserialization(error)
-        | SafeTensorError::JsonError(error) => {
+        SafeTensorError::InvalidHeaderDeserialization(error) | SafeTensorError::JsonError(error) => {
             format!("the header is not what safetensors asks for: {error}")
         }
         SafeTensorError::InvalidOffset(name) => {
-            format!(
-                "the data of tensor `{name}` overlaps another's, leaves a gap, or ends before it begins"
-            )
+            format!("the data of tensor `{name}` overlaps another's, leaves a gap, or ends before it begins")
         }
         SafeTensorError::TensorInvalidInfo | SafeTensorError::MisalignedSlice => {
             "a tensor's byte range does not have the size that its shape and type need".to_string()
         }
-        SafeTensorError::ValidationOverflow => {
-            "a tensor's shape is larger than any memory".to_string()
-        }
+        SafeTensorError::ValidationOverflow => "a tensor's shape is larger than any memory".to_string(),
         SafeTensorError::MetadataIncompleteBuffer => format!(
             "the tensors' byte ranges do not end where the file ends, at byte {length}; it is truncated or has a tail"
         ),
@@ -227,30 +182,19 @@ fn explain(error: &SafeTensorError, bytes: &[u8]) -> String {
 pub fn check_finite(name: &str, tensor: &Tensor) -> Result<(), ModelError> {
     let (_, block_bytes) = tensor.data_type.block();
     // Exponent bits all set means infinity or NaN.
-    let half =
-        |bytes: &[u8], at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]) & 0x7c00 != 0x7c00;
+    let half = |bytes: &[u8], at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]) & 0x7c00 != 0x7c00;
     let finite = |block: &[u8]| match tensor.data_type {
-        DataType::F32 => {
-            u32::from_le_bytes([block[0], block[1], block[2], block[3]]) & 0x7f80_0000
-                != 0x7f80_0000
-        }
+        DataType::F32 => u32::from_le_bytes([block[0], block[1], block[2], block[3]]) & 0x7f80_0000 != 0x7f80_0000,
         DataType::F16 | DataType::Q8_0 | DataType::Q4_0 => half(block, 0),
         DataType::Bf16 => u16::from_le_bytes([block[0], block[1]]) & 0x7f80 != 0x7f80,
         DataType::Q4_1 => half(block, 0) && half(block, 2),
         DataType::Q6K => half(block, 208),
     };
-    match tensor
-        .data
-        .chunks_exact(block_bytes)
-        .position(|block| !finite(block))
-    {
+    match tensor.data.chunks_exact(block_bytes).position(|block| !finite(block)) {
         Some(index) => {
             let columns = tensor.shape.last().copied().unwrap_or(1);
             let row = index * tensor.data_type.block().0 / columns.max(1);
-            Err(ModelError::NotFinite {
-                name: name.into(),
-                row,
-            })
+            Err(ModelError::NotFinite { name: name.into(), row })
         }
         None => Ok(()),
     }
@@ -264,11 +208,7 @@ mod tests {
     fn check(data_type: DataType, columns: usize, data: Vec<u8>) -> Option<usize> {
         let rows = data.len() / data_type.bytes(&[1, columns]).unwrap();
         let shape = vec![rows, columns];
-        let tensor = Tensor {
-            data_type,
-            shape,
-            data: Cow::Owned(data),
-        };
+        let tensor = Tensor { data_type, shape, data: Cow::Owned(data) };
         match check_finite("weight", &tensor) {
             Ok(()) => None,
             Err(ModelError::NotFinite { name, row }) => {
@@ -281,8 +221,7 @@ mod tests {
 
     #[test]
     fn not_finite_names_the_first_row() {
-        let floats =
-            |values: [f32; 4]| check(DataType::F32, 2, values.map(f32::to_le_bytes).concat());
+        let floats = |values: [f32; 4]| check(DataType::F32, 2, values.map(f32::to_le_bytes).concat());
         assert_eq!(floats([1.0, -f32::MAX, 0.0, 1e-40]), None);
         assert_eq!(floats([1.0, 2.0, 3.0, f32::NAN]), Some(1));
         assert_eq!(floats([f32::NEG_INFINITY, 2.0, 3.0, f32::NAN]), Some(0));

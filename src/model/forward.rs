@@ -120,7 +120,8 @@ impl<'a> Network<'a> {
 
     fn write_inputs(&self, step: &Step<'_>) {
         let (rows, gpu) = (&self.state.rows, self.gpu);
-        let info = |input: &Input| Row { lane: input.lane, position: input.position, depth: 0, kv_index: input.position };
+        let info =
+            |input: &Input| Row { lane: input.lane, position: input.position, depth: 0, kv_index: input.position };
         gpu.write(&rows.info, 0, &step.inputs.iter().map(info).collect::<Vec<_>>());
         gpu.write(&rows.tokens, 0, &step.inputs.iter().map(|input| input.token).collect::<Vec<_>>());
         let mut first = Vec::with_capacity(step.inputs.len());
@@ -339,7 +340,14 @@ impl<'a> Network<'a> {
         })
     }
 
-    fn combine(&self, pass: &mut Pass<'_>, mode: u32, input: &Buffer, output: &Buffer, batch: Batch<'_>) -> Result<(), GpuError> {
+    fn combine(
+        &self,
+        pass: &mut Pass<'_>,
+        mode: u32,
+        input: &Buffer,
+        output: &Buffer,
+        batch: Batch<'_>,
+    ) -> Result<(), GpuError> {
         let params = combine::Params { stride: self.state.sizes.hidden / 4, mode };
         let gates = &self.state.rows.gates;
         pass.run(&Combine { input, gates, list: batch.list, output, n_rows: batch.n_rows, params })

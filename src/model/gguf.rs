@@ -46,15 +46,9 @@ impl<'a> Gguf<'a> {
         let mut reader = Reader::new(bytes, file);
         let (n_tensors, n_pairs) = read_header(&mut reader)?;
         let values = read_pairs(&mut reader, n_pairs)?;
-        let descriptions: Vec<Description> = (0..n_tensors)
-            .map(|_| read_description(&mut reader))
-            .collect::<Result<_, _>>()?;
-        let mut gguf = Self {
-            file: file.into(),
-            values,
-            entries: HashMap::new(),
-            strangers: Vec::new(),
-        };
+        let descriptions: Vec<Description> =
+            (0..n_tensors).map(|_| read_description(&mut reader)).collect::<Result<_, _>>()?;
+        let mut gguf = Self { file: file.into(), values, entries: HashMap::new(), strangers: Vec::new() };
         let alignment = gguf.alignment()?;
         let start = reader.position().next_multiple_of(alignment);
         let data = bytes.get(start..).unwrap_or_default();
@@ -66,22 +60,17 @@ impl<'a> Gguf<'a> {
     }
 
     fn format(&self, why: String) -> ModelError {
-        ModelError::Format {
-            file: self.file.clone(),
-            why,
-        }
+        ModelError::Format { file: self.file.clone(), why }
     }
 
     fn alignment(&self) -> Result<usize, ModelError> {
         let alignment = self.integer("general.alignment")?.unwrap_or(32);
-        match usize::try_from(alignment)
-            .ok()
-            .filter(|size| size.is_power_of_two() && (8..=1 << 20).contains(size))
-        {
+        match usize::try_from(alignment).ok().filter(|size| size.is_power_of_two() && (8..=1 << 20).contains(size)) {
             Some(alignment) => Ok(alignment),
-            None => Err(self.format(format!(
-                "`general.alignment` is {alignment}; it must be a power of two from 8 to 1048576"
-            ))),
+            None => {
+                Err(self
+                    .format(format!("`general.alignment` is {alignment}; it must be a power of two from 8 to 1048576")))
+            }
         }
     }
 
@@ -89,39 +78,20 @@ impl<'a> Gguf<'a> {
         let mut ranges: Vec<(u64, u64, &str)> = descriptions
             .iter()
             .map(|tensor| {
-                let bytes = data_type(tensor.type_number)
-                    .and_then(|kind| kind.bytes(&tensor.shape))
-                    .unwrap_or(0);
-                (
-                    tensor.offset,
-                    tensor.offset.saturating_add(bytes as u64),
-                    tensor.name,
-                )
+                let bytes = data_type(tensor.type_number).and_then(|kind| kind.bytes(&tensor.shape)).unwrap_or(0);
+                (tensor.offset, tensor.offset.saturating_add(bytes as u64), tensor.name)
             })
             .filter(|(start, end, _)| end > start)
             .collect();
         ranges.sort_unstable();
         match ranges.windows(2).find(|pair| pair[1].0 < pair[0].1) {
-            Some(pair) => Err(self.format(format!(
-                "the data of tensors `{}` and `{}` overlap",
-                pair[0].2, pair[1].2
-            ))),
+            Some(pair) => Err(self.format(format!("the data of tensors `{}` and `{}` overlap", pair[0].2, pair[1].2))),
             None => Ok(()),
         }
     }
 
-    fn add(
-        &mut self,
-        tensor: &Description<'a>,
-        data: &'a [u8],
-        alignment: usize,
-    ) -> Result<(), ModelError> {
-        let Description {
-            name,
-            type_number,
-            offset,
-            ..
-        } = *tensor;
+    fn add(&mut self, tensor: &Description<'a>, data: &'a [u8], alignment: usize) -> Result<(), ModelError> {
+        let Description { name, type_number, offset, .. } = *tensor;
         let shape = tensor.shape.clone();
         let size = match data_type(type_number) {
             None => 0,
@@ -134,14 +104,9 @@ impl<'a> Gguf<'a> {
                 ))
             })?,
         };
-        let start = usize::try_from(offset)
-            .ok()
-            .filter(|start| start.is_multiple_of(alignment))
-            .ok_or_else(|| {
-                self.format(format!(
-                    "tensor `{name}` lies at offset {offset}; it must be a multiple of {alignment}"
-                ))
-            })?;
+        let start = usize::try_from(offset).ok().filter(|start| start.is_multiple_of(alignment)).ok_or_else(|| {
+            self.format(format!("tensor `{name}` lies at offset {offset}; it must be a multiple of {alignment}"))
+        })?;
         let data = start.checked_add(size).and_then(|end| data.get(start..end)).ok_or_else(|| {
             self.format(format!(
                 "tensor `{name}` needs {size} bytes at offset {offset}, but the file has only {} bytes of tensors; it \
@@ -153,18 +118,11 @@ impl<'a> Gguf<'a> {
             self.strangers.push(name);
             return Ok(());
         };
-        let entry = Entry {
-            name,
-            type_number,
-            shape,
-            data,
-            permuted,
-        };
+        let entry = Entry { name, type_number, shape, data, permuted };
         match self.entries.insert(canonical, entry) {
-            Some(other) => Err(self.format(format!(
-                "tensor `{name}` stands twice, the other time as `{}`",
-                other.name
-            ))),
+            Some(other) => {
+                Err(self.format(format!("tensor `{name}` stands twice, the other time as `{}`", other.name)))
+            }
             None => Ok(()),
         }
     }
@@ -189,12 +147,7 @@ impl<'a> Gguf<'a> {
         let Some(value) = self.values.get(key) else {
             return Ok(None);
         };
-        let wrong = || {
-            self.format(format!(
-                "metadata `{key}` is {}; it must be {allowed}",
-                value.kind()
-            ))
-        };
+        let wrong = || self.format(format!("metadata `{key}` is {}; it must be {allowed}", value.kind()));
         read(value).map(Some).ok_or_else(wrong)
     }
 
@@ -270,13 +223,9 @@ impl<'a> Gguf<'a> {
             },
         };
         let rows = entry.shape.first().copied().unwrap_or(0);
-        let heads = heads
-            .and_then(|heads| usize::try_from(heads).ok())
-            .filter(|heads| {
-                heads
-                    .checked_mul(2)
-                    .is_some_and(|pairs| pairs > 0 && rows > 0 && rows.is_multiple_of(pairs))
-            });
+        let heads = heads.and_then(|heads| usize::try_from(heads).ok()).filter(|heads| {
+            heads.checked_mul(2).is_some_and(|pairs| pairs > 0 && rows > 0 && rows.is_multiple_of(pairs))
+        });
         let Some(heads) = heads.filter(|_| entry.shape.len() == 2) else {
             return Err(self.format(format!(
                 "tensor `{}` has shape {:?}; its rows must be an even number for each of the heads that \
@@ -314,11 +263,7 @@ impl TensorSource for Gguf<'_> {
             Some(which) => self.unpermuted(entry, which)?,
             None => Cow::Borrowed(entry.data),
         };
-        Ok(Some(Tensor {
-            data_type,
-            shape,
-            data,
-        }))
+        Ok(Some(Tensor { data_type, shape, data }))
     }
 
     fn info(&self, name: &str) -> Result<Option<(DataType, Vec<usize>)>, ModelError> {
@@ -327,10 +272,7 @@ impl TensorSource for Gguf<'_> {
         };
         match data_type(entry.type_number) {
             Some(data_type) => Ok(Some((data_type, entry.shape.clone()))),
-            None => Err(ModelError::DataType {
-                name: name.into(),
-                found: type_name(entry.type_number),
-            }),
+            None => Err(ModelError::DataType { name: name.into(), found: type_name(entry.type_number) }),
         }
     }
 }

@@ -21,15 +21,11 @@ impl Gguf<'_> {
             intermediate_size: self.required("llama.feed_forward_length")?,
             n_layers: self.required("llama.block_count")?,
             n_heads,
-            n_kv_heads: self
-                .unsigned("llama.attention.head_count_kv")?
-                .unwrap_or(n_heads),
+            n_kv_heads: self.unsigned("llama.attention.head_count_kv")?.unwrap_or(n_heads),
             head_dim: self.head_dim(hidden_size, n_heads)?,
             vocab_size: self.vocab_size()?,
             context_length: self.unsigned("llama.context_length")?.unwrap_or(2048),
-            rms_norm_eps: self
-                .float("llama.attention.layer_norm_rms_epsilon")?
-                .unwrap_or(1e-5) as f32,
+            rms_norm_eps: self.float("llama.attention.layer_norm_rms_epsilon")?.unwrap_or(1e-5) as f32,
             rope_theta: self.float("llama.rope.freq_base")?.unwrap_or(10000.0) as f32,
             bos_token: self.unsigned("tokenizer.ggml.bos_token_id")?,
             end_tokens: self.end_tokens()?,
@@ -40,11 +36,8 @@ impl Gguf<'_> {
         };
         config.check()?;
         if let Some(text) = self.string("isobath.config")? {
-            let block = serde_json::from_str(text).map_err(|error| {
-                refuse(format!(
-                    "the text of `isobath.config` is not valid JSON: {error}"
-                ))
-            })?;
+            let block = serde_json::from_str(text)
+                .map_err(|error| refuse(format!("the text of `isobath.config` is not valid JSON: {error}")))?;
             config.apply_block(&block)?;
         }
         Ok(config)
@@ -64,44 +57,25 @@ impl Gguf<'_> {
     }
 
     fn check_parts(&self) -> Result<(), ModelError> {
-        let unsupported = |what: String, supported: &str| {
-            Err(ModelError::Unsupported {
-                what,
-                supported: supported.into(),
-            })
-        };
-        if let Some(kind) = self
-            .string("llama.rope.scaling.type")?
-            .filter(|kind| *kind != "none")
-        {
+        let unsupported =
+            |what: String, supported: &str| Err(ModelError::Unsupported { what, supported: supported.into() });
+        if let Some(kind) = self.string("llama.rope.scaling.type")?.filter(|kind| *kind != "none") {
             return unsupported(format!("llama.rope.scaling.type \"{kind}\""), "\"none\"");
         }
-        if self
-            .float("llama.rope.scale_linear")?
-            .is_some_and(|factor| factor != 1.0)
-        {
-            return unsupported(
-                "llama.rope.scale_linear".into(),
-                "rotary embeddings without scaling",
-            );
+        if self.float("llama.rope.scale_linear")?.is_some_and(|factor| factor != 1.0) {
+            return unsupported("llama.rope.scale_linear".into(), "rotary embeddings without scaling");
         }
-        if self
-            .integer("llama.expert_count")?
-            .is_some_and(|count| count > 0)
-        {
+        if self.integer("llama.expert_count")?.is_some_and(|count| count > 0) {
             return unsupported(
                 "llama.expert_count above 0 (mixture of experts)".into(),
                 "one feed-forward part per layer",
             );
         }
         match self.strangers().first() {
-            Some(&name @ "rope_freqs.weight") => unsupported(
-                format!("tensor `{name}`"),
-                "rotary embeddings without scaling",
-            ),
-            Some(name) if name.ends_with(".bias") => {
-                unsupported(format!("tensor `{name}`"), "linears without bias")
+            Some(&name @ "rope_freqs.weight") => {
+                unsupported(format!("tensor `{name}`"), "rotary embeddings without scaling")
             }
+            Some(name) if name.ends_with(".bias") => unsupported(format!("tensor `{name}`"), "linears without bias"),
             Some(name) => unsupported(
                 format!("tensor `{name}`"),
                 "the tensors of plain Llama models, and Isobath's own under their canonical names",
@@ -114,28 +88,20 @@ impl Gguf<'_> {
         let Some(number) = self.integer(key)? else {
             return Ok(None);
         };
-        u32::try_from(number).map(Some).map_err(|_| {
-            refuse(format!(
-                "`{key}` is {number}; it must be a whole number from 0 to 4294967295"
-            ))
-        })
+        u32::try_from(number)
+            .map(Some)
+            .map_err(|_| refuse(format!("`{key}` is {number}; it must be a whole number from 0 to 4294967295")))
     }
 
     fn required(&self, key: &str) -> Result<u32, ModelError> {
-        self.unsigned(key)?.ok_or_else(|| {
-            refuse(format!(
-                "metadata `{key}` is missing; it must be a whole number"
-            ))
-        })
+        self.unsigned(key)?.ok_or_else(|| refuse(format!("metadata `{key}` is missing; it must be a whole number")))
     }
 
     fn head_dim(&self, hidden_size: u32, n_heads: u32) -> Result<u32, ModelError> {
         let head_dim = match self.unsigned("llama.attention.key_length")? {
             Some(length) => length,
             None if n_heads == 0 => {
-                return Err(refuse(
-                    "`llama.attention.head_count` is 0; it must be from 1 to 1024",
-                ));
+                return Err(refuse("`llama.attention.head_count` is 0; it must be from 1 to 1024"));
             }
             None if !hidden_size.is_multiple_of(n_heads) => {
                 return Err(refuse(format!(

@@ -25,9 +25,7 @@ pub(super) struct Description<'a> {
 pub(super) fn read_header(reader: &mut Reader) -> Result<(u64, u64), ModelError> {
     let magic = reader.take(4, "the magic")?;
     if magic != b"GGUF" {
-        return Err(
-            reader.error("the file does not begin with \"GGUF\"; is it a GGUF file?".into())
-        );
+        return Err(reader.error("the file does not begin with \"GGUF\"; is it a GGUF file?".into()));
     }
     let version = reader.u32("the version")?;
     if !(2..=3).contains(&version) {
@@ -36,18 +34,12 @@ pub(super) fn read_header(reader: &mut Reader) -> Result<(u64, u64), ModelError>
         } else {
             format!("GGUF version {version}")
         };
-        return Err(ModelError::Unsupported {
-            what,
-            supported: "little-endian GGUF, versions 2 and 3".into(),
-        });
+        return Err(ModelError::Unsupported { what, supported: "little-endian GGUF, versions 2 and 3".into() });
     }
     let n_tensors = reader.u64("the number of tensors")?;
     let n_pairs = reader.u64("the number of metadata keys")?;
     let remaining = reader.remaining() as u64;
-    for (count, least, what) in [
-        (n_tensors, LEAST_TENSOR, "tensors"),
-        (n_pairs, LEAST_PAIR, "metadata keys"),
-    ] {
+    for (count, least, what) in [(n_tensors, LEAST_TENSOR, "tensors"), (n_pairs, LEAST_PAIR, "metadata keys")] {
         if count > remaining / least {
             return Err(reader.error(format!(
                 "the header claims {count} {what}, but only {remaining} bytes follow; the file is truncated or damaged"
@@ -66,10 +58,7 @@ pub(super) fn read_pairs<'a>(
         let key = reader.string("a metadata key")?;
         let kind = reader.value_type(&format!("metadata `{key}`"))?;
         let value = reader.value(kind, 0).map_err(|error| match error {
-            ModelError::Format { file, why } => ModelError::Format {
-                file,
-                why: format!("metadata `{key}`: {why}"),
-            },
+            ModelError::Format { file, why } => ModelError::Format { file, why: format!("metadata `{key}`: {why}") },
             other => other,
         })?;
         if values.insert(key, value).is_some() {
@@ -79,33 +68,21 @@ pub(super) fn read_pairs<'a>(
     Ok(values)
 }
 
-pub(super) fn read_description<'a>(
-    reader: &mut Reader<'a, '_>,
-) -> Result<Description<'a>, ModelError> {
+pub(super) fn read_description<'a>(reader: &mut Reader<'a, '_>) -> Result<Description<'a>, ModelError> {
     let name = reader.string("a tensor's name")?;
     let n_dimensions = reader.u32("a tensor's number of dimensions")?;
     if !(1..=4).contains(&n_dimensions) {
-        return Err(reader.error(format!(
-            "tensor `{name}` has {n_dimensions} dimensions; it must have 1 to 4"
-        )));
+        return Err(reader.error(format!("tensor `{name}` has {n_dimensions} dimensions; it must have 1 to 4")));
     }
     let mut shape = Vec::new();
     for _ in 0..n_dimensions {
         let size = reader.u64("a tensor's dimension")?;
-        let size = usize::try_from(size).map_err(|_| {
-            reader.error(format!(
-                "tensor `{name}` has a dimension of {size}; no memory holds it"
-            ))
-        })?;
+        let size = usize::try_from(size)
+            .map_err(|_| reader.error(format!("tensor `{name}` has a dimension of {size}; no memory holds it")))?;
         // Innermost first in the file.
         shape.insert(0, size);
     }
     let type_number = reader.u32("a tensor's type")?;
     let offset = reader.u64("a tensor's offset")?;
-    Ok(Description {
-        name,
-        shape,
-        type_number,
-        offset,
-    })
+    Ok(Description { name, shape, type_number, offset })
 }

@@ -146,11 +146,7 @@ pub(super) struct Reader<'a, 'f> {
 
 impl<'a, 'f> Reader<'a, 'f> {
     pub(super) fn new(bytes: &'a [u8], file: &'f str) -> Self {
-        Self {
-            bytes,
-            position: 0,
-            file,
-        }
+        Self { bytes, position: 0, file }
     }
 
     pub(super) fn position(&self) -> usize {
@@ -162,10 +158,7 @@ impl<'a, 'f> Reader<'a, 'f> {
     }
 
     pub(super) fn error(&self, why: String) -> ModelError {
-        ModelError::Format {
-            file: self.file.into(),
-            why,
-        }
+        ModelError::Format { file: self.file.into(), why }
     }
 
     /// The next `count` bytes; `what` goes into the message where there are fewer.
@@ -203,8 +196,7 @@ impl<'a, 'f> Reader<'a, 'f> {
         let length = self.u64(what)?;
         let start = self.position;
         let bytes = self.take(length, what)?;
-        std::str::from_utf8(bytes)
-            .map_err(|_| self.error(format!("{what} at byte {start} is not UTF-8")))
+        std::str::from_utf8(bytes).map_err(|_| self.error(format!("{what} at byte {start} is not UTF-8")))
     }
 
     pub(super) fn value_type(&mut self, what: &str) -> Result<ValueType, ModelError> {
@@ -260,10 +252,6 @@ impl<'a, 'f> Reader<'a, 'f> {
         for _ in 0..count {
             self.value(kind, depth + 1)?;
         }
-        Ok(Array {
-            kind,
-            count,
-            bytes: &self.bytes[start..self.position],
-        })
+        Ok(Array { kind, count, bytes: &self.bytes[start..self.position] })
     }
 }

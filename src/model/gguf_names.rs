@@ -25,11 +25,7 @@ pub(super) fn canonical(name: &str) -> Option<(String, Option<Permuted>)> {
         _ => {}
     }
     let Some(rest) = name.strip_prefix("blk.") else {
-        return if name.starts_with("model.") {
-            plain(name)
-        } else {
-            None
-        };
+        return if name.starts_with("model.") { plain(name) } else { None };
     };
     let (layer, part) = rest.split_once('.')?;
     let layer: u32 = layer.parse().ok()?;

@@ -30,7 +30,9 @@ impl Gguf<'_> {
             tokens,
             token_types: kinds.into_iter().map(|kind| i32::try_from(kind).unwrap_or(0)).collect(),
             merges: list("merges")?,
-            scores: self.array(&key("scores"))?.map_or_else(Vec::new, |array| array.values().filter_map(number).collect()),
+            scores: self
+                .array(&key("scores"))?
+                .map_or_else(Vec::new, |array| array.values().filter_map(number).collect()),
             bos_token: token("bos_token_id")?,
             eos_token: token("eos_token_id")?,
             add_bos: self.boolean(&key("add_bos_token"))?.unwrap_or(model == "llama"),

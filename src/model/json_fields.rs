@@ -33,21 +33,13 @@ impl<'a> Fields<'a> {
     pub(super) fn new(path: &str, value: &'a Value) -> Result<Self, ModelError> {
         match value {
             Value::Object(map) => {
-                let prefix = if path.is_empty() {
-                    String::new()
-                } else {
-                    format!("{path}.")
-                };
+                let prefix = if path.is_empty() { String::new() } else { format!("{path}.") };
                 Ok(Self { prefix, map })
             }
-            other if path.is_empty() => Err(refuse(format!(
-                "the file holds {}; it must hold a JSON object",
-                brief(other)
-            ))),
-            other => Err(refuse(format!(
-                "`{path}` is {}; it must be a JSON object",
-                brief(other)
-            ))),
+            other if path.is_empty() => {
+                Err(refuse(format!("the file holds {}; it must hold a JSON object", brief(other))))
+            }
+            other => Err(refuse(format!("`{path}` is {}; it must be a JSON object", brief(other)))),
         }
     }
 
@@ -59,11 +51,7 @@ impl<'a> Fields<'a> {
     /// Refuses every key that is not listed.
     pub(super) fn only(&self, known: &[&str]) -> Result<(), ModelError> {
         match self.map.keys().find(|key| !known.contains(&key.as_str())) {
-            Some(key) => Err(refuse(format!(
-                "unknown key `{}`; known keys: {}",
-                self.path(key),
-                known.join(", ")
-            ))),
+            Some(key) => Err(refuse(format!("unknown key `{}`; known keys: {}", self.path(key), known.join(", ")))),
             None => Ok(()),
         }
     }
@@ -75,49 +63,34 @@ impl<'a> Fields<'a> {
 
     /// The object under that key.
     pub(super) fn object(&self, key: &str) -> Result<Option<Fields<'a>>, ModelError> {
-        self.value(key)
-            .map(|value| Fields::new(&self.path(key), value))
-            .transpose()
+        self.value(key).map(|value| Fields::new(&self.path(key), value)).transpose()
     }
 
     /// The error for a value of the wrong kind or range.
     pub(super) fn wrong(&self, key: &str, value: &Value, allowed: &str) -> ModelError {
-        refuse(format!(
-            "`{}` is {}; it must be {allowed}",
-            self.path(key),
-            brief(value)
-        ))
+        refuse(format!("`{}` is {}; it must be {allowed}", self.path(key), brief(value)))
     }
 
     /// The error for a field that has no default.
     pub(super) fn missing(&self, key: &str, allowed: &str) -> ModelError {
-        refuse(format!(
-            "`{}` is missing; it must be {allowed}",
-            self.path(key)
-        ))
+        refuse(format!("`{}` is missing; it must be {allowed}", self.path(key)))
     }
 
     /// A whole number.
     pub(super) fn unsigned(&self, key: &str) -> Result<Option<u32>, ModelError> {
-        self.value(key)
-            .map(|value| as_unsigned(value).ok_or_else(|| self.wrong(key, value, UNSIGNED)))
-            .transpose()
+        self.value(key).map(|value| as_unsigned(value).ok_or_else(|| self.wrong(key, value, UNSIGNED))).transpose()
     }
 
     /// A whole number that must be there.
     pub(super) fn required(&self, key: &str) -> Result<u32, ModelError> {
-        self.unsigned(key)?
-            .ok_or_else(|| self.missing(key, UNSIGNED))
+        self.unsigned(key)?.ok_or_else(|| self.missing(key, UNSIGNED))
     }
 
     /// A number.
     pub(super) fn number(&self, key: &str) -> Result<Option<f32>, ModelError> {
         self.value(key)
             .map(|value| {
-                let number = value
-                    .as_f64()
-                    .map(|number| number as f32)
-                    .filter(|number| number.is_finite());
+                let number = value.as_f64().map(|number| number as f32).filter(|number| number.is_finite());
                 number.ok_or_else(|| self.wrong(key, value, "a number that fits in 32 bits"))
             })
             .transpose()
@@ -125,50 +98,27 @@ impl<'a> Fields<'a> {
 
     /// True or false.
     pub(super) fn boolean(&self, key: &str) -> Result<Option<bool>, ModelError> {
-        self.value(key)
-            .map(|value| {
-                value
-                    .as_bool()
-                    .ok_or_else(|| self.wrong(key, value, "true or false"))
-            })
-            .transpose()
+        self.value(key).map(|value| value.as_bool().ok_or_else(|| self.wrong(key, value, "true or false"))).transpose()
     }
 
     /// Text.
     pub(super) fn text(&self, key: &str) -> Result<Option<&'a str>, ModelError> {
-        self.value(key)
-            .map(|value| {
-                value
-                    .as_str()
-                    .ok_or_else(|| self.wrong(key, value, "a string"))
-            })
-            .transpose()
+        self.value(key).map(|value| value.as_str().ok_or_else(|| self.wrong(key, value, "a string"))).transpose()
     }
 
     /// One of a few words.
-    pub(super) fn word<T: Copy>(
-        &self,
-        key: &str,
-        words: &[(&str, T)],
-    ) -> Result<Option<T>, ModelError> {
+    pub(super) fn word<T: Copy>(&self, key: &str, words: &[(&str, T)]) -> Result<Option<T>, ModelError> {
         self.value(key)
             .map(|value| {
                 let found = words.iter().find(|(word, _)| value.as_str() == Some(word));
-                found
-                    .map(|(_, meaning)| *meaning)
-                    .ok_or_else(|| self.wrong(key, value, &one_of(words)))
+                found.map(|(_, meaning)| *meaning).ok_or_else(|| self.wrong(key, value, &one_of(words)))
             })
             .transpose()
     }
 
     /// One of a few words, which must be there.
-    pub(super) fn required_word<T: Copy>(
-        &self,
-        key: &str,
-        words: &[(&str, T)],
-    ) -> Result<T, ModelError> {
-        self.word(key, words)?
-            .ok_or_else(|| self.missing(key, &one_of(words)))
+    pub(super) fn required_word<T: Copy>(&self, key: &str, words: &[(&str, T)]) -> Result<T, ModelError> {
+        self.word(key, words)?.ok_or_else(|| self.missing(key, &one_of(words)))
     }
 }
 
@@ -180,10 +130,7 @@ pub(super) fn as_unsigned(value: &Value) -> Option<u32> {
 }
 
 fn one_of<T>(words: &[(&str, T)]) -> String {
-    let words: Vec<String> = words
-        .iter()
-        .map(|(word, _)| format!("\"{word}\""))
-        .collect();
+    let words: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
     match words.as_slice() {
         [only] => only.clone(),
         _ => format!("one of {}", words.join(", ")),

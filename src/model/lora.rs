@@ -26,27 +26,16 @@ pub fn rank(
     let [out, input] = linear.shape(config);
     let rank = a.first().copied().unwrap_or(0).max(1);
     if a != [rank, input] {
-        return Err(ModelError::Shape {
-            name: name_a,
-            found: a,
-            expected: vec![rank, input],
-        });
+        return Err(ModelError::Shape { name: name_a, found: a, expected: vec![rank, input] });
     }
     if b != [out, rank] {
-        return Err(ModelError::Shape {
-            name: name_b,
-            found: b,
-            expected: vec![out, rank],
-        });
+        return Err(ModelError::Shape { name: name_b, found: b, expected: vec![out, rank] });
     }
     Ok(Some(rank))
 }
 
 fn lonely(name: String, partner: &str) -> ModelError {
-    ModelError::MissingTensor {
-        name,
-        because: format!("`isobath.lora` is set and the file holds `{partner}`"),
-    }
+    ModelError::MissingTensor { name, because: format!("`isobath.lora` is set and the file holds `{partner}`") }
 }
 
 /// Adds what is wrong with the adapters to `errors`, up to the limit.
@@ -56,8 +45,7 @@ pub(super) fn check(config: &ModelConfig, source: &dyn TensorSource, errors: &mu
         if errors.len() >= MOST_ERRORS {
             return;
         }
-        let Some((layer, linear, is_a)) =
-            parse(name).filter(|(layer, ..)| config.recursion_of(*layer).is_some())
+        let Some((layer, linear, is_a)) = parse(name).filter(|(layer, ..)| config.recursion_of(*layer).is_some())
         else {
             errors.push(refuse(format!(
                 "tensor `{name}` is an adapter that cannot be used; adapters are for the seven linears of recursive \
@@ -67,9 +55,7 @@ pub(super) fn check(config: &ModelConfig, source: &dyn TensorSource, errors: &mu
             continue;
         };
         if config.lora.is_none() {
-            errors.push(refuse(format!(
-                "the file holds the adapter `{name}`, but `isobath.lora` is not set"
-            )));
+            errors.push(refuse(format!("the file holds the adapter `{name}`, but `isobath.lora` is not set")));
             return;
         }
         // A pair is looked at once: through its A, or through a B that stands alone.
@@ -94,17 +80,9 @@ pub(super) fn check(config: &ModelConfig, source: &dyn TensorSource, errors: &mu
 fn parse(name: &str) -> Option<(u32, Linear, bool)> {
     let (layer, rest) = name.strip_prefix("model.layers.")?.split_once('.')?;
     let layer: u32 = layer.parse().ok()?;
-    let linear = *Linear::ALL
-        .iter()
-        .find(|linear| rest.starts_with(linear.path()))?;
+    let linear = *Linear::ALL.iter().find(|linear| rest.starts_with(linear.path()))?;
     [true, false]
         .into_iter()
-        .find(|is_a| {
-            name == if *is_a {
-                lora_a(layer, linear)
-            } else {
-                lora_b(layer, linear)
-            }
-        })
+        .find(|is_a| name == if *is_a { lora_a(layer, linear) } else { lora_b(layer, linear) })
         .map(|is_a| (layer, linear, is_a))
 }

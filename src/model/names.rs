@@ -45,15 +45,7 @@ pub enum Linear {
 
 impl Linear {
     /// All seven.
-    pub const ALL: [Self; 7] = [
-        Self::Query,
-        Self::Key,
-        Self::Value,
-        Self::Output,
-        Self::Gate,
-        Self::Up,
-        Self::Down,
-    ];
+    pub const ALL: [Self; 7] = [Self::Query, Self::Key, Self::Value, Self::Output, Self::Gate, Self::Up, Self::Down];
 
     /// Place within a layer's names.
     pub fn path(self) -> &'static str {
@@ -118,11 +110,7 @@ pub fn linear(config: &ModelConfig, layer: u32, linear: Linear) -> String {
 
 /// Name of a norm of an unrolled layer.
 pub fn norm(config: &ModelConfig, layer: u32, norm: Norm) -> String {
-    let owner = if own_norms(config) {
-        layer
-    } else {
-        config.unique(layer)
-    };
+    let owner = if own_norms(config) { layer } else { config.unique(layer) };
     let path = match norm {
         Norm::Input => "input_layernorm",
         Norm::PostAttention => "post_attention_layernorm",
@@ -146,16 +134,11 @@ pub fn recursion_encoding(config: &ModelConfig, layer: u32) -> Option<String> {
     config.recursion_of(layer)?;
     let first = u32::from(recursion.sharing.is_middle());
     let ends_block = (layer - first + 1).is_multiple_of(config.block_depth());
-    (!recursion.sharing.is_cycle() || ends_block)
-        .then(|| format!("model.layers.{layer}.recursion_encoding"))
+    (!recursion.sharing.is_cycle() || ends_block).then(|| format!("model.layers.{layer}.recursion_encoding"))
 }
 
 /// Names and shapes of a router's matrices: one for a linear router, two for an MLP.
-pub fn router(
-    config: &ModelConfig,
-    network: RouterNetwork,
-    role: RouterRole,
-) -> Vec<(String, [usize; 2])> {
+pub fn router(config: &ModelConfig, network: RouterNetwork, role: RouterRole) -> Vec<(String, [usize; 2])> {
     let hidden = config.hidden_size as usize;
     let (prefix, outputs) = match role {
         RouterRole::Expert(recursion) => (format!("model.routers.{recursion}"), 1),
@@ -192,22 +175,11 @@ pub fn check_tensors(config: &ModelConfig, source: &dyn TensorSource) -> Vec<Mod
     let _ = visit(config, &has, &mut |(name, expected, because)| {
         match source.info(&name) {
             Ok(Some((_, found))) if found == expected => {}
-            Ok(Some((_, found))) => errors.push(ModelError::Shape {
-                name,
-                found,
-                expected,
-            }),
-            Ok(None) => errors.push(ModelError::MissingTensor {
-                name,
-                because: because.into(),
-            }),
+            Ok(Some((_, found))) => errors.push(ModelError::Shape { name, found, expected }),
+            Ok(None) => errors.push(ModelError::MissingTensor { name, because: because.into() }),
             Err(error) => errors.push(error),
         }
-        if errors.len() < MOST_ERRORS {
-            ControlFlow::Continue(())
-        } else {
-            ControlFlow::Break(())
-        }
+        if errors.len() < MOST_ERRORS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });
     super::lora::check(config, source, &mut errors);
     errors.truncate(MOST_ERRORS);
@@ -219,32 +191,16 @@ type Visitor<'v> = &'v mut dyn FnMut(Expected) -> ControlFlow<()>;
 fn visit(config: &ModelConfig, has: &dyn Fn(&str) -> bool, visitor: Visitor) -> ControlFlow<()> {
     let hidden = config.hidden_size as usize;
     let rows = config.vocab_size as usize;
-    visitor((
-        EMBEDDING.into(),
-        vec![rows, hidden],
-        "every model has an embedding",
-    ))?;
-    visitor((
-        FINAL_NORM.into(),
-        vec![hidden],
-        "every model has a norm before its head",
-    ))?;
+    visitor((EMBEDDING.into(), vec![rows, hidden], "every model has an embedding"))?;
+    visitor((FINAL_NORM.into(), vec![hidden], "every model has a norm before its head"))?;
     if has(LM_HEAD) {
-        visitor((
-            LM_HEAD.into(),
-            vec![rows, hidden],
-            "the file has a head of its own",
-        ))?;
+        visitor((LM_HEAD.into(), vec![rows, hidden], "the file has a head of its own"))?;
     }
     visit_routers(config, visitor)?;
     let mut seen = HashSet::new();
     for layer in 0..config.n_layers {
         visit_layer(config, layer, &mut |tensor| {
-            if seen.insert(tensor.0.clone()) {
-                visitor(tensor)
-            } else {
-                ControlFlow::Continue(())
-            }
+            if seen.insert(tensor.0.clone()) { visitor(tensor) } else { ControlFlow::Continue(()) }
         })?;
     }
     ControlFlow::Continue(())
@@ -262,11 +218,7 @@ fn visit_layer(config: &ModelConfig, layer: u32, visitor: Visitor) -> ControlFlo
             true => "`isobath.recursion.share_attention` is false",
             false => "`num_hidden_layers` counts its layer",
         };
-        visitor((
-            linear(config, layer, which),
-            which.shape(config).to_vec(),
-            because,
-        ))?;
+        visitor((linear(config, layer, which), which.shape(config).to_vec(), because))?;
     }
     for which in [Norm::Input, Norm::PostAttention] {
         let because = match own_norms(config) && !shared {
@@ -290,14 +242,10 @@ fn visit_routers(config: &ModelConfig, visitor: Visitor) -> ControlFlow<()> {
         RouterKind::Token => roles.push((RouterRole::Token, "`isobath.router.kind` is \"token\"")),
         RouterKind::Expert => {
             for recursion in 0..config.n_recursions() {
-                let because =
-                    "`isobath.router.kind` is \"expert\", which has one router per recursion";
+                let because = "`isobath.router.kind` is \"expert\", which has one router per recursion";
                 roles.push((RouterRole::Expert(recursion), because));
                 if settings.auxiliary {
-                    roles.push((
-                        RouterRole::Auxiliary(recursion),
-                        "`isobath.router.auxiliary` is true",
-                    ));
+                    roles.push((RouterRole::Auxiliary(recursion), "`isobath.router.auxiliary` is true"));
                 }
             }
         }
@@ -308,24 +256,15 @@ fn visit_routers(config: &ModelConfig, visitor: Visitor) -> ControlFlow<()> {
         }
     }
     if settings.bias {
-        visitor((
-            ROUTER_BIAS.into(),
-            vec![config.n_recursions() as usize],
-            "`isobath.router.bias` is true",
-        ))?;
+        visitor((ROUTER_BIAS.into(), vec![config.n_recursions() as usize], "`isobath.router.bias` is true"))?;
     }
     ControlFlow::Continue(())
 }
 
 fn own_attention(config: &ModelConfig, layer: u32) -> bool {
-    config
-        .recursion
-        .is_some_and(|recursion| !recursion.share_attention)
-        && config.recursion_of(layer).is_some()
+    config.recursion.is_some_and(|recursion| !recursion.share_attention) && config.recursion_of(layer).is_some()
 }
 
 fn own_norms(config: &ModelConfig) -> bool {
-    config
-        .recursion
-        .is_some_and(|recursion| !recursion.share_norms)
+    config.recursion.is_some_and(|recursion| !recursion.share_norms)
 }

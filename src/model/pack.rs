@@ -77,8 +77,7 @@ fn pack_row(data_type: DataType, file: &[u8], columns: usize, words: &mut [u32])
             let (quants, scales) = words.split_at_mut(n_blocks * 4);
             for (index, block) in file.chunks_exact(20).enumerate() {
                 pack_nibbles(&mut quants[index * 4..], |i| ggml_nibble(&block[4..], i));
-                scales[index] =
-                    u32::from(half_bits(block)) | u32::from(half_bits(&block[2..])) << 16;
+                scales[index] = u32::from(half_bits(block)) | u32::from(half_bits(&block[2..])) << 16;
             }
         }
         DataType::Q6K => {
@@ -94,10 +93,7 @@ fn pack_row(data_type: DataType, file: &[u8], columns: usize, words: &mut [u32])
 /// Bytes in little-endian order; the last word may be filled in part.
 fn pack_bytes(bytes: &[u8], words: &mut [u32]) {
     for (word, bytes) in words.iter_mut().zip(bytes.chunks(4)) {
-        *word = bytes
-            .iter()
-            .rev()
-            .fold(0, |word, byte| word << 8 | u32::from(*byte));
+        *word = bytes.iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte));
     }
 }
 
@@ -110,11 +106,7 @@ fn pack_nibbles(words: &mut [u32], nibble: impl Fn(usize) -> u32) {
 
 /// ggml keeps weights 0..16 in the low nibbles of 16 bytes and weights 16..32 in the high ones.
 fn ggml_nibble(bytes: &[u8], i: usize) -> u32 {
-    u32::from(if i < 16 {
-        bytes[i] & 15
-    } else {
-        bytes[i - 16] >> 4
-    })
+    u32::from(if i < 16 { bytes[i] & 15 } else { bytes[i - 16] >> 4 })
 }
 
 /// Bits of the f16 that stands first.
@@ -146,16 +138,13 @@ fn q6_weight(super_block: &[u8], at: usize) -> u32 {
 
 /// Scale of the 16 weights number `index`. In ggml's order the scales are those of consecutive 16 weights.
 fn q6_scale(super_block: &[u8], index: usize) -> f32 {
-    f16::from_bits(half_bits(&super_block[208..])).to_f32()
-        * f32::from(super_block[192 + index] as i8)
+    f16::from_bits(half_bits(&super_block[208..])).to_f32() * f32::from(super_block[192 + index] as i8)
 }
 
 /// The weights of one row straight from the bytes of a file: what every kernel is judged by.
 pub fn dequantise_row(data_type: DataType, bytes: &[u8], columns: usize, out: &mut [f32]) {
     let (numbers, block_bytes) = data_type.block();
-    let blocks = bytes
-        .chunks_exact(block_bytes)
-        .zip(out[..columns].chunks_exact_mut(numbers));
+    let blocks = bytes.chunks_exact(block_bytes).zip(out[..columns].chunks_exact_mut(numbers));
     for (block, out) in blocks {
         let scale = f16::from_bits(half_bits(block)).to_f32();
         match data_type {
@@ -236,17 +225,11 @@ pub fn unpack_row(data_type: DataType, words: &[u32], columns: usize, out: &mut 
 pub fn quantise_q8_0(row: &[f32]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(row.len() / BLOCK * 34);
     for block in row.chunks_exact(BLOCK) {
-        let largest = block
-            .iter()
-            .fold(0.0f32, |largest, value| largest.max(value.abs()));
+        let largest = block.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
         let scale = largest / 127.0;
         let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
         bytes.extend(f16::from_f32(scale).to_le_bytes());
-        bytes.extend(
-            block
-                .iter()
-                .map(|value| (value * inverse).round() as i8 as u8),
-        );
+        bytes.extend(block.iter().map(|value| (value * inverse).round() as i8 as u8));
     }
     bytes
 }
@@ -282,11 +265,7 @@ mod tests {
     fn check(data_type: DataType, columns: usize) {
         let rows = 3;
         let data = bytes(data_type, rows, columns);
-        let tensor = Tensor {
-            data_type,
-            shape: vec![rows, columns],
-            data: Cow::Borrowed(&data),
-        };
+        let tensor = Tensor { data_type, shape: vec![rows, columns], data: Cow::Borrowed(&data) };
         let row_words = packed_row_words(data_type, columns);
         assert_eq!(row_words % 4, 0, "rows are whole units of 16 bytes");
         let mut packed = vec![7];
@@ -295,28 +274,11 @@ mod tests {
         for row in 1..3 {
             let (mut want, mut got) = (vec![f32::NAN; columns], vec![f32::NAN; columns]);
             let row_bytes = data.len() / rows;
-            dequantise_row(
-                data_type,
-                &data[row * row_bytes..][..row_bytes],
-                columns,
-                &mut want,
-            );
-            unpack_row(
-                data_type,
-                &packed[1 + (row - 1) * row_words..][..row_words],
-                columns,
-                &mut got,
-            );
+            dequantise_row(data_type, &data[row * row_bytes..][..row_bytes], columns, &mut want);
+            unpack_row(data_type, &packed[1 + (row - 1) * row_words..][..row_words], columns, &mut got);
             for column in 0..columns {
-                assert!(
-                    !want[column].is_nan(),
-                    "{data_type:?} {columns} [{row}, {column}]"
-                );
-                assert_eq!(
-                    got[column].to_bits(),
-                    want[column].to_bits(),
-                    "{data_type:?} {columns} [{row}, {column}]"
-                );
+                assert!(!want[column].is_nan(), "{data_type:?} {columns} [{row}, {column}]");
+                assert_eq!(got[column].to_bits(), want[column].to_bits(), "{data_type:?} {columns} [{row}, {column}]");
             }
         }
     }
@@ -324,28 +286,18 @@ mod tests {
     #[test]
     fn unpacked_equals_dequantised() {
         for data_type in [DataType::F32, DataType::F16, DataType::Bf16] {
-            [1, 2, 31, 32, 33, 48, 64, 577]
-                .into_iter()
-                .for_each(|columns| check(data_type, columns));
+            [1, 2, 31, 32, 33, 48, 64, 577].into_iter().for_each(|columns| check(data_type, columns));
         }
         for data_type in [DataType::Q8_0, DataType::Q4_0, DataType::Q4_1] {
-            [32, 64, 96, 288, 576]
-                .into_iter()
-                .for_each(|columns| check(data_type, columns));
+            [32, 64, 96, 288, 576].into_iter().for_each(|columns| check(data_type, columns));
         }
-        [256, 512, 768]
-            .into_iter()
-            .for_each(|columns| check(DataType::Q6K, columns));
+        [256, 512, 768].into_iter().for_each(|columns| check(DataType::Q6K, columns));
     }
 
     #[test]
     fn padding_is_zero() {
         let data = [1.0f32, 2.0, 3.0].map(f32::to_le_bytes).concat();
-        let tensor = Tensor {
-            data_type: DataType::F32,
-            shape: vec![3],
-            data: Cow::Borrowed(&data),
-        };
+        let tensor = Tensor { data_type: DataType::F32, shape: vec![3], data: Cow::Borrowed(&data) };
         let mut packed = Vec::new();
         pack_rows(&tensor, 0..1, &mut packed);
         let mut want = vec![0; 32];
@@ -359,19 +311,9 @@ mod tests {
         let mut out = [0.0; 32];
         // Byte j: weight j in the low nibble, weight j + 16 in the high one.
         let nibbles: Vec<u8> = (0..16u8).map(|j| j | (15 - j) << 4).collect();
-        dequantise_row(
-            DataType::Q4_0,
-            &[&half(0.5)[..], &nibbles].concat(),
-            32,
-            &mut out,
-        );
+        dequantise_row(DataType::Q4_0, &[&half(0.5)[..], &nibbles].concat(), 32, &mut out);
         assert_eq!((out[0], out[15], out[16], out[31]), (-4.0, 3.5, 3.5, -4.0));
-        dequantise_row(
-            DataType::Q4_1,
-            &[&half(0.5)[..], &half(-1.0), &nibbles].concat(),
-            32,
-            &mut out,
-        );
+        dequantise_row(DataType::Q4_1, &[&half(0.5)[..], &half(-1.0), &nibbles].concat(), 32, &mut out);
         assert_eq!((out[0], out[15], out[16], out[31]), (-1.0, 6.5, 6.5, -1.0));
     }
 

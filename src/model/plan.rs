@@ -81,7 +81,12 @@ impl Plan {
                     && (count, sharing) != (recursion.count, recursion.sharing)
                 {
                     return Err(ModelError::Unsupported {
-                        what: format!("KV sharing `{}` by {count} in a `{}` by {}", sharing.name(), recursion.sharing.name(), recursion.count),
+                        what: format!(
+                            "KV sharing `{}` by {count} in a `{}` by {}",
+                            sharing.name(),
+                            recursion.sharing.name(),
+                            recursion.count
+                        ),
                         supported: "KV sharing with the strategy and count of the recursion".into(),
                     });
                 }

@@ -45,7 +45,9 @@ impl TensorSource for Random {
     fn tensor(&self, name: &str) -> Result<Option<Tensor<'_>>, ModelError> {
         let Some((_, shape)) = self.shapes.iter().find(|(known, _)| known == name) else { return Ok(None) };
         let n = shape.iter().product();
-        let mut state = name.bytes().fold(self.seed ^ 0x9e37_79b9_7f4a_7c15, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
+        let mut state = name
+            .bytes()
+            .fold(self.seed ^ 0x9e37_79b9_7f4a_7c15, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
         let mut uniform = || {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0

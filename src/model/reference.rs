@@ -12,7 +12,9 @@ use super::tensor::TensorSource;
 use super::weights::values;
 use crate::error::ModelError;
 use crate::kernels::rope::rotations;
-use crate::kernels::{attention, combine, encode, gate, lora_down, lora_up, matvec, rms_norm, rope, select_top_k, swiglu};
+use crate::kernels::{
+    attention, combine, encode, gate, lora_down, lora_up, matvec, rms_norm, rope, select_top_k, swiglu,
+};
 
 /// The network on the CPU, weights as f32.
 pub struct Reference<'a> {

@@ -151,7 +151,13 @@ impl State {
     ///
     /// # Errors
     /// [`GpuError::TooLarge`] or [`GpuError::OutOfMemory`], naming what did not fit.
-    pub async fn new(gpu: &Gpu, config: &ModelConfig, plan: &Plan, weights: &Weights, room: Room) -> Result<Self, Error> {
+    pub async fn new(
+        gpu: &Gpu,
+        config: &ModelConfig,
+        plan: &Plan,
+        weights: &Weights,
+        room: Room,
+    ) -> Result<Self, Error> {
         let sizes = Sizes::of(config, weights, room);
         let state = Self {
             sizes,

@@ -40,27 +40,15 @@ impl DataType {
     }
 
     /// Every type.
-    pub const ALL: [Self; 7] = [
-        Self::F32,
-        Self::F16,
-        Self::Bf16,
-        Self::Q8_0,
-        Self::Q4_0,
-        Self::Q4_1,
-        Self::Q6K,
-    ];
+    pub const ALL: [Self; 7] = [Self::F32, Self::F16, Self::Bf16, Self::Q8_0, Self::Q4_0, Self::Q4_1, Self::Q6K];
 
     /// Bytes of a tensor of that shape, `None` where the last dimension is not a whole number of blocks or the
     /// size is beyond what can be addressed.
     pub fn bytes(self, shape: &[usize]) -> Option<usize> {
         let (numbers, bytes) = self.block();
         let (columns, outer) = shape.split_last()?;
-        let row = columns
-            .is_multiple_of(numbers)
-            .then(|| (columns / numbers).checked_mul(bytes))??;
-        outer
-            .iter()
-            .try_fold(row, |total, size| total.checked_mul(*size))
+        let row = columns.is_multiple_of(numbers).then(|| (columns / numbers).checked_mul(bytes))??;
+        outer.iter().try_fold(row, |total, size| total.checked_mul(*size))
     }
 
     /// Name as users write it.
@@ -103,8 +91,6 @@ pub trait TensorSource {
     /// Type and shape of the tensor, without its data where the format allows; fails where [`TensorSource::tensor`]
     /// would.
     fn info(&self, name: &str) -> Result<Option<(DataType, Vec<usize>)>, ModelError> {
-        Ok(self
-            .tensor(name)?
-            .map(|tensor| (tensor.data_type, tensor.shape)))
+        Ok(self.tensor(name)?.map(|tensor| (tensor.data_type, tensor.shape)))
     }
 }

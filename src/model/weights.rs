@@ -263,7 +263,8 @@ impl<'a> Loader<'a> {
                 adapters.insert(which, adapter);
             }
         }
-        let encodings: Vec<String> = layer.unrolled.iter().filter_map(|&l| names::recursion_encoding(config, l)).collect();
+        let encodings: Vec<String> =
+            layer.unrolled.iter().filter_map(|&l| names::recursion_encoding(config, l)).collect();
         let encoding = match encodings.is_empty() {
             true => None,
             false => Some(self.bank("recursion encoding", &encodings)?),
@@ -340,12 +341,10 @@ fn push_padded(numbers: &mut Vec<f32>, vector: &[f32]) -> u32 {
 pub fn values(tensor: &Tensor) -> Vec<f32> {
     let columns = tensor.shape.last().copied().unwrap_or(1).max(1);
     let mut numbers = vec![0.0; tensor.shape.iter().product()];
-    let rows = numbers.len() / columns;
-    if rows > 0 {
-        let row_bytes = tensor.data.len() / rows;
-        for (row, out) in numbers.chunks_exact_mut(columns).enumerate() {
-            pack::dequantise_row(tensor.data_type, &tensor.data[row * row_bytes..][..row_bytes], columns, out);
-        }
+    let rows = (numbers.len() / columns).max(1);
+    let bytes = tensor.data.chunks_exact((tensor.data.len() / rows).max(1));
+    for (out, row) in numbers.chunks_exact_mut(columns).zip(bytes) {
+        pack::dequantise_row(tensor.data_type, row, columns, out);
     }
     numbers
 }

@@ -200,7 +200,13 @@ mod tests {
 
     #[test]
     fn chat_markup_language() {
-        let source = "{%- for message in messages %}\n    {{- '<|im_start|>' + message.role + '\\n' + message.content.strip() + '<|im_end|>' + '\\n' }}\n{%- endfor %}\n{%- if add_generation_prompt %}\n    {{- '<|im_start|>assistant\\n' }}\n{%- endif %}\n";
+        let source = r"{%- for message in messages %}
+    {{- '<|im_start|>' + message.role + '\n' + message.content.strip() + '<|im_end|>' + '\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|im_start|>assistant\n' }}
+{%- endif %}
+";
         let messages = [("system", " Be brief. "), ("user", "Hi & <b>")];
         let expected = "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi & <b><|im_end|>\n";
         assert_eq!(render(source, &messages, false).as_deref(), Ok(expected));

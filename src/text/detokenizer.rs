@@ -64,7 +64,8 @@ impl DecodeRule {
             }
             _ => {
                 return Err(refused(format!(
-                    "decoder `{kind}` is not supported; supported: ByteLevel, Metaspace, or a Sequence of Replace, ByteFallback, Fuse and Strip"
+                    "decoder `{kind}` is not supported; supported: ByteLevel, Metaspace, or \
+                     a Sequence of Replace, ByteFallback, Fuse and Strip"
                 )));
             }
         }

@@ -98,13 +98,14 @@ fn control_and_user_defined_tokens() {
 
 #[test]
 fn pieces_by_score() {
-    check(sentence_piece(), "abc", "▁|abc");
+    check(sentence_piece(), "abc", "▁ab|c");
     check(sentence_piece(), "a bc", "▁a|▁|bc");
-    check(sentence_piece(), "ab  é", "▁|ab|▁▁|<0xC3>|<0xA9>");
-    check(sentence_piece(), "</s>a", "</s>|▁a");
+    check(sentence_piece(), "ab  é", "▁ab|▁▁|<0xC3>|<0xA9>");
     let tokenizer = Tokenizer::from_vocabulary(sentence_piece()).unwrap();
     assert_eq!(tokenizer.encode_prompt("a", false).unwrap(), [1, tokenizer.id_of("▁a").unwrap()]);
     assert_eq!(tokenizer.encode_prompt("", false).unwrap(), [1]);
+    // The text after a special token gets its space too, as in transformers.
+    assert_eq!(tokenizer.encode("</s>a", true).unwrap(), [2, tokenizer.id_of("▁a").unwrap()]);
     let mut plain = sentence_piece();
     plain.add_space_prefix = false;
     check(plain, " a", "▁a");
@@ -141,7 +142,8 @@ fn damaged_vocabularies_are_refused() {
 }
 
 fn description() -> Value {
-    json!({"decoder": {"type": "ByteLevel"}, "added_tokens": [{"id": 3, "content": "<x>", "special": true}],
+    let decoder = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true});
+    json!({"decoder": decoder, "added_tokens": [{"id": 3, "content": "<x>", "special": true}],
         "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": [["a", "b"]]}})
 }
 

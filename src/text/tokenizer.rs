@@ -256,7 +256,8 @@ fn byte_pair_encoding(description: BpeDescription) -> Result<BPE, TextError> {
     let affix = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
     if affix(&description.continuing_subword_prefix) || affix(&description.end_of_word_suffix) {
         return Err(refused(
-            "continuing_subword_prefix and end_of_word_suffix are not supported; supported: byte-level BPE and SentencePiece BPE",
+            "continuing_subword_prefix and end_of_word_suffix are not supported; \
+             supported: byte-level BPE and SentencePiece BPE",
         ));
     }
     if vocab.is_empty() || vocab.len() > MAX_VOCABULARY {

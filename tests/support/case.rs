@@ -57,10 +57,8 @@ impl TensorSource for Renamed {
 
 /// `../shared/golden`, or the folder that `ISOBATH_GOLDEN_HOME` names.
 pub fn golden_home() -> PathBuf {
-    let home = std::env::var("ISOBATH_GOLDEN_HOME").map_or_else(
-        |_| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/golden"),
-        PathBuf::from,
-    );
+    let home = std::env::var("ISOBATH_GOLDEN_HOME")
+        .map_or_else(|_| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/golden"), PathBuf::from);
     assert!(home.is_dir(), "golden vectors are missing: {} is no folder; set ISOBATH_GOLDEN_HOME", home.display());
     home
 }
@@ -99,7 +97,8 @@ fn tensors_of(path: &Path) -> HashMap<String, Tensor<'static>> {
 
 fn acts_of(path: &Path) -> HashMap<String, Act> {
     let bytes = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let file =
+        safetensors::SafeTensors::deserialize(&bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let act = |(name, view): (String, safetensors::tensor::TensorView<'_>)| {
         let values = match view.dtype() {
             safetensors::Dtype::F32 => {
@@ -131,7 +130,8 @@ impl Case {
             official.extend(tensors_of(&home.join("lora.safetensors")));
         }
         let config = config_of(&json, &official);
-        let config = ModelConfig::from_json(&config.to_string()).unwrap_or_else(|error| panic!("{name}: {error}\n{config:#}"));
+        let config =
+            ModelConfig::from_json(&config.to_string()).unwrap_or_else(|error| panic!("{name}: {error}\n{config:#}"));
         let source = rename(&config, &json, &official);
         Self { name, json, config, source, acts }
     }
@@ -152,8 +152,19 @@ fn config_of(json: &Value, official: &HashMap<String, Tensor<'_>>) -> Value {
         "model_type": "llama", "max_position_embeddings": 64,
         "num_hidden_layers": json["layer_plan"].as_array().unwrap().len(),
     });
-    for key in ["hidden_size", "intermediate_size", "num_attention_heads", "num_key_value_heads", "head_dim", "vocab_size",
-        "rms_norm_eps", "rope_theta", "hidden_act", "attention_bias", "mlp_bias"] {
+    for key in [
+        "hidden_size",
+        "intermediate_size",
+        "num_attention_heads",
+        "num_key_value_heads",
+        "head_dim",
+        "vocab_size",
+        "rms_norm_eps",
+        "rope_theta",
+        "hidden_act",
+        "attention_bias",
+        "mlp_bias",
+    ] {
         if !model[key].is_null() {
             config[key] = model[key].clone();
         }
@@ -243,18 +254,27 @@ fn rename(config: &ModelConfig, json: &Value, official: &HashMap<String, Tensor<
         give(names::norm(config, layer, Norm::PostAttention), &format!("{prefix}.post_attention_layernorm.weight"));
         if let Some(name) = names::recursion_encoding(config, layer) {
             let outer = prefix.strip_suffix(".block").unwrap_or(prefix);
-            for from in [format!("model.layers.{layer}.recursion_encoding"), format!("{outer}.recursion_encoding"), format!("{prefix}.recursion_encoding")] {
+            for from in [
+                format!("model.layers.{layer}.recursion_encoding"),
+                format!("{outer}.recursion_encoding"),
+                format!("{prefix}.recursion_encoding"),
+            ] {
                 give(name.clone(), &from);
             }
         }
     }
     if let Some(router) = &config.router {
-        let first = u32::from(config.recursion.is_some_and(|recursion| recursion.sharing.is_middle()));
-        let mut routers = vec![(RouterRole::Token, format!("model.layers.{first}.mor_router.router"))];
+        let first = u64::from(config.recursion.is_some_and(|recursion| recursion.sharing.is_middle()));
+        // Where the routers stand, as the case says it; else by the rule of the official code.
+        let offset = json["mor"]["router_offset"].as_u64().unwrap_or(first);
+        let said = json["mor"]["router_prefix"].as_str();
+        let block = said.map_or_else(|| format!("model.layers.{first}"), str::to_owned);
+        let mut routers = vec![(RouterRole::Token, format!("{block}.mor_router.router"))];
         if router.kind == isobath::model::config::RouterKind::Expert {
+            let layers = said.unwrap_or("model.layers");
             routers = (0..config.n_recursions())
                 .flat_map(|r| {
-                    let of = |name| format!("model.layers.{}.{name}.router", first + r);
+                    let of = |name| format!("{layers}.{}.{name}.router", offset + u64::from(r));
                     [(RouterRole::Expert(r), of("mor_router")), (RouterRole::Auxiliary(r), of("mlp_router"))]
                 })
                 .collect();
@@ -268,7 +288,7 @@ fn rename(config: &ModelConfig, json: &Value, official: &HashMap<String, Tensor<
             }
         }
         // Biases are stored as whatever the optimiser held them in.
-        if let Some(bias) = official.get(&format!("model.layers.{first}.router_bias")) {
+        if let Some(bias) = official.get(&format!("{block}.router_bias")) {
             let numbers = values(bias);
             let data = numbers.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
             let tensor = Tensor { data_type: DataType::F32, shape: bias.shape.clone(), data: data.into() };

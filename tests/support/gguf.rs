@@ -104,14 +104,7 @@ pub struct File {
 
 impl Default for File {
     fn default() -> Self {
-        Self {
-            magic: *b"GGUF",
-            version: 3,
-            alignment: 32,
-            values: Vec::new(),
-            tensors: Vec::new(),
-            counts: None,
-        }
+        Self { magic: *b"GGUF", version: 3, alignment: 32, values: Vec::new(), tensors: Vec::new(), counts: None }
     }
 }
 
@@ -133,20 +126,8 @@ impl File {
     }
 
     /// Adds a tensor.
-    pub fn tensor(
-        &mut self,
-        name: &str,
-        shape: &[u64],
-        type_number: u32,
-        data: Vec<u8>,
-    ) -> &mut Self {
-        let tensor = Tensor {
-            name: name.into(),
-            shape: shape.to_vec(),
-            type_number,
-            data,
-            offset: None,
-        };
+    pub fn tensor(&mut self, name: &str, shape: &[u64], type_number: u32, data: Vec<u8>) -> &mut Self {
+        let tensor = Tensor { name: name.into(), shape: shape.to_vec(), type_number, data, offset: None };
         self.tensors.push(tensor);
         self
     }
@@ -155,9 +136,7 @@ impl File {
     pub fn bytes(&self) -> Vec<u8> {
         let mut out = self.magic.to_vec();
         out.extend(self.version.to_le_bytes());
-        let counts = self
-            .counts
-            .unwrap_or((self.tensors.len() as u64, self.values.len() as u64));
+        let counts = self.counts.unwrap_or((self.tensors.len() as u64, self.values.len() as u64));
         out.extend(counts.0.to_le_bytes());
         out.extend(counts.1.to_le_bytes());
         for (key, value) in &self.values {
@@ -169,11 +148,7 @@ impl File {
         for tensor in &self.tensors {
             string(&tensor.name, &mut out);
             out.extend((tensor.shape.len() as u32).to_le_bytes());
-            tensor
-                .shape
-                .iter()
-                .rev()
-                .for_each(|size| out.extend(size.to_le_bytes()));
+            tensor.shape.iter().rev().for_each(|size| out.extend(size.to_le_bytes()));
             out.extend(tensor.type_number.to_le_bytes());
             data.resize(usize::next_multiple_of(data.len(), self.alignment), 0);
             out.extend(tensor.offset.unwrap_or(data.len() as u64).to_le_bytes());

@@ -22,9 +22,7 @@ pub const CONFIG: &str = r#"{"model_type":"llama","architectures":["LlamaForCaus
 /// The error's text holds every part.
 #[track_caller]
 pub fn says<T>(result: Result<T, ModelError>, parts: &[&str]) {
-    let Err(error) = result else {
-        panic!("no error, wanted {parts:?}")
-    };
+    let Err(error) = result else { panic!("no error, wanted {parts:?}") };
     let message = error.to_string();
     for part in parts {
         assert!(message.contains(part), "`{message}` lacks `{part}`");
@@ -54,24 +52,14 @@ pub fn weights() -> Vec<(String, Vec<usize>, Vec<f32>)> {
 }
 
 pub fn f32_bytes(numbers: &[f32]) -> Vec<u8> {
-    numbers
-        .iter()
-        .flat_map(|number| number.to_le_bytes())
-        .collect()
+    numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
 }
 
 /// The bytes of `model.safetensors`.
 pub fn safetensors() -> Vec<u8> {
     let tensors = weights().into_iter().map(|(name, shape, numbers)| {
         let data = Cow::Owned(f32_bytes(&numbers));
-        (
-            name,
-            Tensor {
-                data_type: DataType::F32,
-                shape,
-                data,
-            },
-        )
+        (name, Tensor { data_type: DataType::F32, shape, data })
     });
     export_safetensors(tensors, ExportType::Keep).unwrap()
 }
@@ -89,14 +77,8 @@ pub fn gguf_metadata() -> File {
         .set("llama.rope.freq_base", Value::F32(10000.0))
         .set("llama.rope.dimension_count", Value::U32(4))
         .set("llama.context_length", Value::U32(64))
-        .set(
-            "tokenizer.ggml.tokens",
-            Value::Array(8, ["a", "b", "c", "d", "e"].map(Value::from).to_vec()),
-        )
-        .set(
-            "tokenizer.ggml.token_type",
-            Value::Array(5, vec![Value::I32(1), Value::I32(3)]),
-        )
+        .set("tokenizer.ggml.tokens", Value::Array(8, ["a", "b", "c", "d", "e"].map(Value::from).to_vec()))
+        .set("tokenizer.ggml.token_type", Value::Array(5, vec![Value::I32(1), Value::I32(3)]))
         .set("tokenizer.ggml.bos_token_id", Value::U32(1))
         .set("tokenizer.ggml.eos_token_id", Value::U32(2));
     file

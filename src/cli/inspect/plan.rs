@@ -2,7 +2,6 @@
 
 use isobath::model::config::{ModelConfig, RouterFunction, RouterKind, RouterNetwork, Sharing};
 
-
 /// Consecutive layers that belong together.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Stage {

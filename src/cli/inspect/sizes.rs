@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap};
 
 use isobath::model::config::{KvMode, ModelConfig, RouterKind};
 
-
 /// A tensor as the file lists it.
 #[derive(Debug, Clone)]
 pub struct TensorFact {
