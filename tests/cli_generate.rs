@@ -1,0 +1,198 @@
+//! The command with the model that ships, on whatever adapter there is: text on stdout, all else on stderr.
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_isobath"));
+    command.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).env("ISOBATH_LOG", "off");
+    // Without a desktop some drivers complain of this variable on stderr; any folder will do.
+    command.env("XDG_RUNTIME_DIR", env!("CARGO_TARGET_TMPDIR"));
+    command
+}
+
+fn isobath(arguments: &[&str], input: &str) -> Output {
+    let mut command = command(arguments);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // A command that refuses before it reads closes the pipe; that is not this test's concern.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+/// stdout and stderr of a command that ends well.
+fn done(arguments: &[&str], input: &str) -> (String, String) {
+    let output = isobath(arguments, input);
+    let (out, said) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {said}");
+    (out, said)
+}
+
+#[test]
+fn the_bundled_model_writes_the_same_text_twice_and_says_what_it_is() {
+    let (text, said) = done(&["run", "-n", "12"], "");
+    assert!(!text.trim().is_empty());
+    assert!(said.contains("random"), "the note is missing: {said}");
+    let summary = said.lines().last().unwrap();
+    for want in ["12 tokens", "tokens/s", "mean depth"] {
+        assert!(summary.contains(want), "`{want}` is not in the last line: {summary}");
+    }
+    assert_eq!(done(&["run", "-n", "12", "--quiet"], ""), (text, String::new()));
+}
+
+#[test]
+fn a_prompt_can_come_from_stdin() {
+    let given = done(&["run", "-q", "-n", "8", "-p", "the sea"], "").0;
+    assert_eq!(done(&["run", "-q", "-n", "8", "-p", "-"], "the sea\n").0, given);
+}
+
+#[test]
+fn json_has_a_line_per_token_and_its_text_is_the_text() {
+    let text = done(&["run", "-q", "-n", "10"], "").0;
+    let (lines, _) = done(&["run", "-q", "-n", "10", "--json"], "");
+    let events: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let tokens: Vec<&Value> = events.iter().filter(|event| event["event"] == "token").collect();
+    assert_eq!(tokens.len(), 10);
+    assert!(tokens.iter().all(|token| token["depth"].as_u64().unwrap() >= 1));
+    assert_eq!(events.last().unwrap()["event"], "finished");
+    let joined: String = events.iter().filter_map(|event| event["text"].as_str()).collect();
+    assert_eq!(joined.trim_end(), text.trim_end());
+}
+
+#[test]
+fn forced_depth_is_the_depth_of_every_token() {
+    let (lines, _) = done(&["run", "-q", "-n", "6", "--json", "--depth", "1"], "");
+    let events = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let depths: Vec<u64> = events.filter_map(|event| event["depth"].as_u64()).collect();
+    assert_eq!(depths, [1; 6]);
+}
+
+#[test]
+fn show_depth_marks_tokens_where_colours_cannot_be_seen() {
+    let (text, said) = done(&["run", "-n", "6", "--show-depth", "--depth", "2"], "");
+    assert_eq!(text.matches("·2").count(), 6, "{text}");
+    assert!(said.contains("token·rounds"), "no legend: {said}");
+    assert!(said.contains("100.0 %"), "no histogram: {said}");
+    assert!(!text.contains('\x1b') && !said.contains('\x1b'), "colours went to a pipe");
+}
+
+#[test]
+fn requests_that_do_not_fit_end_with_5() {
+    let check = |arguments: &[&str], words: &[&str]| {
+        let output = isobath(arguments, "");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(5), "{arguments:?}: {said}");
+        assert!(output.stdout.is_empty());
+        for word in words {
+            assert!(said.contains(word), "{arguments:?}: `{word}` is not in: {said}");
+        }
+    };
+    check(&["run", "--depth", "99"], &["depth is 99", "between 1 and"]);
+    check(&["run", "--context", "4", "-p", "a prompt of more than four tokens, surely"], &["the context holds 4"]);
+    check(&["run", "--context", "1000000"], &["context is 1000000", "between 1 and"]);
+}
+
+#[test]
+fn an_adapter_that_does_not_exist_ends_with_4() {
+    let output = isobath(&["run", "--adapter", "no such adapter"], "");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(said.contains("no such adapter") && said.contains("found: "), "{said}");
+}
+
+#[test]
+fn a_machine_without_adapters_is_told_what_to_install() {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    // Drivers of Vulkan and of OpenGL are looked for in a folder that has none.
+    let nowhere = tempfile::tempdir().unwrap();
+    let mut command = command(&["run"]);
+    for variable in ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"] {
+        command.env(variable, nowhere.path().join("none.json"));
+    }
+    let output = command.output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(said.contains("no GPU adapter found; install"), "{said}");
+}
+
+#[test]
+fn chat_answers_each_line_of_a_pipe() {
+    let (text, said) = done(&["chat", "-n", "4"], "hello\n/reset\nhello\n/exit\nnever read\n");
+    assert!(said.contains("forgotten"), "{said}");
+    assert_eq!(said.matches("mean depth").count(), 2, "two answers were asked for: {said}");
+    assert!(!text.contains("never read"));
+}
+
+#[test]
+fn inspect_draws_the_plan_and_lists_the_same_as_json() {
+    let (text, _) = done(&["inspect"], "");
+    for want in ["round 1", "round 2", "weights of", "unique", "KV", "It would load."] {
+        assert!(text.contains(want), "`{want}` is not in: {text}");
+    }
+    let (json, _) = done(&["inspect", "--json"], "");
+    let report: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(report["faults"], serde_json::json!([]));
+    assert!(report["parameters"]["unrolled"].as_u64() > report["parameters"]["unique"].as_u64());
+}
+
+#[test]
+fn inspect_lists_every_fault_of_a_damaged_model_and_ends_with_3() {
+    let tiny = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/tiny");
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(tiny.join("config.json"), folder.path().join("config.json")).unwrap();
+    std::fs::write(folder.path().join("model.safetensors"), "short").unwrap();
+    let output = isobath(&["inspect", folder.path().to_str().unwrap()], "");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    let faults = text.split("It would not load:\n").nth(1).unwrap_or_default();
+    assert!(faults.contains("no tokenizer.json") && faults.contains("model.safetensors"), "{text}");
+}
+
+#[test]
+fn adapters_are_listed_on_stdout() {
+    let (text, _) = done(&["adapters"], "");
+    assert!(text.starts_with('0'), "{text}");
+    for line in done(&["adapters", "--json"], "").0.lines() {
+        let adapter: Value = serde_json::from_str(line).unwrap();
+        assert!(adapter["name"].is_string() && adapter["max_binding_bytes"].as_u64() > Some(0));
+    }
+}
+
+#[test]
+fn a_reader_that_leaves_is_no_error() {
+    let mut child = command(&["run", "-n", "64"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(!said.contains("error"), "{said}");
+}
+
+/// Ctrl-C, as a terminal sends it.
+#[cfg(unix)]
+#[test]
+fn ctrl_c_keeps_what_was_written_and_ends_with_130() {
+    use std::io::{BufRead, BufReader, Read};
+
+    let arguments = ["run", "-n", "100000", "--ignore-end", "--json", "--context", "512"];
+    let mut child = command(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    let mut first = String::new();
+    while !first.contains("\"token\"") {
+        first.clear();
+        assert!(lines.read_line(&mut first).unwrap() > 0, "it ended before a token was written");
+    }
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    let mut rest = String::new();
+    lines.read_to_string(&mut rest).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{said}");
+    assert!(said.lines().last().unwrap().contains("interrupted"), "{said}");
+    assert!(rest.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "a line was cut");
+}
