@@ -24,7 +24,6 @@ struct Params {
 }
 
 const TILE = 64u;
-const STRETCH = 256u;
 const PAIRS = QROWS * GROUP;                    // (row, head) pairs of this workgroup
 const OUTS = (PAIRS * HEAD4 + TILE - 1u) / TILE; // output vectors per thread
 const LOWEST = -1e30;
@@ -43,17 +42,6 @@ var<workgroup> address: array<u32, QROWS * TILE>;
 var<workgroup> highest: array<f32, PAIRS>;
 var<workgroup> factor: array<f32, PAIRS>;
 
-fn entries_of(row: u32) -> u32 {
-    return select(rows[row].y, rows[row].w, params.compact == 1u) + 1u;
-}
-
-fn address_of(info: vec4<u32>, entry: u32, kv_head: u32) -> u32 {
-    var depth = info.z;
-    if params.overlay == 1u && depth > 0u && reach[info.x * params.context + entry] <= depth { depth = 0u; }
-    let kv_class = params.class_base + depth * params.class_step;
-    return key_address(info.x, kv_class, entry) + kv_head * 2u * PAGE * HEAD4;
-}
-
 @compute @workgroup_size(TILE)
 fn attention(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let count = list[0];
@@ -66,7 +54,6 @@ fn attention(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_
         longest = max(longest, entries_of(list[1u + min(first + q, count - 1u)]));
     }
     if begin >= longest { return; }
-
     for (var i = thread; i < PAIRS * HEAD4; i += TILE) {
         let pair = i / HEAD4;
         let row = list[1u + min(first + pair / GROUP, count - 1u)];

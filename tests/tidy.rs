@@ -439,7 +439,7 @@ fn dependencies_point_one_way() {
             ),
             ("src/engine/mod.rs", "use crate::{Error, depth, engine::event::Event, model::block};"),
             ("src/model/config.rs", "use crate::error::ModelError;"),
-            ("src/lib.rs", "pub use crate::engine::Engine;"),
+            ("src/lib.rs", "pub use crate::engine::Engine;\nmacro_rules! params {"),
             ("src/main.rs", "mod cli;"),
         ],
     );

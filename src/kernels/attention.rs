@@ -96,7 +96,7 @@ impl Kernel for Attention<'_> {
     fn source(&self) -> Source {
         let constants =
             vec![("HEAD4", self.params.head_dim.div_ceil(4)), ("GROUP", self.tile.heads), ("QROWS", self.tile.rows)];
-        Source { parts: vec![include_str!("../../shaders/attention.wgsl"), super::KV], constants }
+        Source { parts: vec![include_str!("../../shaders/attention.wgsl"), super::ENTRIES, super::KV], constants }
     }
 
     fn params(&self) -> Params {

@@ -67,7 +67,7 @@ impl Kernel for Sample<'_> {
     type Params = Params;
 
     fn source(&self) -> Source {
-        Source::plain(include_str!("../../shaders/sample.wgsl"))
+        Source { parts: vec![include_str!("../../shaders/sample.wgsl"), super::DRAW], constants: vec![] }
     }
 
     fn params(&self) -> Params {

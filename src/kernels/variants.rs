@@ -1,7 +1,7 @@
 //! Every kernel text that can reach a GPU, so that tests and the browser can compile them all.
 
 use super::matrix::{DATA_TYPES, loader};
-use super::{BLOCK, KV, REDUCE};
+use super::{BLOCK, DRAW, ENTRIES, KV, REDUCE};
 use crate::gpu::Source;
 use crate::gpu::kernel::Params;
 
@@ -41,7 +41,7 @@ pub fn all() -> Vec<Variant> {
         let (tile, head4) = (super::attention::Tile::largest(group, 1, head_dim), head_dim.div_ceil(4));
         for rows in (0..3).map(|power| 1 << power).filter(|rows| *rows <= tile.rows) {
             let constants = vec![("HEAD4", head4), ("GROUP", tile.heads), ("QROWS", rows)];
-            add("attention", super::attention::Params::FIELDS, vec![text!("attention"), KV], constants);
+            add("attention", super::attention::Params::FIELDS, vec![text!("attention"), ENTRIES, KV], constants);
         }
         let head = vec![("HEAD4", head4)];
         add("attention_merge", super::attention_merge::Params::FIELDS, vec![text!("attention_merge")], head.clone());
@@ -54,7 +54,7 @@ pub fn all() -> Vec<Variant> {
     add("lora_down", super::lora_down::Params::FIELDS, vec![text!("lora_down"), REDUCE], vec![]);
     add("lora_up", super::lora_up::Params::FIELDS, vec![text!("lora_up")], vec![]);
     add("rms_norm", super::rms_norm::Params::FIELDS, vec![text!("rms_norm"), REDUCE], vec![]);
-    add("sample", super::sample::Params::FIELDS, vec![text!("sample")], vec![]);
+    add("sample", super::sample::Params::FIELDS, vec![text!("sample"), DRAW], vec![]);
     add("select_top_k", super::select_top_k::Params::FIELDS, vec![text!("select_top_k")], vec![]);
     add("swiglu", super::swiglu::Params::FIELDS, vec![text!("swiglu")], vec![]);
     all

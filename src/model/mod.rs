@@ -21,6 +21,7 @@ pub mod pack;
 pub mod plan;
 pub mod random;
 pub mod reference;
+pub mod rounds;
 pub mod state;
 pub mod tensor;
 pub mod weights;

@@ -5,9 +5,10 @@
 use std::collections::HashMap;
 
 use super::config::{ModelConfig, Router, RouterFunction, RouterKind, RouterNetwork};
-use super::forward::{Depth, kept};
+use super::forward::Depth;
 use super::names::{self, Linear, Norm, RouterRole};
 use super::plan::{CacheUse, Plan, Writes};
+use super::rounds::kept;
 use super::tensor::TensorSource;
 use super::weights::values;
 use crate::error::ModelError;

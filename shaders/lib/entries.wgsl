@@ -1,0 +1,17 @@
+// Which entries a row attends to, and where their keys lie. For `attention` alone: it needs its bindings.
+
+// Entries per workgroup of `attention`.
+const STRETCH = 256u;
+
+// Number of entries that the row sees, its own included.
+fn entries_of(row: u32) -> u32 {
+    return select(rows[row].y, rows[row].w, params.compact == 1u) + 1u;
+}
+
+// First vector of an entry's key; where rounds overlay round 0, an entry that did not run this round is taken from there.
+fn address_of(info: vec4<u32>, entry: u32, kv_head: u32) -> u32 {
+    var depth = info.z;
+    if params.overlay == 1u && depth > 0u && reach[info.x * params.context + entry] <= depth { depth = 0u; }
+    let kv_class = params.class_base + depth * params.class_step;
+    return key_address(info.x, kv_class, entry) + kv_head * 2u * PAGE * HEAD4;
+}
