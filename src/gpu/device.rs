@@ -177,6 +177,8 @@ impl Gpu {
                 failed.get_or_insert(explain(about, &error));
             }
         }
+        // A loss is told by a callback, which only runs while the device is polled.
+        let _ = self.device.poll(wgpu::PollType::Poll);
         let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(why) = &reported.lost {
             return Err(GpuError::Lost { why: why.clone() });
@@ -191,6 +193,17 @@ impl Gpu {
     /// Destroys the device, as a driver reset would; every later call reports [`GpuError::Lost`].
     pub fn simulate_loss(&self) {
         self.device.destroy();
+    }
+
+    /// [`Gpu::simulate_loss`] as a handle of its own, to pull while the device is busy elsewhere.
+    pub fn loss_trigger(&self) -> impl Fn() + use<> {
+        let device = self.device.clone();
+        move || device.destroy()
+    }
+
+    /// Lets go of cached bind groups, and with them of buffers that nobody else holds.
+    pub fn forget_bind_groups(&self) {
+        self.bind_groups.borrow_mut().clear();
     }
 }
 

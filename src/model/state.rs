@@ -158,6 +158,8 @@ impl State {
         weights: &Weights,
         room: Room,
     ) -> Result<Self, Error> {
+        // Bind groups of an earlier state would keep its memory.
+        gpu.forget_bind_groups();
         let sizes = Sizes::of(config, weights, room);
         let state = Self {
             sizes,
