@@ -66,7 +66,9 @@ fn start(
     template: Option<&str>,
 ) -> anyhow::Result<Session> {
     let text = |token: Option<u32>| token.and_then(|token| tokenizer.token_text(token)).unwrap_or_default();
-    let (bos, eos) = (text(tokenizer.bos_token()), text(tokenizer.eos_token()));
+    // A tokenizer.json does not name its special tokens, the config does.
+    let bos = text(tokenizer.bos_token().or(config.bos_token));
+    let eos = text(tokenizer.eos_token().or(config.end_tokens.first().copied()));
     let template = template.map(|source| ChatTemplate::new(source, &bos, &eos)).transpose()?;
     let gpu = block_on(Gpu::open(loading.adapter.as_deref()))?;
     if !loading.quiet {

@@ -64,3 +64,18 @@ pub struct Request {
     /// Routing of expert-choice models.
     pub routing: Routing,
 }
+
+impl Request {
+    /// The most probable continuation of a prompt, at the depth that the model chooses.
+    pub fn new(prompt: Vec<u32>, max_tokens: u32) -> Self {
+        Self {
+            prompt,
+            max_tokens,
+            sampling: Sampling::GREEDY,
+            stop: Vec::new(),
+            ignore_end: false,
+            depth: None,
+            routing: Routing::Threshold,
+        }
+    }
+}
