@@ -1,5 +1,7 @@
 //! The command as a person meets it, by its binary: what it refuses, with which exit code and in which words.
 
+#![allow(clippy::unwrap_used, reason = "a test panics with what went wrong")]
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};

@@ -1,5 +1,7 @@
 //! The command with the model that ships, on whatever adapter there is: text on stdout, all else on stderr.
 
+#![allow(clippy::unwrap_used, reason = "a test panics with what went wrong")]
+
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 

@@ -1,6 +1,8 @@
 //! Rules of the house that no compiler checks. Each rule is a function from sources to complaints, and each is
 //! shown to complain of a small planted fault. What holds for compiled shaders is in `tests/shaders.rs`.
 
+#![allow(clippy::unwrap_used, reason = "a test panics with what went wrong")]
+
 use std::fs;
 use std::path::Path;
 
@@ -429,6 +431,7 @@ fn dependencies_point_one_way() {
     accepts(
         direction,
         &[
+            ("src/gpu/kernel.rs", "macro_rules! params {}"),
             (
                 "src/gpu/device.rs",
                 "//! [`crate::engine`]\nuse crate::error::GpuError;\nuse crate::model::tensor::DataType;",

@@ -75,7 +75,7 @@ pub fn tell(outcome: &Outcome, model: &dyn Writer, show_depth: bool, quiet: bool
         }
     }
     if let Some(profile) = model.profile() {
-        eprint!("{profile}");
+        eprintln!("{profile}");
     }
     if !quiet {
         eprintln!("{}", outcome.summary(model.rounds(), model.adapter()));
