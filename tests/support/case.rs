@@ -12,6 +12,8 @@ use isobath::model::tensor::{DataType, Tensor, TensorSource};
 use isobath::model::weights::values;
 use serde_json::{Value, json};
 
+use super::golden_dir::golden_dir;
+
 /// A tensor of `acts.safetensors`.
 pub struct Act {
     pub shape: Vec<usize>,
@@ -55,18 +57,9 @@ impl TensorSource for Renamed {
     }
 }
 
-/// `../shared/golden`, or the folder that `ISOBATH_GOLDEN_HOME` names.
-pub fn golden_home() -> PathBuf {
-    let home = std::env::var("ISOBATH_GOLDEN_HOME")
-        .map_or_else(|_| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/golden"), PathBuf::from);
-    assert!(home.is_dir(), "golden vectors are missing: {} is no folder; set ISOBATH_GOLDEN_HOME", home.display());
-    home
-}
-
 /// Case folders of the home, and of the folder that `ISOBATH_GOLDEN` names.
 pub fn all() -> Vec<Case> {
-    let mut folders = case_folders(&golden_home());
-    assert!(folders.len() > 20, "only {} golden cases", folders.len());
+    let mut folders = case_folders(&golden_dir());
     if let Ok(more) = std::env::var("ISOBATH_GOLDEN") {
         let found = case_folders(Path::new(&more));
         assert!(!found.is_empty(), "ISOBATH_GOLDEN={more} holds no case folder");
@@ -123,7 +116,7 @@ impl Case {
         let home = match json["weights_from"].as_str() {
             None => folder.to_path_buf(),
             Some(other) if folder.with_file_name(other).is_dir() => folder.with_file_name(other),
-            Some(other) => golden_home().join(other),
+            Some(other) => golden_dir().join(other),
         };
         let mut official = tensors_of(&home.join("weights.safetensors"));
         if home.join("lora.safetensors").is_file() {
