@@ -84,7 +84,7 @@ impl Engine {
         while *written < most {
             // The step behind this one begins before its token is known here.
             let ahead = if *written + 1 < most { Some(self.next(position, depth)?) } else { None };
-            let drawn = self.finish(pending).await?;
+            let drawn = self.finish(pending, request.depth.is_some()).await?;
             *written += 1;
             let ended = !request.ignore_end && self.config.end_tokens.contains(&drawn.token);
             let step = if ended { Default::default() } else { stream.push(drawn.token) };
@@ -162,7 +162,7 @@ impl Engine {
         ]))
     }
 
-    async fn finish(&self, pending: Pending) -> Result<Drawn, GpuError> {
+    async fn finish(&self, pending: Pending, forced: bool) -> Result<Drawn, GpuError> {
         let words: Vec<u32> = self.gpu.finish(pending).await?;
         self.gpu.collect_profile().await?;
         let depth = words[2];
@@ -170,7 +170,8 @@ impl Engine {
         let scored = match &self.config.router {
             None => 0,
             Some(router) if router.kind == RouterKind::Token => words.len() - 3,
-            Some(_) => (depth as usize + 1).min(words.len() - 3),
+            // The round that refused a token has scored it; where the caller decides, it is not asked.
+            Some(_) => (depth as usize + usize::from(!forced)).min(words.len() - 3),
         };
         Ok(Drawn {
             token: words[0],

@@ -56,8 +56,14 @@ impl<'a> Network<'a> {
         let expert = router.kind == RouterKind::Expert;
         // Where deeper rounds attend to round 0, every row must leave its keys and values there.
         let positions = !self.plan.layers[self.plan.rounds[0].start].cache.compact;
+        let mode = if router.weighted { combine::ADD_GATED } else { combine::ADD };
+        // Rounds that nobody may run are not even recorded.
+        let rounds = match step.depth {
+            Depth::Fixed(fixed) => fixed.min(self.plan.n_rounds()),
+            Depth::Model | Depth::TopK => self.plan.n_rounds(),
+        };
         let mut scored = all.list;
-        for round in 0..self.plan.n_rounds() {
+        for round in 0..rounds {
             if expert || round == 0 {
                 let batch = Batch { list: scored, round, ..all };
                 self.gate(pass, router, step, batch)?;
@@ -73,15 +79,15 @@ impl<'a> Network<'a> {
                 self.layer(pass, layer, &rows.work, batch)?;
                 self.look_at_layer(pass, probe, layer, round, &rows.work, batch.list)?;
             }
-            let mode = if router.weighted { combine::ADD_GATED } else { combine::ADD };
             if expert {
                 self.combine(pass, mode, &rows.work, &rows.hidden, Batch { list: listed, ..batch })?;
                 self.look(pass, probe, &format!("round{round}.hidden"), &rows.hidden, Some(listed))?;
-            } else if round + 1 == self.plan.n_rounds() && step.depth != Depth::Fixed(0) {
-                self.combine(pass, mode, &rows.work, &rows.hidden, all)?;
-                self.look(pass, probe, "block.hidden", &rows.hidden, None)?;
             }
             scored = listed;
+        }
+        if !expert && rounds > 0 {
+            self.combine(pass, mode, &rows.work, &rows.hidden, all)?;
+            self.look(pass, probe, "block.hidden", &rows.hidden, None)?;
         }
         Ok(())
     }
