@@ -5,22 +5,6 @@
 // The same sums in the same order as `matvec`: each block of 32 columns is one chain, blocks are added in order.
 // Grid: (outputs / 64, rows / 32). CPU twin: `cpu` in `src/kernels/matvec.rs`.
 
-struct Params {
-    blocks: u32,         // of 32 columns
-    weight_stride: u32,  // vectors per weight row
-    outputs: u32,        // weight rows
-    input_stride: u32,   // vectors per input row
-    output_stride: u32,  // numbers per output row
-    output_offset: u32,  // where the first output goes
-    mode: u32,           // 0: write; 1: add to what is there; 2: write at the place in the list, not at the row
-    grid_x: u32,         // workgroups in x before the next line of y begins
-}
-
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(2) var<storage, read> input: array<vec4<f32>>;    // [rows, input_stride]
-@group(0) @binding(3) var<storage, read> list: array<u32>;           // count, rows
-@group(0) @binding(4) var<storage, read_write> output: array<f32>;   // [rows, output_stride]
-
 // Tiles stand vector by vector, [8][64] and [8][32], so that neighbouring threads read neighbouring vectors.
 var<workgroup> weights: array<vec4<f32>, 512>;
 var<workgroup> inputs: array<vec4<f32>, 256>;

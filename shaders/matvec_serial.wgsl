@@ -5,24 +5,8 @@
 // The same sums in the same order as `matvec`. Grid: (outputs / (THREADS * OUTPUTS), tiles of COLS rows).
 // CPU twin: `cpu` in `src/kernels/matvec.rs`.
 
-struct Params {
-    blocks: u32,         // of 32 columns
-    weight_stride: u32,  // vectors per weight row
-    outputs: u32,        // weight rows
-    input_stride: u32,   // vectors per input row
-    output_stride: u32,  // numbers per output row
-    output_offset: u32,  // where the first output goes
-    mode: u32,           // 0: write; 1: add to what is there; 2: write at the place in the list, not at the row
-    grid_x: u32,         // workgroups in x before the next line of y begins
-}
-
 const THREADS = 16u;
 const OUTPUTS = 2u;
-
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(2) var<storage, read> input: array<vec4<f32>>;    // [rows, input_stride]
-@group(0) @binding(3) var<storage, read> list: array<u32>;           // count, rows
-@group(0) @binding(4) var<storage, read_write> output: array<f32>;   // [rows, output_stride]
 
 @compute @workgroup_size(THREADS)
 fn matvec_serial(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {

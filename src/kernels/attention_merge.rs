@@ -67,3 +67,33 @@ pub fn cpu(stretches: &[(f64, f64, Vec<f64>)]) -> Vec<f64> {
     let width = stretches.first().map_or(0, |s| s.2.len());
     (0..width).map(|d| stretches.iter().map(|s| (s.0 - highest).exp() * s.2[d]).sum::<f64>() / total).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::attention;
+    use crate::kernels::check::{assert_close, numbers};
+
+    #[test]
+    fn joined_stretches_are_the_whole() {
+        let (width, entries) = (6, 37);
+        let data = numbers((1 + 2 * entries) * width, 55);
+        let (query, rest) = data.split_at(width);
+        let rows: Vec<&[f32]> = rest.chunks_exact(width).collect();
+        let (keys, values) = rows.split_at(entries);
+        let score = |key: &[f32]| {
+            query.iter().zip(key).map(|(&q, &k)| f64::from(q) * f64::from(k)).sum::<f64>() / (width as f64).sqrt()
+        };
+        // Stretches of unequal length, each with its own highest score.
+        let stretch = |range: std::ops::Range<usize>| {
+            let scores: Vec<f64> = keys[range.clone()].iter().map(|key| score(key)).collect();
+            let highest = scores.iter().copied().fold(f64::MIN, f64::max);
+            let weights: Vec<f64> = scores.iter().map(|s| (s - highest).exp()).collect();
+            let value = |d: usize| weights.iter().zip(&values[range.clone()]).map(|(w, v)| w * f64::from(v[d])).sum();
+            (highest, weights.iter().sum(), (0..width).map(value).collect())
+        };
+        let joined: Vec<f32> =
+            cpu(&[stretch(0..16), stretch(16..32), stretch(32..37)]).iter().map(|&x| x as f32).collect();
+        assert_close("attention_merge", &joined, &attention::cpu(query, keys, values), 1e-6);
+    }
+}

@@ -58,7 +58,7 @@ const MAX_GRID: u32 = 65_535;
 
 impl Operands<'_> {
     pub(super) fn source(&self, text: &'static str, constants: Vec<(&'static str, u32)>) -> Source {
-        Source { parts: vec![text, loader(self.part.data_type), super::BLOCK], constants }
+        Source { parts: vec![text, super::PRODUCT, loader(self.part.data_type), super::BLOCK], constants }
     }
 
     pub(super) fn bindings(&self) -> Vec<Binding<'_>> {

@@ -31,6 +31,7 @@ pub(crate) const REDUCE: &str = include_str!("../../shaders/lib/reduce.wgsl");
 pub(crate) const KV: &str = include_str!("../../shaders/lib/kv.wgsl");
 pub(crate) const DRAW: &str = include_str!("../../shaders/lib/draw.wgsl");
 pub(crate) const ENTRIES: &str = include_str!("../../shaders/lib/entries.wgsl");
+pub(crate) const PRODUCT: &str = include_str!("../../shaders/lib/product.wgsl");
 pub(crate) const BLOCK: &str = include_str!("../../shaders/lib/block.wgsl");
 
 /// Entries per KV page.

@@ -1,7 +1,7 @@
 //! Every kernel text that can reach a GPU, so that tests and the browser can compile them all.
 
 use super::matrix::{DATA_TYPES, loader};
-use super::{BLOCK, DRAW, ENTRIES, KV, REDUCE};
+use super::{BLOCK, DRAW, ENTRIES, KV, PRODUCT, REDUCE};
 use crate::gpu::Source;
 use crate::gpu::kernel::Params;
 
@@ -28,13 +28,13 @@ pub fn all() -> Vec<Variant> {
     let mut add =
         |kernel, fields, parts, constants| all.push(Variant { kernel, source: Source { parts, constants }, fields });
     for data_type in DATA_TYPES {
-        let weights = |text| vec![text, loader(data_type), BLOCK];
-        add("embed", super::embed::Params::FIELDS, weights(text!("embed")), vec![]);
-        add("matmul", super::matvec::Params::FIELDS, weights(text!("matmul")), vec![]);
+        let product = |text| vec![text, PRODUCT, loader(data_type), BLOCK];
+        add("embed", super::embed::Params::FIELDS, vec![text!("embed"), loader(data_type), BLOCK], vec![]);
+        add("matmul", super::matvec::Params::FIELDS, product(text!("matmul")), vec![]);
         for columns in [1, 2, 4, 8] {
             let constants = vec![("COLS", columns)];
-            add("matvec", super::matvec::Params::FIELDS, weights(text!("matvec")), constants.clone());
-            add("matvec_serial", super::matvec::Params::FIELDS, weights(text!("matvec_serial")), constants);
+            add("matvec", super::matvec::Params::FIELDS, product(text!("matvec")), constants.clone());
+            add("matvec_serial", super::matvec::Params::FIELDS, product(text!("matvec_serial")), constants);
         }
     }
     for (head_dim, group) in [(2, 1), (64, 1), (64, 3), (128, 4), (128, 8), (256, 16)] {

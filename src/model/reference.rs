@@ -221,7 +221,8 @@ impl<'a> Reference<'a> {
             decide: 1,
             first_free: u32::from(!router.gate_first),
             forced: if let Depth::Fixed(rounds) = depth { rounds } else { gate::NOT_FORCED },
-            inverse_temperature: 1.0 / router.temperature,
+            // The auxiliary router is trained on the undivided input.
+            inverse_temperature: if matches!(role, RouterRole::Auxiliary(_)) { 1.0 } else { 1.0 / router.temperature },
             alpha: router.alpha,
             threshold: 0.0,
         };

@@ -165,7 +165,8 @@ impl<'a> Network<'a> {
                 decide: roles.1.into(),
                 first_free: u32::from(!router.gate_first),
                 forced: if let Depth::Fixed(rounds) = depth { rounds } else { gate::NOT_FORCED },
-                inverse_temperature: 1.0 / router.temperature,
+                // The auxiliary router is trained on the undivided input.
+                inverse_temperature: if roles.0 { 1.0 / router.temperature } else { 1.0 },
                 alpha: router.alpha,
                 threshold: 0.0,
             },
