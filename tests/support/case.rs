@@ -97,6 +97,10 @@ fn acts_of(path: &Path) -> HashMap<String, Act> {
             safetensors::Dtype::F32 => {
                 view.data().chunks_exact(4).map(|b| f64::from(f32::from_le_bytes(b.try_into().unwrap()))).collect()
             }
+            safetensors::Dtype::I32 => {
+                view.data().chunks_exact(4).map(|b| f64::from(i32::from_le_bytes(b.try_into().unwrap()))).collect()
+            }
+            safetensors::Dtype::BOOL | safetensors::Dtype::U8 => view.data().iter().map(|&b| f64::from(b)).collect(),
             safetensors::Dtype::I64 => {
                 view.data().chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap()) as f64).collect()
             }
@@ -240,6 +244,7 @@ fn rename(config: &ModelConfig, json: &Value, official: &HashMap<String, Tensor<
             give(names::linear(config, layer, which), &format!("{prefix}.{}.base_layer.weight", which.path()));
             for (name, part) in [(names::lora_a(layer, which), "lora_A"), (names::lora_b(layer, which), "lora_B")] {
                 give(name.clone(), &format!("model.layers.{layer}.{}.{part}.weight", which.path()));
+                give(name.clone(), &format!("{prefix}.{}.{part}.weight", which.path()));
                 give(name, &format!("{prefix}.{}.{part}.default.weight", which.path()));
             }
         }
