@@ -4,7 +4,6 @@
 //! it one step later.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use super::Engine;
 use super::event::{Event, FinishReason, TokenEvent};
@@ -179,12 +178,5 @@ impl Engine {
             depth,
             scores: words[3..3 + scored].iter().map(|&bits| f32::from_bits(bits)).collect(),
         })
-    }
-}
-
-impl Engine {
-    /// A stream that turns this model's tokens into text.
-    pub fn text_stream(&self, stop: &[String]) -> TextStream {
-        TextStream::new(Arc::clone(&self.tokenizer), stop, true)
     }
 }

@@ -79,7 +79,7 @@ impl Device {
         self.upload(&fill(n as usize))
     }
 
-    /// Row `i` at depth `i % depths`; the list holds every other row from the last down to show that order is kept.
+    /// Row `i` at depth `i % depths`; the list holds every other row, last row first, so that rows are not places.
     pub fn every_other(&self, n: u32, depths: u32) -> (Buffer, Buffer, Vec<u32>) {
         let rows: Vec<Row> = (0..n).map(|i| Row { lane: 0, position: i, depth: i % depths, kv_index: i }).collect();
         let listed: Vec<u32> = (0..n).rev().step_by(2).collect();
