@@ -1,19 +1,5 @@
-// Weights as f16, two to a word: 4 vectors per block. Needs no shader-f16.
-
-@group(0) @binding(1) var<storage, read> weight: array<vec4<u32>>;
+// Weights as f16, read by lib/load_half.wgsl. Needs no shader-f16.
 
 fn widen(low: u32, high: u32) -> vec4<f32> {
     return vec4<f32>(unpack2x16float(low), unpack2x16float(high));
-}
-
-fn load_block(row: u32, block: u32) -> Block {
-    let at = row * params.weight_stride + block * 4u;
-    let a = weight[at];
-    let b = weight[at + 1u];
-    let c = weight[at + 2u];
-    let d = weight[at + 3u];
-    return Block(
-        widen(a.x, a.y), widen(a.z, a.w), widen(b.x, b.y), widen(b.z, b.w),
-        widen(c.x, c.y), widen(c.z, c.w), widen(d.x, d.y), widen(d.z, d.w),
-    );
 }

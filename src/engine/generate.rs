@@ -136,7 +136,7 @@ impl Engine {
                 return Ok(None);
             }
             if let Some(pending) = last.take_if(|_| !sample) {
-                // A long prompt must not pile up more work than a driver lets run: one chunk ahead at most.
+                // A long prompt must not pile up more work than a driver lets run: one chunk at a time.
                 self.gpu.finish::<u32>(pending).await?;
             }
         }

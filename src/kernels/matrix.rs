@@ -43,8 +43,12 @@ impl Matrix {
 pub(crate) fn loader(data_type: DataType) -> &'static str {
     match data_type {
         DataType::F32 => include_str!("../../shaders/lib/load_f32.wgsl"),
-        DataType::F16 => include_str!("../../shaders/lib/load_f16.wgsl"),
-        DataType::Bf16 => include_str!("../../shaders/lib/load_bf16.wgsl"),
+        DataType::F16 => {
+            concat!(include_str!("../../shaders/lib/load_f16.wgsl"), include_str!("../../shaders/lib/load_half.wgsl"))
+        }
+        DataType::Bf16 => {
+            concat!(include_str!("../../shaders/lib/load_bf16.wgsl"), include_str!("../../shaders/lib/load_half.wgsl"))
+        }
         DataType::Q8_0 => include_str!("../../shaders/lib/load_q8_0.wgsl"),
         DataType::Q4_0 => include_str!("../../shaders/lib/load_q4_0.wgsl"),
         DataType::Q4_1 => include_str!("../../shaders/lib/load_q4_1.wgsl"),

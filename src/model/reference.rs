@@ -8,7 +8,7 @@ use super::config::{ModelConfig, Router, RouterFunction, RouterKind, RouterNetwo
 use super::forward::Depth;
 use super::names::{self, Linear, Norm, RouterRole};
 use super::plan::{CacheUse, Plan, Writes};
-use super::rounds::kept;
+use super::rounds::{gate_settings, kept};
 use super::tensor::TensorSource;
 use super::weights::values;
 use crate::error::ModelError;
@@ -203,29 +203,7 @@ impl<'a> Reference<'a> {
         let inner = if mlp { matvec::cpu(self.tensor(&matrices[0].0), input) } else { input.to_vec() };
         let Some((name, _)) = matrices.last() else { return gate::Verdict { scores: vec![], gate: 0.0, granted: 0 } };
         let rounds = self.plan.n_rounds();
-        let params = gate::Params {
-            width: 0,
-            input_stride: 0,
-            outputs: if router.kind == RouterKind::Token { rounds } else { 1 },
-            rounds,
-            bank_stride: 0,
-            gelu: mlp.into(),
-            function: match router.function {
-                RouterFunction::Identity => gate::IDENTITY,
-                RouterFunction::Sigmoid => gate::SIGMOID,
-                RouterFunction::Tanh => gate::TANH,
-                RouterFunction::Softmax => gate::SOFTMAX,
-            },
-            token_choice: u32::from(router.kind == RouterKind::Token),
-            write_gate: 1,
-            decide: 1,
-            first_free: u32::from(!router.gate_first),
-            forced: if let Depth::Fixed(rounds) = depth { rounds } else { gate::NOT_FORCED },
-            // The auxiliary router is trained on the undivided input.
-            inverse_temperature: if matches!(role, RouterRole::Auxiliary(_)) { 1.0 } else { 1.0 / router.temperature },
-            alpha: router.alpha,
-            threshold: 0.0,
-        };
+        let params = gate_settings(router, rounds, depth, matches!(role, RouterRole::Auxiliary(_)));
         let bias = self.tensors.get(names::ROUTER_BIAS).cloned().unwrap_or_else(|| vec![0.0; rounds as usize]);
         gate::cpu(&params, &inner, self.tensor(name), &bias, round)
     }

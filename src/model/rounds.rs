@@ -3,7 +3,7 @@
 //! **Invariant:** the host decides nothing on the way; each round's rows are a list that the GPU made.
 
 use super::block::{Batch, Target};
-use super::config::{Router, RouterFunction, RouterKind};
+use super::config::{Router, RouterFunction, RouterKind, RouterNetwork};
 use super::forward::{Depth, Network, Probe, Step};
 use super::weights::RouterWeights;
 use crate::error::GpuError;
@@ -151,24 +151,10 @@ impl<'a> Network<'a> {
                 width,
                 input_stride: width,
                 outputs: weights.outputs,
-                rounds: self.plan.n_rounds(),
                 bank_stride: weights.last.stride / 4,
-                gelu: u32::from(!weights.first.is_empty()),
-                function: match router.function {
-                    RouterFunction::Identity => gate::IDENTITY,
-                    RouterFunction::Sigmoid => gate::SIGMOID,
-                    RouterFunction::Tanh => gate::TANH,
-                    RouterFunction::Softmax => gate::SOFTMAX,
-                },
-                token_choice: u32::from(router.kind == RouterKind::Token),
                 write_gate: roles.0.into(),
                 decide: roles.1.into(),
-                first_free: u32::from(!router.gate_first),
-                forced: if let Depth::Fixed(rounds) = depth { rounds } else { gate::NOT_FORCED },
-                // The auxiliary router is trained on the undivided input.
-                inverse_temperature: if roles.0 { 1.0 / router.temperature } else { 1.0 },
-                alpha: router.alpha,
-                threshold: 0.0,
+                ..gate_settings(router, self.plan.n_rounds(), depth, !roles.0)
             },
         })
     }
@@ -205,6 +191,28 @@ impl<'a> Network<'a> {
         let params = combine::Params { stride: self.state.sizes.hidden / 4, mode };
         let gates = &self.state.rows.gates;
         pass.run(&Combine { input, gates, list: batch.list, output, n_rows: batch.n_rows, params })
+    }
+}
+
+/// What a router's config says of its gate; shapes and roles are left at zero.
+pub(super) fn gate_settings(router: &Router, rounds: u32, depth: Depth, auxiliary: bool) -> gate::Params {
+    gate::Params {
+        rounds,
+        gelu: u32::from(router.network == RouterNetwork::Mlp),
+        function: match router.function {
+            RouterFunction::Identity => gate::IDENTITY,
+            RouterFunction::Sigmoid => gate::SIGMOID,
+            RouterFunction::Tanh => gate::TANH,
+            RouterFunction::Softmax => gate::SOFTMAX,
+        },
+        token_choice: u32::from(router.kind == RouterKind::Token),
+        first_free: u32::from(!router.gate_first),
+        forced: if let Depth::Fixed(rounds) = depth { rounds } else { gate::NOT_FORCED },
+        // The auxiliary router is trained on the undivided input.
+        inverse_temperature: if auxiliary { 1.0 } else { 1.0 / router.temperature },
+        alpha: router.alpha,
+        threshold: 0.0,
+        ..bytemuck::Zeroable::zeroed()
     }
 }
 
