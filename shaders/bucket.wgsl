@@ -7,8 +7,10 @@
 // Grid: one workgroup. CPU twin: `cpu` in `src/kernels/bucket.rs`.
 
 struct Params {
+    base: u32,           // first row
     rows: u32,
     round: u32,
+    depth: u32,          // by which the row's weights and cache are looked up; 0 where a round is a slice of a stack
     classes: u32,
     class_of_round: u32, // cache class whose lengths are kept
     context: u32,        // positions per lane in `reach`
@@ -17,7 +19,7 @@ struct Params {
 const THREADS = 256u;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> granted: array<u32>;          // [rows]: rounds
+@group(0) @binding(1) var<storage, read> granted: array<u32>;          // [rows]: rounds in the lower half
 @group(0) @binding(2) var<storage, read> first: array<u32>;            // [rows]: first row of the same lane
 @group(0) @binding(3) var<storage, read_write> rows: array<vec4<u32>>; // [rows]: lane, position, depth, KV index
 @group(0) @binding(4) var<storage, read_write> lengths: array<u32>;    // [lanes, classes]: entries in the cache
@@ -28,14 +30,14 @@ const THREADS = 256u;
 var<workgroup> counts: array<u32, THREADS>;
 
 fn listed(row: u32) -> bool {
-    return granted[row] > params.round;
+    return (granted[row] & 0xffffu) > params.round;
 }
 
 @compute @workgroup_size(THREADS)
 fn bucket(@builtin(local_invocation_index) thread: u32) {
     let share = (params.rows + THREADS - 1u) / THREADS;
-    let begin = min(thread * share, params.rows);
-    let end = min(begin + share, params.rows);
+    let begin = params.base + min(thread * share, params.rows);
+    let end = min(begin + share, params.base + params.rows);
     var count = 0u;
     for (var row = begin; row < end; row++) { count += u32(listed(row)); }
     counts[thread] = count;
@@ -63,15 +65,16 @@ fn bucket(@builtin(local_invocation_index) thread: u32) {
         let info = rows[row];
         let rank = before[row] - before[first[row]];
         let length = lengths[info.x * params.classes + params.class_of_round];
-        rows[row] = vec4<u32>(info.x, info.y, params.round, length + rank);
+        rows[row] = vec4<u32>(info.x, info.y, params.depth, length + rank);
         reach[info.x * params.context + info.y] = params.round + 1u;
     }
     storageBarrier();
     workgroupBarrier();
     for (var row = begin; row < end; row++) {
         // The last row of each lane brings the lane's length up to date.
-        if row + 1u < params.rows && first[row + 1u] == first[row] { continue; }
+        if row + 1u < params.base + params.rows && first[row + 1u] == first[row] { continue; }
         let added = before[row] + u32(listed(row)) - before[first[row]];
-        lengths[rows[row].x * params.classes + params.class_of_round] += added;
+        // A row that nobody uses names no lane of its own: another thread may be counting there.
+        if added > 0u { lengths[rows[row].x * params.classes + params.class_of_round] += added; }
     }
 }

@@ -4,7 +4,8 @@
 //     expert-choice: gate = f(score); the round is granted iff score >= threshold
 //     token-choice:  p = f(scores); rounds granted = 1 + argmax(p + bias); gate = p there
 //
-// A row's next round is the number of rounds already granted to it. Grid: one workgroup per row of the list.
+// A row's next round is the number of rounds already granted to it. What a row was forced to stands before all scores.
+// Grid: one workgroup per row of the list.
 // CPU twin: `cpu` in `src/kernels/gate.rs`.
 
 struct Params {
@@ -34,7 +35,7 @@ const NOT_FORCED = 0xffffffffu;
 @group(0) @binding(4) var<storage, read> list: array<u32>;            // count, rows
 @group(0) @binding(5) var<storage, read_write> scores: array<f32>;    // [rows, rounds]
 @group(0) @binding(6) var<storage, read_write> gates: array<f32>;     // [rows]
-@group(0) @binding(7) var<storage, read_write> granted: array<u32>;   // [rows]: rounds
+@group(0) @binding(7) var<storage, read_write> granted: array<u32>;   // [rows]: forced rounds << 16 | rounds
 
 // Error function to 1.2e-7 (Numerical Recipes, section 6.2, Chebyshev fit of erfc).
 fn error_function(x: f32) -> f32 {
@@ -67,7 +68,7 @@ fn gate_of(score: f32) -> f32 {
 }
 
 // One thread: the depth is chosen at once from all scores of the row.
-fn choose_depth(row: u32) {
+fn choose_depth(row: u32, forced: u32) {
     let start = row * params.rounds;
     var top = scores[start];
     for (var j = 1u; j < params.outputs; j++) { top = max(top, scores[start + j]); }
@@ -80,22 +81,25 @@ fn choose_depth(row: u32) {
         var p = gate_of(scores[start + j]);
         if params.function == 3u { p = params.alpha * (exp(scores[start + j] - top) / sum); }
         let value = p + bias[j];
-        let forced_here = params.forced == j + 1u;
-        if j == 0u || forced_here || (params.forced == NOT_FORCED && value > best_value) {
+        let forced_here = forced == j + 1u;
+        if j == 0u || forced_here || (forced == NOT_FORCED && value > best_value) {
             best = j;
             best_value = value;
             best_gate = p;
         }
     }
     gates[row] = best_gate;
-    granted[row] = select(params.forced, best + 1u, params.forced == NOT_FORCED);
+    granted[row] = (granted[row] & 0xffff0000u) | select(forced, best + 1u, forced == NOT_FORCED);
 }
 
 @compute @workgroup_size(WG)
 fn gate(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     if group.x >= list[0] { return; }
     let row = list[1u + group.x];
-    let round = granted[row];
+    let word = granted[row];
+    let round = word & 0xffffu;
+    let forced = select(params.forced, word >> 16u, word >= 0x10000u);
+    if round >= params.rounds { return; }
     let start = row * params.input_stride;
     for (var j = 0u; j < params.outputs; j++) {
         let bank = round * params.bank_stride + j * params.width;
@@ -112,9 +116,9 @@ fn gate(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             }
             if params.decide == 1u && params.token_choice == 0u {
                 let open = score >= params.threshold || (params.first_free == 1u && round == 0u);
-                granted[row] = round + u32(select(round < params.forced, open, params.forced == NOT_FORCED));
+                granted[row] = word + u32(select(round < forced, open, forced == NOT_FORCED));
             }
         }
     }
-    if thread == 0u && params.token_choice == 1u { choose_depth(row); }
+    if thread == 0u && params.token_choice == 1u { choose_depth(row, forced); }
 }

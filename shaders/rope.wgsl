@@ -9,7 +9,7 @@ struct Params {
     kv_heads: u32,
     head_dim: u32,
     stride: u32,       // numbers per row of q | k | v
-    write_keys: u32,   // 0: the row has queries only
+    write_keys: u32,   // 0: rows have queries only; 1: keys and values are filed; 2: those of rows at round 0
     class_base: u32,   // cache class of depth 0
     class_step: u32,   // classes from one depth to the next
     compact: u32,      // 1: an entry per token that ran this depth; 0: an entry per position
@@ -34,7 +34,8 @@ fn rope(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let entry = select(info.y, info.w, params.compact == 1u);
     let key = 4u * key_address(info.x, params.class_base + info.z * params.class_step, entry);
     let head_words = PAGE * HEAD4 * 4u;
-    let rotated = params.heads + select(0u, params.kv_heads, params.write_keys == 1u);
+    let writes = params.write_keys == 1u || (params.write_keys == 2u && info.z == 0u);
+    let rotated = params.heads + select(0u, params.kv_heads, writes);
     for (var i = thread; i < rotated * half; i += 64u) {
         let head = i / half;
         let pair = i % half;
@@ -53,7 +54,7 @@ fn rope(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             cache[to + half] = high;
         }
     }
-    if params.write_keys == 0u { return; }
+    if !writes { return; }
     let values = start + (params.heads + params.kv_heads) * params.head_dim;
     for (var i = thread; i < params.kv_heads * params.head_dim; i += 64u) {
         let head = i / params.head_dim;

@@ -30,10 +30,14 @@ pub struct Bucket<'a> {
 params! {
 /// Parameters; units and meaning as in the shader.
 pub struct Params {
+    /// First row.
+    pub base: u32,
     /// Rows of this step.
     pub rows: u32,
     /// The round whose rows are listed.
     pub round: u32,
+    /// By which weights and cache are looked up; 0 where a round is a slice of a stack.
+    pub depth: u32,
     /// Classes per lane.
     pub classes: u32,
     /// Cache class whose lengths are kept.
@@ -75,10 +79,10 @@ impl Kernel for Bucket<'_> {
 /// CPU twin: the listed rows; `rows` and `lengths` (`[lanes, classes]`) are brought up to date.
 pub fn cpu(params: &Params, granted: &[u32], rows: &mut [Row], lengths: &mut [u32]) -> Vec<u32> {
     let mut list = Vec::new();
-    for (index, row) in rows.iter_mut().enumerate() {
-        if granted[index] > params.round {
+    for (index, row) in rows.iter_mut().enumerate().skip(params.base as usize).take(params.rows as usize) {
+        if granted[index] & 0xffff > params.round {
             let length = &mut lengths[(row.lane * params.classes + params.class_of_round) as usize];
-            (row.depth, row.kv_index) = (params.round, *length);
+            (row.depth, row.kv_index) = (params.depth, *length);
             *length += 1;
             list.push(index as u32);
         }
@@ -100,9 +104,23 @@ mod tests {
                 (0..n_rows).map(|i| Row { lane: lane_of(i), position: i, depth: 77, kv_index: 88 }).collect();
             let first: Vec<u32> =
                 (0..n_rows).map(|i| (0..=i).rev().take_while(|&j| lane_of(j) == lane_of(i)).last().unwrap()).collect();
-            let granted: Vec<u32> = (0..n_rows).map(|i| (i * 7 + i / 3) % 4).collect();
+            let granted: Vec<u32> = (0..n_rows).map(|i| (i % 3) << 16 | (i * 7 + i / 3) % 4).collect();
             let mut lengths: Vec<u32> = (0..lanes * 3).map(|i| 10 * i).collect();
-            let params = Params { rows: n_rows, round: 1, classes: 3, class_of_round: 2, context: n_rows };
+            // The first lane stands before the rows in question.
+            let base = if lanes > 1 {
+                lane_of(n_rows - 1).min(1) * first.iter().filter(|&&f| f == 0).count() as u32
+            } else {
+                0
+            };
+            let params = Params {
+                base,
+                rows: n_rows - base,
+                round: 1,
+                depth: 1,
+                classes: 3,
+                class_of_round: 2,
+                context: n_rows,
+            };
             let (rows_buffer, lengths_buffer) = (device.upload(&rows), device.upload(&lengths));
             let reach = device.upload(&vec![0u32; (lanes * n_rows) as usize]);
             let list = device.upload(&vec![0xffffu32; n_rows as usize + 1]);

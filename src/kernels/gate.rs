@@ -132,8 +132,9 @@ fn error_function(x: f64) -> f64 {
     value.copysign(x)
 }
 
-/// CPU twin: one row whose `round` rounds are already granted; `weight` is `[outputs, columns]`.
-pub fn cpu(params: &Params, input: &[f32], weight: &[f32], bias: &[f32], round: u32) -> Verdict {
+/// CPU twin: one row whose `round` rounds are already granted (`forced << 16 | rounds`); `weight` is `[outputs, columns]`.
+pub fn cpu(params: &Params, input: &[f32], weight: &[f32], bias: &[f32], word: u32) -> Verdict {
+    let round = word & 0xffff;
     let activate = |x: f32| {
         let x = f64::from(x) * f64::from(params.inverse_temperature);
         if params.gelu == 1 { 0.5 * x * (1.0 + error_function(x / std::f64::consts::SQRT_2)) } else { x }
@@ -149,7 +150,8 @@ pub fn cpu(params: &Params, input: &[f32], weight: &[f32], bias: &[f32], round: 
         SOFTMAX => alpha * (score - top).exp() / sum,
         _ => score,
     };
-    let forced = (params.forced != NOT_FORCED).then_some(params.forced);
+    let forced = if word > round { word >> 16 } else { params.forced };
+    let forced = (forced != NOT_FORCED).then_some(forced);
     let (gate, granted) = if params.token_choice == 1 {
         let gates: Vec<f64> = scores.iter().map(|&s| gate_of(s)).collect();
         let value = |j: usize| gates[j] + f64::from(bias[j]);
@@ -195,7 +197,8 @@ mod tests {
         let banks = if params.token_choice == 1 { 1 } else { 4 };
         let weight = device.rows(banks * params.outputs, width, 62);
         let bias = numbers(params.outputs as usize, 63);
-        let before: Vec<u32> = (0..n_rows).map(|row| if params.token_choice == 1 { 0 } else { row % 3 }).collect();
+        let before: Vec<u32> =
+            (0..n_rows).map(|row| (row / 3 % 5) << 16 | if params.token_choice == 1 { 0 } else { row % 3 }).collect();
         let scores = device.poisoned(n_rows * 4);
         let gates = device.poisoned(n_rows);
         let granted = device.upload(&before);
@@ -213,17 +216,18 @@ mod tests {
         let (scores, gates, granted) = (device.floats(&scores), device.floats(&gates), device.words(&granted));
         let mut close = 0;
         for row in 0..n_rows {
-            let round = before[row as usize];
+            let round = before[row as usize] & 0xffff;
             let bank: Vec<f32> =
                 (0..params.outputs).flat_map(|j| weight.row(round * params.outputs + j).to_vec()).collect();
-            let want = cpu(params, input.row(row), &bank, &bias, round);
+            let want = cpu(params, input.row(row), &bank, &bias, before[row as usize]);
             let at = if params.token_choice == 1 { row * 4 } else { row * 4 + round } as usize;
             assert_close("scores", &scores[at..][..params.outputs as usize], &want.scores, 1e-5);
             if params.token_choice == 0 && (want.scores[0] - params.threshold).abs() < 1e-5 {
                 close += 1;
                 continue;
             }
-            assert_eq!(granted[row as usize], want.granted, "row {row}");
+            assert_eq!(granted[row as usize] & 0xffff, want.granted, "row {row}");
+            assert_eq!(granted[row as usize] >> 16, before[row as usize] >> 16, "row {row}");
             assert_close("gate", &gates[row as usize..][..1], &[want.gate], 1e-5);
         }
         close

@@ -10,7 +10,10 @@ pub mod bucket;
 pub mod combine;
 pub mod embed;
 pub mod encode;
+pub mod enter;
+pub mod finish;
 pub mod gate;
+pub mod leave;
 pub mod lora_down;
 pub mod lora_up;
 pub mod matmul;
@@ -31,6 +34,7 @@ pub(crate) const REDUCE: &str = include_str!("../../shaders/lib/reduce.wgsl");
 pub(crate) const KV: &str = include_str!("../../shaders/lib/kv.wgsl");
 pub(crate) const DRAW: &str = include_str!("../../shaders/lib/draw.wgsl");
 pub(crate) const ENTRIES: &str = include_str!("../../shaders/lib/entries.wgsl");
+pub(crate) const LANE: &str = include_str!("../../shaders/lib/lane.wgsl");
 pub(crate) const PRODUCT: &str = include_str!("../../shaders/lib/product.wgsl");
 pub(crate) const BLOCK: &str = include_str!("../../shaders/lib/block.wgsl");
 
@@ -53,6 +57,37 @@ pub struct Row {
     pub depth: u32,
     /// Entry in the cache of that round.
     pub kv_index: u32,
+}
+
+/// What a lane is doing, as the GPU keeps it between ticks; see `shaders/lib/lane.wgsl`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct Control {
+    /// [`Control::IDLE`], [`Control::READY`], [`Control::IN_FLIGHT`] or [`Control::READING`].
+    pub phase: u32,
+    /// Tells sequences of the same lane apart.
+    pub serial: u32,
+    /// Position of the next token to be computed.
+    pub position: u32,
+    /// Tokens that may still be drawn.
+    pub remaining: u32,
+    /// Rounds that every token runs; 0: the gate decides.
+    pub forced: u32,
+    /// 1: an end token ends the sequence.
+    pub ends: u32,
+    /// Pads to 32 bytes.
+    pub spare: [u32; 2],
+}
+
+impl Control {
+    /// No sequence.
+    pub const IDLE: u32 = 0;
+    /// Its next token can enter.
+    pub const READY: u32 = 1;
+    /// Its token is between two rounds.
+    pub const IN_FLIGHT: u32 = 2;
+    /// Its prompt is being read.
+    pub const READING: u32 = 3;
 }
 
 /// A row of numbers as kernels want it: a multiple of 32, the rest zero.

@@ -52,6 +52,13 @@ pub struct Params {
 }
 }
 
+/// Rows have queries only.
+pub const QUERIES: u32 = 0;
+/// Keys and values are filed.
+pub const WRITE: u32 = 1;
+/// Keys and values of rows at round 0 are filed.
+pub const WRITE_AT_ROUND_0: u32 = 2;
+
 impl Kernel for Rope<'_> {
     const NAME: &'static str = "rope";
     type Params = Params;

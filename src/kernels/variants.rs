@@ -1,7 +1,7 @@
 //! Every kernel text that can reach a GPU, so that tests and the browser can compile them all.
 
 use super::matrix::{DATA_TYPES, loader};
-use super::{BLOCK, DRAW, ENTRIES, KV, PRODUCT, REDUCE};
+use super::{BLOCK, DRAW, ENTRIES, KV, LANE, PRODUCT, REDUCE};
 use crate::gpu::Source;
 use crate::gpu::kernel::Params;
 
@@ -50,6 +50,9 @@ pub fn all() -> Vec<Variant> {
     add("bucket", super::bucket::Params::FIELDS, vec![text!("bucket")], vec![]);
     add("combine", super::combine::Params::FIELDS, vec![text!("combine")], vec![]);
     add("encode", super::encode::Params::FIELDS, vec![text!("encode")], vec![]);
+    add("enter", super::enter::Params::FIELDS, vec![text!("enter"), LANE], vec![]);
+    add("finish", super::finish::Params::FIELDS, vec![text!("finish"), LANE], vec![]);
+    add("leave", super::leave::Params::FIELDS, vec![text!("leave"), LANE], vec![]);
     add("gate", super::gate::Params::FIELDS, vec![text!("gate"), REDUCE], vec![]);
     add("lora_down", super::lora_down::Params::FIELDS, vec![text!("lora_down"), REDUCE], vec![]);
     add("lora_up", super::lora_up::Params::FIELDS, vec![text!("lora_up")], vec![]);

@@ -34,6 +34,10 @@ pub struct Batch<'a> {
     pub longest: u32,
     /// The round, for weights that differ by round and cannot be looked up by row.
     pub round: u32,
+    /// First row of the region in which the listed rows lie.
+    pub base: u32,
+    /// Where the rows stand at different rounds: those at round 0, and the others.
+    pub mixed: Option<(&'a Buffer, &'a Buffer)>,
 }
 
 /// Where a product goes.
@@ -167,17 +171,29 @@ impl Network<'_> {
         batch: Batch<'_>,
     ) -> Result<(), GpuError> {
         let (config, rows, sizes) = (self.config, &self.state.rows, &self.state.sizes);
-        let writes =
-            layer.cache.writes == Writes::Always || layer.cache.writes == Writes::FirstRound && batch.round == 0;
+        let writes = match layer.cache.writes {
+            Writes::Always => rope::WRITE,
+            Writes::FirstRound if batch.mixed.is_some() => rope::WRITE_AT_ROUND_0,
+            Writes::FirstRound if batch.round == 0 => rope::WRITE,
+            Writes::FirstRound | Writes::Never => rope::QUERIES,
+        };
         let queries = config.n_heads * config.head_dim;
         let keys = config.n_kv_heads * config.head_dim;
         self.norm(pass, x, &weights.input_norm, batch)?;
         let qkv = by_round(&weights.qkv, batch.round);
         let target = Target { buffer: &rows.qkv, stride: sizes.qkv, mode: matvec::WRITE };
-        self.product(pass, qkv, if writes { qkv.rows() } else { queries }, &rows.normed, batch, target)?;
         let adapted = [(Linear::Query, 0), (Linear::Key, queries), (Linear::Value, queries + keys)];
-        for (which, offset) in &adapted[..if writes { 3 } else { 1 }] {
-            self.adapt(pass, weights, *which, &rows.normed, batch, (&rows.qkv, sizes.qkv, *offset))?;
+        // Keys and values that only round 0 makes are computed for its rows alone.
+        let parts = match batch.mixed {
+            Some((first, others)) if writes == rope::WRITE_AT_ROUND_0 => vec![(first, true), (others, false)],
+            _ => vec![(batch.list, writes != rope::QUERIES)],
+        };
+        for (list, with_keys) in parts {
+            let batch = Batch { list, ..batch };
+            self.product(pass, qkv, if with_keys { qkv.rows() } else { queries }, &rows.normed, batch, target)?;
+            for (which, offset) in &adapted[..if with_keys { 3 } else { 1 }] {
+                self.adapt(pass, weights, *which, &rows.normed, batch, (&rows.qkv, sizes.qkv, *offset))?;
+            }
         }
         self.run_attention(pass, layer, writes, batch)?;
         let target = Target { buffer: x, stride: sizes.hidden, mode: matvec::ADD };
@@ -189,7 +205,7 @@ impl Network<'_> {
         &self,
         pass: &mut Pass<'_>,
         layer: &PlanLayer,
-        writes: bool,
+        writes: u32,
         batch: Batch<'_>,
     ) -> Result<(), GpuError> {
         let (config, state, sizes) = (self.config, self.state, &self.state.sizes);
@@ -211,7 +227,7 @@ impl Network<'_> {
                 kv_heads,
                 head_dim,
                 stride: sizes.qkv,
-                write_keys: writes.into(),
+                write_keys: writes,
                 class_base: cache.class_base,
                 class_step: cache.class_step,
                 compact,

@@ -76,6 +76,13 @@ pub struct Network<'a> {
     pub software: bool,
 }
 
+impl Step<'_> {
+    /// Rows of the first lane, among which top-k routing selects.
+    fn first_lane_rows(&self) -> usize {
+        self.inputs.iter().filter(|input| input.lane == self.inputs[0].lane).count()
+    }
+}
+
 impl<'a> Network<'a> {
     /// Records and submits one step.
     ///
@@ -84,33 +91,45 @@ impl<'a> Network<'a> {
     ///
     /// # Panics
     /// Where the step does not fit the room that was made: the caller checks.
-    pub fn step(&self, step: &Step<'_>, mut probe: Option<&mut Probe>) -> Result<(), GpuError> {
+    pub fn step(&self, step: &Step<'_>, probe: Option<&mut Probe>) -> Result<(), GpuError> {
+        let mut pass = self.gpu.pass();
+        self.record(&mut pass, step, probe)?;
+        pass.submit();
+        Ok(())
+    }
+
+    /// Records one step behind what the pass already holds; its inputs are written at once, so a pass has room for one.
+    ///
+    /// # Errors
+    /// As [`Network::step`].
+    ///
+    /// # Panics
+    /// As [`Network::step`].
+    pub fn record(&self, pass: &mut Pass<'_>, step: &Step<'_>, mut probe: Option<&mut Probe>) -> Result<(), GpuError> {
         let n_rows = step.inputs.len() as u32;
         assert!(n_rows > 0 && n_rows <= self.state.sizes.room.rows, "{n_rows} rows");
         assert!(step.heads.len() as u32 <= self.state.sizes.room.heads, "{} heads", step.heads.len());
         self.write_inputs(step);
         let longest = step.inputs.iter().map(|input| input.position + 1).max().unwrap_or(0);
         let rows = &self.state.rows;
-        let all = Batch { list: &rows.all, n_rows, longest, round: 0 };
-        let mut pass = self.gpu.pass();
-        self.embed(&mut pass, all)?;
-        self.look(&mut pass, &mut probe, "embed", &rows.hidden, None)?;
+        let all = Batch { list: &rows.all, n_rows, longest, round: 0, base: 0, mixed: None };
+        self.embed(pass, all)?;
+        self.look(pass, &mut probe, "embed", &rows.hidden, None)?;
         for layer in self.plan.prologue.clone() {
-            self.layer(&mut pass, layer, &rows.hidden, all)?;
-            self.look_at_layer(&mut pass, &mut probe, layer, 0, &rows.hidden, &rows.all)?;
+            self.layer(pass, layer, &rows.hidden, all)?;
+            self.look_at_layer(pass, &mut probe, layer, 0, &rows.hidden, &rows.all)?;
         }
         match &self.config.router {
-            Some(router) => self.routed_rounds(&mut pass, router, step, all, &mut probe)?,
-            None => self.plain_rounds(&mut pass, step.depth, all, &mut probe)?,
+            Some(router) => self.routed_rounds(pass, router, step.depth, step.first_lane_rows(), all, &mut probe)?,
+            None => self.plain_rounds(pass, step.depth, false, all, &mut probe)?,
         }
         for layer in self.plan.epilogue.clone() {
-            self.layer(&mut pass, layer, &rows.hidden, all)?;
-            self.look_at_layer(&mut pass, &mut probe, layer, 0, &rows.hidden, &rows.all)?;
+            self.layer(pass, layer, &rows.hidden, all)?;
+            self.look_at_layer(pass, &mut probe, layer, 0, &rows.hidden, &rows.all)?;
         }
         if !step.heads.is_empty() {
-            self.leave(&mut pass, step, &mut probe)?;
+            self.draw(pass, (&rows.heads, step.heads.len() as u32), step.sample, &mut probe)?;
         }
-        pass.submit();
         Ok(())
     }
 
@@ -139,7 +158,7 @@ impl<'a> Network<'a> {
         gpu.write(&rows.heads, 0, &heads.collect::<Vec<_>>());
     }
 
-    fn embed(&self, pass: &mut Pass<'_>, batch: Batch<'_>) -> Result<(), GpuError> {
+    pub(super) fn embed(&self, pass: &mut Pass<'_>, batch: Batch<'_>) -> Result<(), GpuError> {
         let (rows, lanes, sizes) = (&self.state.rows, &self.state.lanes, &self.state.sizes);
         for part in &self.weights.embedding.parts {
             pass.run(&Embed {
@@ -164,20 +183,26 @@ impl<'a> Network<'a> {
         Ok(())
     }
 
-    fn leave(&self, pass: &mut Pass<'_>, step: &Step<'_>, probe: &mut Option<&mut Probe>) -> Result<(), GpuError> {
+    /// Final norm, head, and draw of the listed rows.
+    pub(super) fn draw(
+        &self,
+        pass: &mut Pass<'_>,
+        (list, n_rows): (&Buffer, u32),
+        sample: bool,
+        probe: &mut Option<&mut Probe>,
+    ) -> Result<(), GpuError> {
         let (rows, lanes) = (&self.state.rows, &self.state.lanes);
-        let n_rows = step.heads.len() as u32;
-        let batch = Batch { list: &rows.heads, n_rows, longest: 0, round: 0 };
+        let batch = Batch { list, n_rows, longest: 0, round: 0, base: 0, mixed: None };
         self.norm(pass, &rows.hidden, &self.weights.final_norm, batch)?;
-        self.look(pass, probe, "final_norm", &rows.normed, Some(&rows.heads))?;
+        self.look(pass, probe, "final_norm", &rows.normed, Some(list))?;
         let vocabulary = self.config.vocab_size;
         let target = Target { buffer: &rows.logits, stride: vocabulary, mode: matvec::COMPACT };
         self.product(pass, &self.weights.head, vocabulary, &rows.normed, batch, target)?;
-        if step.sample {
+        if sample {
             pass.run(&Sample {
                 settings: &lanes.settings,
                 rows: &rows.info,
-                list: &rows.heads,
+                list,
                 seen: &lanes.seen,
                 logits: &rows.logits,
                 lane_tokens: &lanes.tokens,

@@ -24,4 +24,5 @@ pub mod reference;
 pub mod rounds;
 pub mod state;
 pub mod tensor;
+pub mod tick;
 pub mod weights;

@@ -4,7 +4,7 @@
 
 use super::block::{Batch, Target};
 use super::config::{Router, RouterFunction, RouterKind, RouterNetwork};
-use super::forward::{Depth, Network, Probe, Step};
+use super::forward::{Depth, Network, Probe};
 use super::weights::RouterWeights;
 use crate::error::GpuError;
 use crate::gpu::{Buffer, Pass};
@@ -15,11 +15,13 @@ use crate::kernels::matvec;
 use crate::kernels::select_top_k::{self, SelectTopK};
 
 impl<'a> Network<'a> {
-    /// Rounds of a network without a router: each row runs what it was granted.
+    /// Rounds of a network without a router: each row runs what it was granted, which is not the same for all rows
+    /// where these are `ragged`.
     pub(super) fn plain_rounds(
         &self,
         pass: &mut Pass<'_>,
         depth: Depth,
+        ragged: bool,
         all: Batch<'a>,
         probe: &mut Option<&mut Probe>,
     ) -> Result<(), GpuError> {
@@ -30,9 +32,9 @@ impl<'a> Network<'a> {
         };
         for round in 0..rounds {
             let mut batch = Batch { round, ..all };
-            if self.plan.shared {
+            if self.plan.shared || ragged {
                 // Weights are shared, so what differs by round is looked up by the row's depth.
-                self.list_round(pass, round, all.n_rows)?;
+                self.list_round(pass, round, all)?;
                 batch.list = &rows.rounds[round as usize % 2];
             }
             for layer in self.plan.rounds[round as usize].clone() {
@@ -48,7 +50,8 @@ impl<'a> Network<'a> {
         &self,
         pass: &mut Pass<'_>,
         router: &Router,
-        step: &Step<'_>,
+        depth: Depth,
+        competitors: usize,
         all: Batch<'a>,
         probe: &mut Option<&mut Probe>,
     ) -> Result<(), GpuError> {
@@ -58,7 +61,7 @@ impl<'a> Network<'a> {
         let positions = !self.plan.layers[self.plan.rounds[0].start].cache.compact;
         let mode = if router.weighted { combine::ADD_GATED } else { combine::ADD };
         // Rounds that nobody may run are not even recorded.
-        let rounds = match step.depth {
+        let rounds = match depth {
             Depth::Fixed(fixed) => fixed.min(self.plan.n_rounds()),
             Depth::Model | Depth::TopK => self.plan.n_rounds(),
         };
@@ -66,9 +69,9 @@ impl<'a> Network<'a> {
         for round in 0..rounds {
             if expert || round == 0 {
                 let batch = Batch { list: scored, round, ..all };
-                self.gate(pass, router, step, batch)?;
+                self.gate(pass, router, depth, competitors, batch)?;
             }
-            self.list_round(pass, round, all.n_rows)?;
+            self.list_round(pass, round, all)?;
             let listed = &rows.rounds[round as usize % 2];
             let everyone = round == 0 && positions;
             let batch = Batch { list: if everyone { all.list } else { listed }, round, ..all };
@@ -92,18 +95,25 @@ impl<'a> Network<'a> {
         Ok(())
     }
 
-    fn gate(&self, pass: &mut Pass<'_>, router: &Router, step: &Step<'_>, batch: Batch<'_>) -> Result<(), GpuError> {
+    /// Scores the listed rows and decides on their next round; `competitors` are the rows that top-k selects among.
+    pub(super) fn gate(
+        &self,
+        pass: &mut Pass<'_>,
+        router: &Router,
+        depth: Depth,
+        competitors: usize,
+        batch: Batch<'_>,
+    ) -> Result<(), GpuError> {
         let Some(main) = &self.weights.router else { return Ok(()) };
-        let top_k = step.depth == Depth::TopK;
+        let top_k = depth == Depth::TopK;
         let by_score = !top_k && router.kind == RouterKind::Expert;
         let auxiliary = self.weights.auxiliary.as_ref().filter(|_| by_score);
-        self.run_router(pass, router, main, step.depth, batch, (true, by_score && auxiliary.is_none()))?;
+        self.run_router(pass, router, main, depth, batch, (true, by_score && auxiliary.is_none()))?;
         if let Some(weights) = auxiliary {
-            self.run_router(pass, router, weights, step.depth, batch, (false, true))?;
+            self.run_router(pass, router, weights, depth, batch, (false, true))?;
         }
         if top_k && router.kind == RouterKind::Expert {
-            let rows_per_lane = step.inputs.iter().filter(|input| input.lane == step.inputs[0].lane).count();
-            let keep = kept(router.capacity[batch.round as usize], rows_per_lane);
+            let keep = kept(router.capacity[batch.round as usize], competitors);
             let sign = if router.function != RouterFunction::Identity && router.alpha < 0.0 { -1.0 } else { 1.0 };
             let rows = &self.state.rows;
             pass.run(&SelectTopK {
@@ -159,7 +169,7 @@ impl<'a> Network<'a> {
         })
     }
 
-    fn list_round(&self, pass: &mut Pass<'_>, round: u32, n_rows: u32) -> Result<(), GpuError> {
+    fn list_round(&self, pass: &mut Pass<'_>, round: u32, all: Batch<'_>) -> Result<(), GpuError> {
         let (rows, lanes) = (&self.state.rows, &self.state.lanes);
         let first = &self.plan.layers[self.plan.rounds[round as usize].start];
         pass.run(&Bucket {
@@ -171,8 +181,10 @@ impl<'a> Network<'a> {
             reach: &lanes.reach,
             list: &rows.rounds[round as usize % 2],
             params: bucket::Params {
-                rows: n_rows,
+                base: all.base,
+                rows: all.n_rows,
                 round,
+                depth: if self.plan.shared { round } else { 0 },
                 classes: self.plan.classes,
                 class_of_round: first.cache.class_base + round * first.cache.class_step,
                 context: self.state.sizes.room.context,
@@ -180,7 +192,7 @@ impl<'a> Network<'a> {
         })
     }
 
-    fn combine(
+    pub(super) fn combine(
         &self,
         pass: &mut Pass<'_>,
         mode: u32,

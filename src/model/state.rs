@@ -6,8 +6,9 @@ use super::weights::Weights;
 use crate::error::{Error, GpuError};
 use crate::gpu::{Buffer, Gpu};
 use crate::kernels::attention::Tile;
+use crate::kernels::finish;
 use crate::kernels::rope::rotations;
-use crate::kernels::{PAGE, STRETCH, padded};
+use crate::kernels::{NEXT_TOKEN, PAGE, STRETCH, padded};
 
 /// How much room to make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub struct Room {
     pub lanes: u32,
     /// Tokens per sequence.
     pub context: u32,
-    /// Tokens computed in one step.
+    /// Tokens computed in one step; the lanes' own rows stand behind them.
     pub rows: u32,
     /// Rows of one step whose logits can be asked for.
     pub heads: u32,
@@ -47,7 +48,7 @@ pub struct Sizes {
     pub tile: Tile,
 }
 
-/// Buffers of the rows of one step; each `[rows, ...]`.
+/// Buffers of the rows; each `[rows of a step + lanes, ...]`.
 #[derive(Debug)]
 pub struct Rows {
     /// Lane, position, depth, KV index.
@@ -111,6 +112,20 @@ pub struct Lanes {
     pub reach: Buffer,
     /// `[lanes, classes, max_pages]`
     pub pages: Buffer,
+    /// What each lane is doing, `[lanes]` of [`crate::kernels::Control`].
+    pub control: Buffer,
+    /// Lists: rows at round 0, rows between two rounds, both, and rows that leave.
+    pub entering: Buffer,
+    /// See `entering`.
+    pub deeper: Buffer,
+    /// See `entering`.
+    pub live: Buffer,
+    /// See `entering`.
+    pub leaving: Buffer,
+    /// End tokens, `[count, ...]`.
+    pub ends: Buffer,
+    /// What the tick tells, see [`crate::kernels::finish::LaneEvent`].
+    pub events: Buffer,
 }
 
 /// Everything.
@@ -164,7 +179,7 @@ impl State {
         let state = Self {
             sizes,
             rows: rows(gpu, config, plan, &sizes)?,
-            lanes: lanes(gpu, plan, &sizes)?,
+            lanes: lanes(gpu, config, plan, &sizes)?,
             caches: caches(gpu, config, plan, &sizes)?,
             rotation: gpu.upload("rotations", &rotations(room.context, config.head_dim, config.rope_theta))?,
         };
@@ -179,18 +194,21 @@ impl State {
 }
 
 fn rows(gpu: &Gpu, config: &ModelConfig, plan: &Plan, sizes: &Sizes) -> Result<Rows, GpuError> {
-    let n = u64::from(sizes.room.rows);
+    let n = u64::from(sizes.room.rows + sizes.room.lanes);
     let per_row = |label: &str, numbers: u32| gpu.buffer(label, n * u64::from(numbers.max(1)) * 4);
     let list = |label| gpu.buffer(label, (n + 1) * 4);
     let gated = config.router.as_ref();
     let mlp = gated.is_some_and(|router| router.network == RouterNetwork::Mlp);
     let hidden = per_row("hidden", sizes.hidden)?;
     let stretches = config.n_heads * sizes.max_stretches * (config.head_dim.div_ceil(4) + 1) * 4;
-    let heads = u64::from(sizes.room.heads);
+    let heads = u64::from(sizes.room.heads.max(sizes.room.lanes));
+    // A lane's own row has no company of its lane.
+    let own: Vec<u32> = (0..sizes.room.rows + sizes.room.lanes).collect();
     Ok(Rows {
         info: per_row("rows", 4)?,
-        tokens: per_row("tokens", 1)?,
-        first: per_row("first rows", 1)?,
+        // A step writes its own; the rows of the lanes always take what the lane drew.
+        tokens: gpu.upload("tokens", &vec![NEXT_TOKEN; own.len()])?,
+        first: gpu.upload("first rows", &own)?,
         granted: per_row("rounds granted", 1)?,
         before: per_row("bucket scratch", 1)?,
         all: list("all rows")?,
@@ -213,7 +231,7 @@ fn rows(gpu: &Gpu, config: &ModelConfig, plan: &Plan, sizes: &Sizes) -> Result<R
     })
 }
 
-fn lanes(gpu: &Gpu, plan: &Plan, sizes: &Sizes) -> Result<Lanes, GpuError> {
+fn lanes(gpu: &Gpu, config: &ModelConfig, plan: &Plan, sizes: &Sizes) -> Result<Lanes, GpuError> {
     let Room { lanes, context, .. } = sizes.room;
     let words = |label: &str, per_lane: u32| gpu.buffer(label, u64::from(lanes) * u64::from(per_lane) * 4);
     // Pages of a lane follow one another; class 0 has pools of its own, the other classes share theirs.
@@ -225,7 +243,19 @@ fn lanes(gpu: &Gpu, plan: &Plan, sizes: &Sizes) -> Result<Lanes, GpuError> {
         .flat_map(|lane| (0..plan.classes).map(move |class| (lane, class)))
         .flat_map(|(lane, class)| (0..sizes.max_pages).map(move |i| page(lane, class, i)))
         .collect();
+    let list = |label: &str| gpu.upload(label, &vec![0u32; lanes as usize + 1]);
+    let ends: Vec<u32> =
+        std::iter::once(config.end_tokens.len() as u32).chain(config.end_tokens.iter().copied()).collect();
+    // In one tick a lane can end a prompt and draw its next token behind it.
+    let events = finish::EVENTS_START + 2 * lanes * (finish::EVENT_HEAD + plan.n_rounds());
     Ok(Lanes {
+        control: words("lanes", 8)?,
+        entering: list("entering rows")?,
+        deeper: list("deeper rows")?,
+        live: list("live rows")?,
+        leaving: list("leaving rows")?,
+        ends: gpu.upload("end tokens", &ends)?,
+        events: gpu.buffer("events", u64::from(events) * 4)?,
         tokens: words("drawn tokens", 1)?,
         seen: words("seen tokens", sizes.seen)?,
         settings: words("sampling settings", 8)?,
