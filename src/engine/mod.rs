@@ -1,12 +1,14 @@
 //! Sequences in, events out.
 //!
-//! [`Engine::load`] puts a model on the GPU; [`Engine::generate`] reads a prompt and writes tokens, each with the depth
-//! at which it left. What is told of them is an [`Event`](event::Event).
+//! [`Engine::load`] puts a model on the GPU. [`Engine::submit`] queues a sequence and [`Engine::next`] tells what becomes
+//! of all of them; [`Engine::generate`] does both for one. What is told is an [`Event`].
 
 pub mod event;
 mod generate;
+mod lane;
 pub mod request;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::error::{Error, RequestError};
@@ -16,8 +18,10 @@ use crate::model::forward::{Depth, Network};
 use crate::model::plan::Plan;
 use crate::model::state::{Room, State};
 use crate::model::tensor::TensorSource;
+use crate::model::tick::Order;
 use crate::model::weights::{Loader, Weights};
 use crate::text::tokenizer::Tokenizer;
+use event::Event;
 use request::{Request, Routing};
 
 /// How to load a model.
@@ -27,8 +31,36 @@ pub struct EngineOptions {
     pub context: Option<u32>,
     /// Tokens of a prompt that are computed at once.
     pub max_rows: u32,
+    /// Sequences that are computed side by side.
+    pub lanes: u32,
+    /// Order of the rounds; `None` takes what suits the model and the number of lanes.
+    pub order: Option<Order>,
     /// Times every kernel, where the device can.
     pub profile: bool,
+}
+
+/// Most sequences side by side: one workgroup walks over all lanes.
+pub const MAX_LANES: u32 = 256;
+
+/// Names a sequence; never used twice by one engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+pub struct SequenceId(pub u64);
+
+/// What an engine has done since it was loaded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Statistics {
+    /// Sequences submitted.
+    pub submitted: u64,
+    /// Sequences that ended, for whatever reason.
+    pub finished: u64,
+    /// Tokens written.
+    pub tokens: u64,
+    /// Rounds run to predict them.
+    pub rounds: u64,
+    /// Ticks submitted, one submission each.
+    pub ticks: u64,
+    /// Dispatches in them.
+    pub dispatches: u64,
 }
 
 /// Longest sequence unless another is asked for: the cache of a long context would take memory that few prompts need.
@@ -36,7 +68,7 @@ pub const DEFAULT_CONTEXT: u32 = 4096;
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { context: None, max_rows: 256, profile: false }
+        Self { context: None, max_rows: 256, lanes: 1, order: None, profile: false }
     }
 }
 
@@ -48,6 +80,17 @@ pub struct Engine {
     weights: Weights,
     state: State,
     tokenizer: Arc<Tokenizer>,
+    order: Order,
+    /// Ticks that are submitted before the oldest is read.
+    ahead: usize,
+    waiting: VecDeque<lane::Active>,
+    lanes: Vec<Option<lane::Active>>,
+    /// Tells the sequences of a lane apart.
+    serials: Vec<u32>,
+    in_flight: VecDeque<generate::InFlight>,
+    told: VecDeque<(SequenceId, Event)>,
+    last_id: u64,
+    statistics: Statistics,
 }
 
 impl Engine {
@@ -70,12 +113,44 @@ impl Engine {
         }
         let plan = Plan::of(config)?;
         let weights = Loader::new(&gpu, config, source, progress)?.load(&plan).await?;
-        let room = Room { lanes: 1, context, rows: options.max_rows.clamp(1, context), heads: 1 };
+        let lanes = options.lanes;
+        if lanes == 0 || lanes > MAX_LANES {
+            let range = format!("between 1 and {MAX_LANES}");
+            return Err(RequestError::Setting { name: "lanes", value: lanes.to_string(), range }.into());
+        }
+        let mixes = Order::can_mix(&plan, config);
+        let order = match options.order {
+            Some(Order::Mixed) if !mixes => {
+                let range = "waves: rounds of this model do not share all their weights".to_owned();
+                return Err(RequestError::Setting { name: "order", value: "mixed".into(), range }.into());
+            }
+            Some(order) => order,
+            // Alone, a token's rounds follow one another at once; a mixed tick would only add dispatches.
+            None if mixes && lanes > 1 => Order::Mixed,
+            None => Order::Waves,
+        };
+        let room = Room { lanes, context, rows: options.max_rows.clamp(1, context), heads: lanes };
         let state = State::new(&gpu, config, &plan, &weights, room).await?;
         if options.profile && !gpu.start_profile() {
             log::warn!("this device has no timestamps, so nothing is profiled");
         }
-        Ok(Self { gpu, config: config.clone(), plan, weights, state, tokenizer: Arc::new(tokenizer) })
+        Ok(Self {
+            gpu,
+            config: config.clone(),
+            plan,
+            weights,
+            state,
+            tokenizer: Arc::new(tokenizer),
+            order,
+            ahead: 3,
+            waiting: VecDeque::new(),
+            lanes: (0..lanes).map(|_| None).collect(),
+            serials: vec![0; lanes as usize],
+            in_flight: VecDeque::new(),
+            told: VecDeque::new(),
+            last_id: 0,
+            statistics: Statistics::default(),
+        })
     }
 
     /// The device.
@@ -106,6 +181,16 @@ impl Engine {
     /// Bytes of the KV cache that was set aside.
     pub fn cache_bytes(&self) -> u64 {
         self.state.cache_bytes()
+    }
+
+    /// Order of the rounds.
+    pub fn order(&self) -> Order {
+        self.order
+    }
+
+    /// What the engine has done.
+    pub fn statistics(&self) -> Statistics {
+        self.statistics
     }
 
     fn network(&self) -> Network<'_> {

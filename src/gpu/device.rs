@@ -179,6 +179,12 @@ impl Gpu {
         }
         // A loss is told by a callback, which only runs while the device is polled.
         let _ = self.device.poll(wgpu::PollType::Poll);
+        #[cfg(not(target_arch = "wasm32"))]
+        if failed.is_some() || self.reported.lock().unwrap_or_else(PoisonError::into_inner).error.is_some() {
+            // An error may be the first sign of a loss, which is told once the work under way is over.
+            let timeout = Some(std::time::Duration::from_secs(1));
+            let _ = self.device.poll(wgpu::PollType::Wait { submission_index: None, timeout });
+        }
         let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(why) = &reported.lost {
             return Err(GpuError::Lost { why: why.clone() });

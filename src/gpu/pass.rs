@@ -2,11 +2,14 @@
 //!
 //! Uniform blocks of all dispatches go to the GPU in one write; pipelines and bind groups are cached.
 
+use std::ops::Range;
+
 use super::Gpu;
 use super::buffer::{Binding, Buffer};
 use super::device::{Pipeline, UNIFORM_BYTES};
 use super::kernel::{Kernel, PipelineKey, Source};
 use super::profile::Profile;
+use super::readback::Pending;
 use crate::error::GpuError;
 
 /// WebGPU's alignment of dynamic uniform offsets; also the size of a slot.
@@ -29,6 +32,13 @@ enum Step {
     },
     Clear {
         buffer: Buffer,
+    },
+    Read {
+        from: Buffer,
+        from_offset: u64,
+        to: wgpu::Buffer,
+        at: u64,
+        bytes: u64,
     },
 }
 
@@ -171,9 +181,34 @@ impl Pass<'_> {
         self.flush();
     }
 
-    fn flush(&mut self) {
+    /// Hands everything recorded to the GPU with a read of whole 4-byte words behind it, as one submission.
+    pub fn submit_and_read(mut self, parts: &[(&Buffer, Range<u64>)]) -> Pending {
+        let bytes: u64 = parts.iter().map(|(_, words)| (words.end - words.start) * 4).sum();
+        let staging = self.gpu.staging(bytes);
+        let mut at = 0;
+        for (buffer, words) in parts {
+            let bytes = (words.end - words.start) * 4;
+            self.steps.push(Step::Read {
+                from: (*buffer).clone(),
+                from_offset: words.start * 4,
+                to: staging.clone(),
+                at,
+                bytes,
+            });
+            at += bytes;
+        }
+        let submission = self.flush();
+        Pending::map(staging, submission)
+    }
+
+    /// Dispatches recorded so far and not yet handed over.
+    pub fn n_dispatches(&self) -> usize {
+        self.steps.iter().filter(|step| matches!(step, Step::Dispatch { .. })).count()
+    }
+
+    fn flush(&mut self) -> Option<wgpu::SubmissionIndex> {
         if self.steps.is_empty() {
-            return;
+            return None;
         }
         self.gpu.write(&self.gpu.uniforms, 0, &self.uniforms);
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
@@ -183,6 +218,9 @@ impl Pass<'_> {
             match step {
                 Step::Copy { from, from_offset, to, to_offset, bytes } => {
                     encoder.copy_buffer_to_buffer(&from.raw, *from_offset, &to.raw, *to_offset, *bytes);
+                }
+                Step::Read { from, from_offset, to, at, bytes } => {
+                    encoder.copy_buffer_to_buffer(&from.raw, *from_offset, to, *at, *bytes);
                 }
                 Step::Clear { buffer } => encoder.clear_buffer(&buffer.raw, 0, None),
                 Step::Dispatch { name, .. } => {
@@ -206,9 +244,10 @@ impl Pass<'_> {
         if let Some(profile) = profile.as_mut() {
             Profile::resolve(profile, &mut encoder);
         }
-        self.gpu.queue.submit([encoder.finish()]);
+        let submission = self.gpu.queue.submit([encoder.finish()]);
         self.steps.clear();
         self.uniforms.clear();
+        Some(submission)
     }
 }
 

@@ -13,7 +13,19 @@ pub struct Pending {
     staging: wgpu::Buffer,
     mapped: oneshot::Receiver<Result<(), wgpu::BufferAsyncError>>,
     #[cfg_attr(target_arch = "wasm32", expect(dead_code, reason = "browsers cannot wait for a submission"))]
-    submission: wgpu::SubmissionIndex,
+    submission: Option<wgpu::SubmissionIndex>,
+}
+
+impl Pending {
+    /// Asks for a staging buffer that the submission fills.
+    pub(super) fn map(staging: wgpu::Buffer, submission: Option<wgpu::SubmissionIndex>) -> Self {
+        let (sender, mapped) = oneshot::channel();
+        staging.map_async(wgpu::MapMode::Read, .., move |outcome| {
+            // A receiver that is gone no longer wants the answer.
+            let _ = sender.send(outcome);
+        });
+        Self { staging, mapped, submission }
+    }
 }
 
 impl Gpu {
@@ -24,27 +36,17 @@ impl Gpu {
 
     /// Submits one read of several pieces, which come one behind the other.
     pub fn read_parts_later(&self, parts: &[(&Buffer, Range<u64>)]) -> Pending {
-        let bytes: u64 = parts.iter().map(|(_, words)| (words.end - words.start) * 4).sum();
-        let staging = self.device.create_buffer(&wgpu::BufferDescriptor {
+        self.pass().submit_and_read(parts)
+    }
+
+    /// A buffer that the host can read.
+    pub(super) fn staging(&self, bytes: u64) -> wgpu::Buffer {
+        self.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("readback"),
             size: bytes.max(4),
             usage: wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ,
             mapped_at_creation: false,
-        });
-        let mut encoder = self.device.create_command_encoder(&Default::default());
-        let mut at = 0;
-        for (buffer, words) in parts {
-            let bytes = (words.end - words.start) * 4;
-            encoder.copy_buffer_to_buffer(&buffer.raw, words.start * 4, &staging, at, bytes);
-            at += bytes;
-        }
-        let submission = self.queue.submit([encoder.finish()]);
-        let (sender, mapped) = oneshot::channel();
-        staging.map_async(wgpu::MapMode::Read, .., move |outcome| {
-            // A receiver that is gone no longer wants the answer.
-            let _ = sender.send(outcome);
-        });
-        Pending { staging, mapped, submission }
+        })
     }
 
     /// Waits for a read.
@@ -54,7 +56,7 @@ impl Gpu {
     pub async fn finish<T: bytemuck::Pod>(&self, pending: Pending) -> Result<Vec<T>, GpuError> {
         #[cfg(not(target_arch = "wasm32"))]
         if let Err(error) =
-            self.device.poll(wgpu::PollType::Wait { submission_index: Some(pending.submission), timeout: None })
+            self.device.poll(wgpu::PollType::Wait { submission_index: pending.submission, timeout: None })
         {
             self.check().await?;
             return Err(GpuError::Internal { why: error.to_string() });
