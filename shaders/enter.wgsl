@@ -36,6 +36,18 @@ fn kind(lane: u32) -> u32 {
     return select(0u, 1u, phase == READY) + select(0u, 0x10000u, phase == IN_FLIGHT);
 }
 
+// Depth by lot: the same for the same seed and position.
+fn drawn_depth(how: Lane) -> u32 {
+    var h = (how.position ^ (how.drawn1 << 16u)) * 0x9e3779b1u;
+    h = (h ^ (h >> 16u)) * 0x85ebca6bu;
+    h = (h ^ (h >> 13u)) * 0xc2b2ae35u;
+    let lot = (h ^ (h >> 16u)) & 0xffffu;
+    let two = how.drawn0 >> 16u;
+    let three = how.drawn0 & 0xffffu;
+    let four = how.drawn1 >> 16u;
+    return 1u + u32(lot < two) + u32(lot < three) + u32(lot < four);
+}
+
 // The lane's row at its next round.
 fn advance(lane: u32, enters: bool) {
     let row = params.base + lane;
@@ -44,8 +56,9 @@ fn advance(lane: u32, enters: bool) {
         let how = control[lane];
         control[lane].phase = IN_FLIGHT;
         rows[row] = vec4<u32>(lane, how.position, 0u, how.position);
-        let at_once = select(params.granted, how.forced, how.forced != 0u);
-        granted[row] = select((how.forced << 16u) | at_once, how.forced << 16u, params.granted == 0u);
+        let forced = select(how.forced, drawn_depth(how), how.drawn1 != 0u);
+        let at_once = select(params.granted, forced, forced != 0u);
+        granted[row] = select((forced << 16u) | at_once, forced << 16u, params.granted == 0u);
     } else {
         depth = rows[row].z + 1u;
     }

@@ -39,6 +39,7 @@
 //! # Ok(()) }) }
 //! ```
 
+pub mod bench;
 pub mod depth;
 pub mod engine;
 pub mod error;

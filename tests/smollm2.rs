@@ -154,6 +154,7 @@ fn greedy(engine: &mut Engine, prompt: Vec<u32>, max_tokens: u32) -> (Vec<u32>, 
         ignore_end: true,
         depth: None,
         routing: Routing::Threshold,
+        drawn_depths: None,
     };
     let (mut tokens, mut text) = (vec![], String::new());
     let mut sink = |event: &Event| {

@@ -7,8 +7,8 @@ struct Lane {
     remaining: u32, // tokens that may still be drawn
     forced: u32,    // rounds that every token runs; 0: the gate decides
     ends: u32,      // 1: an end token ends the sequence
-    spare0: u32,
-    spare1: u32,
+    drawn0: u32,    // shares of 65536 that go at least to depth 2 and 3, to measure a machine; see `drawn_depth`
+    drawn1: u32,    // the share of depth 4 << 16 | seed << 1 | 1; 0: depths are not drawn
 }
 
 const IDLE = 0u;

@@ -127,6 +127,7 @@ fn answer(
         ignore_end: false,
         depth: chat.choosing.depth()?,
         routing: chat.choosing.routing(),
+        drawn_depths: None,
     };
     let outcome = Screen::new(out, false, painter).answer(model, &request, interrupt)?;
     run::tell(&outcome, model, chat.show_depth, chat.loading.quiet);

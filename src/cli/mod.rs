@@ -5,6 +5,7 @@
 
 mod adapters;
 mod args;
+mod bench;
 mod chat;
 mod failure;
 #[cfg(test)]
@@ -33,6 +34,7 @@ pub fn main() -> ExitCode {
     let result = match &arguments.command {
         Command::Run(command) => run::run(command),
         Command::Chat(command) => chat::chat(command),
+        Command::Bench(command) => bench::bench(command),
         Command::Inspect(command) => inspect::inspect(command),
         Command::Adapters(command) => adapters::adapters(command.json),
     };

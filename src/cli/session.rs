@@ -11,6 +11,7 @@ use isobath::model::config::ModelConfig;
 use isobath::model::folder::Safetensors;
 use isobath::model::gguf::Gguf;
 use isobath::model::names::check_tensors;
+use isobath::model::random::Random;
 use isobath::model::tensor::TensorSource;
 use isobath::text::{ChatTemplate, Message, Tokenizer};
 use pollster::block_on;
@@ -35,31 +36,48 @@ pub fn adapters() -> Vec<AdapterSummary> {
 
 /// Reads a model and puts it on the GPU.
 pub fn load(place: &Place, loading: &Loading) -> anyhow::Result<Box<dyn Writer>> {
+    Ok(Box::new(session(place, loading, EngineOptions::default())?))
+}
+
+/// Reads a model and puts it on the GPU, for more than one sequence.
+pub fn engine(place: &Place, loading: &Loading, options: EngineOptions) -> anyhow::Result<Engine> {
+    Ok(session(place, loading, options)?.engine)
+}
+
+/// Makes up a model of some shape and puts it on the GPU.
+pub fn random_engine(config: &ModelConfig, loading: &Loading, options: EngineOptions) -> anyhow::Result<Engine> {
+    // Its tokens mean nothing; any tokenizer spells them.
+    let tokenizer = Tokenizer::from_json(include_bytes!("../../assets/tiny/tokenizer.json"))?;
+    let source = Random::new(config, 1, false, 0);
+    Ok(start(loading, options, config, &source, tokenizer, None)?.engine)
+}
+
+fn session(place: &Place, loading: &Loading, options: EngineOptions) -> anyhow::Result<Session> {
     if let Some(note) = place.note().filter(|_| !loading.quiet) {
         eprintln!("{note}");
     }
-    let session = match place {
+    match place {
         Place::Folder(folder) => {
             let config = ModelConfig::from_json(&open::config(folder)?)?;
             let tokenizer = Tokenizer::from_json(open::tokenizer(folder)?.as_bytes())?;
             let template = open::chat_template(folder)?;
             let bytes = open::tensors(folder)?;
             let source = Safetensors::parse(&bytes, &folder.join("model.safetensors").display().to_string())?;
-            start(loading, &config, &source, tokenizer, template.as_deref())?
+            start(loading, options, &config, &source, tokenizer, template.as_deref())
         }
         Place::Gguf(path) => {
             let bytes = open::map(path)?;
             let file = Gguf::parse(&bytes, &path.display().to_string())?;
             let tokenizer = Tokenizer::from_vocabulary(file.vocabulary()?)?;
             let template = file.string("tokenizer.chat_template")?;
-            start(loading, &file.config()?, &file, tokenizer, template)?
+            start(loading, options, &file.config()?, &file, tokenizer, template)
         }
-    };
-    Ok(Box::new(session))
+    }
 }
 
 fn start(
     loading: &Loading,
+    options: EngineOptions,
     config: &ModelConfig,
     source: &dyn TensorSource,
     tokenizer: Tokenizer,
@@ -74,7 +92,7 @@ fn start(
     if !loading.quiet {
         eprintln!("adapter: {}", gpu.description());
     }
-    let options = EngineOptions { context: loading.context, profile: loading.profile, ..EngineOptions::default() };
+    let options = EngineOptions { context: loading.context, profile: loading.profile, ..options };
     let progress = Progress::new(loading.quiet);
     let mut report = |done, total| progress.set(done, total);
     let engine = block_on(Engine::load(gpu, config, source, tokenizer, options, &mut report));

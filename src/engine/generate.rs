@@ -202,7 +202,13 @@ impl Engine {
             remaining: active.most(),
             forced: active.forced(self.plan.n_rounds()),
             ends: u32::from(!active.request.ignore_end),
-            spare: [0; 2],
+            drawn_low: active
+                .request
+                .drawn_depths
+                .map_or(0, |shares| at_least(&shares, 2) << 16 | at_least(&shares, 3)),
+            drawn_high: active.request.drawn_depths.map_or(0, |shares| {
+                at_least(&shares, 4) << 16 | (active.request.sampling.seed as u32 & 0x7fff) << 1 | 1
+            }),
         };
         self.gpu.write(&lanes.control, at * 32, &[control]);
         self.lanes[lane] = Some(active);
@@ -257,7 +263,7 @@ impl Engine {
             if (active.unread() == 0 || last) && active.ticks <= active.most() * rounds {
                 decoding += 1;
                 active.ticks += 1;
-                ragged |= active.forced(self.plan.n_rounds()) > 0;
+                ragged |= active.forced(self.plan.n_rounds()) > 0 || active.request.drawn_depths.is_some();
                 longest = longest.max(active.request.prompt.len() as u32 + active.ticks.min(active.most()));
             }
         }
@@ -302,4 +308,10 @@ impl Engine {
         self.in_flight.push_back(InFlight { pending, read });
         Ok(true)
     }
+}
+
+/// The share of 65536 that goes at least so deep.
+fn at_least(shares: &[f32; 4], depth: usize) -> u32 {
+    let share: f32 = shares[depth - 1..].iter().sum();
+    ((share * 65536.0).round() as u32).min(0xffff)
 }

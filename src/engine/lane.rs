@@ -39,6 +39,7 @@ impl Active {
     /// Rounds that every token is made to run while decoding; 0 leaves it to the model.
     pub fn forced(&self, rounds: u32) -> u32 {
         match self.depth {
+            Depth::Fixed(_) if self.request.drawn_depths.is_some() => 0,
             Depth::Fixed(depth) => depth,
             // The best of one token is that token: the released code runs every round.
             Depth::TopK => rounds,

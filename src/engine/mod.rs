@@ -112,7 +112,6 @@ impl Engine {
             return Err(RequestError::Setting { name: "context", value: context.to_string(), range }.into());
         }
         let plan = Plan::of(config)?;
-        let weights = Loader::new(&gpu, config, source, progress)?.load(&plan).await?;
         let lanes = options.lanes;
         if lanes == 0 || lanes > MAX_LANES {
             let range = format!("between 1 and {MAX_LANES}");
@@ -125,10 +124,12 @@ impl Engine {
                 return Err(RequestError::Setting { name: "order", value: "mixed".into(), range }.into());
             }
             Some(order) => order,
-            // Alone, a token's rounds follow one another at once; a mixed tick would only add dispatches.
-            None if mixes && lanes > 1 => Order::Mixed,
+            // A mixed pass reads shared weights once for lanes of all depths, but a token then takes more dispatches. Alone,
+            // and on a CPU, which computes as long as it reads, these cost more than they save (measured: README).
+            None if mixes && lanes > 1 && gpu.summary().kind != "software" => Order::Mixed,
             None => Order::Waves,
         };
+        let weights = Loader::new(&gpu, config, source, progress)?.load(&plan).await?;
         let room = Room { lanes, context, rows: options.max_rows.clamp(1, context), heads: lanes };
         let state = State::new(&gpu, config, &plan, &weights, room).await?;
         if options.profile && !gpu.start_profile() {
@@ -223,6 +224,15 @@ impl Engine {
                 setting("depth", depth.to_string(), format!("between 1 and {rounds}, the rounds of this model"))
             }
             (Some(depth), _) => Ok(Depth::Fixed(depth)),
+            (None, Routing::Threshold) if request.drawn_depths.is_some() => {
+                let shares = request.drawn_depths.unwrap_or_default();
+                let fits = shares[(rounds as usize).min(4)..].iter().all(|share| *share == 0.0);
+                if !fits || (shares.iter().sum::<f32>() - 1.0).abs() > 1e-3 || shares.iter().any(|share| *share < 0.0) {
+                    let range = format!("shares of depth 1 to {rounds} that sum up to 1");
+                    return setting("depths", format!("{shares:?}"), range);
+                }
+                Ok(Depth::Fixed(rounds))
+            }
             (None, Routing::Threshold) => Ok(Depth::Model),
             (None, Routing::TopK) => {
                 if self.config.router.as_ref().is_none_or(|router| router.kind != RouterKind::Expert) {

@@ -63,6 +63,9 @@ pub struct Request {
     pub depth: Option<u32>,
     /// Routing of expert-choice models.
     pub routing: Routing,
+    /// Depths are drawn by lot, with these shares of depth 1 to 4, so that a machine can be measured without trained
+    /// weights. The gate is computed all the same. The prompt runs all rounds.
+    pub drawn_depths: Option<[f32; 4]>,
 }
 
 impl Request {
@@ -76,6 +79,7 @@ impl Request {
             ignore_end: false,
             depth: None,
             routing: Routing::Threshold,
+            drawn_depths: None,
         }
     }
 }

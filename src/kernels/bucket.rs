@@ -104,7 +104,7 @@ mod tests {
                 (0..n_rows).map(|i| Row { lane: lane_of(i), position: i, depth: 77, kv_index: 88 }).collect();
             let first: Vec<u32> =
                 (0..n_rows).map(|i| (0..=i).rev().take_while(|&j| lane_of(j) == lane_of(i)).last().unwrap()).collect();
-            let granted: Vec<u32> = (0..n_rows).map(|i| (i % 3) << 16 | (i * 7 + i / 3) % 4).collect();
+            let granted: Vec<u32> = (0..n_rows).map(|i| ((i % 3) << 16) | ((i * 7 + i / 3) % 4)).collect();
             let mut lengths: Vec<u32> = (0..lanes * 3).map(|i| 10 * i).collect();
             // The first lane stands before the rows in question.
             let base = if lanes > 1 {

@@ -81,6 +81,17 @@ impl Kernel for Enter<'_> {
     }
 }
 
+/// Depth by lot.
+pub fn drawn_depth(how: &Control) -> u32 {
+    let h = (how.position ^ (how.drawn_high << 16)).wrapping_mul(0x9e37_79b1);
+    let h = (h ^ (h >> 16)).wrapping_mul(0x85eb_ca6b);
+    let h = (h ^ (h >> 13)).wrapping_mul(0xc2b2_ae35);
+    let lot = (h ^ (h >> 16)) & 0xffff;
+    [how.drawn_low >> 16, how.drawn_low & 0xffff, how.drawn_high >> 16]
+        .iter()
+        .fold(1, |depth, &s| depth + u32::from(lot < s))
+}
+
 /// What `enter` keeps, for its twin.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Lanes {
@@ -107,8 +118,9 @@ pub fn cpu(params: &Params, lanes: &mut Lanes) -> (Vec<u32>, Vec<u32>) {
                 entering.push(row);
                 how.phase = Control::IN_FLIGHT;
                 *info = Row { lane, position: how.position, depth: 0, kv_index: how.position };
-                let rounds = if how.forced > 0 { how.forced } else { params.granted };
-                lanes.granted[row as usize] = how.forced << 16 | if params.granted > 0 { rounds } else { 0 };
+                let forced = if how.drawn_high > 0 { drawn_depth(how) } else { how.forced };
+                let rounds = if forced > 0 { forced } else { params.granted };
+                lanes.granted[row as usize] = forced << 16 | if params.granted > 0 { rounds } else { 0 };
             }
             Control::IN_FLIGHT => {
                 deeper.push(row);
@@ -150,7 +162,14 @@ mod tests {
                 Control::IN_FLIGHT if mixed == 0 => Control::IDLE,
                 phase => phase,
             };
-            let lane = |i: u32| Control { phase: phase(i), position: i % 5, forced: i % 3, ..Control::default() };
+            let lane = |i: u32| Control {
+                phase: phase(i),
+                position: i % 5,
+                forced: i % 3,
+                drawn_low: 0xa000_5000,
+                drawn_high: if i % 4 == 1 { 0x2000_0001 | i << 1 } else { 0 },
+                ..Control::default()
+            };
             let mut lanes = Lanes {
                 control: (0..n_lanes).map(lane).collect(),
                 rows: (0..n_rows).map(|i| Row { lane: i, position: i % 5, depth: i % 3, kv_index: 7 }).collect(),

@@ -75,8 +75,10 @@ pub struct Control {
     pub forced: u32,
     /// 1: an end token ends the sequence.
     pub ends: u32,
-    /// Pads to 32 bytes.
-    pub spare: [u32; 2],
+    /// Shares of 65536 that go at least to depth 2 (upper half) and 3, where depths are drawn.
+    pub drawn_low: u32,
+    /// The share of depth 4 `<< 16 | seed << 1 | 1`; 0 where depths are not drawn.
+    pub drawn_high: u32,
 }
 
 impl Control {
