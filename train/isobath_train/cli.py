@@ -7,7 +7,22 @@ import json
 import sys
 from pathlib import Path
 
-from .config import config_from_dict, read_config
+from .config import Config, config_from_dict, read_config
+
+
+def starting_config(arguments: argparse.Namespace) -> Config:
+    """Of a new run. One that starts from converted weights has their architecture, whatever the file says of it."""
+    from .checkpoint import read_checkpoint
+
+    if not arguments.config:
+        raise ValueError("--config is needed to start a run")
+    config = read_config(arguments.config)
+    if arguments.init:
+        made = config_from_dict(read_checkpoint(Path(arguments.init))["config"])
+        config.model, config.recursion, config.kv, config.lora = made.model, made.recursion, made.kv, made.lora
+    if arguments.flops_budget is not None:
+        config.train.flops_budget = arguments.flops_budget
+    return config
 
 
 def train(arguments: argparse.Namespace) -> int:
@@ -25,15 +40,11 @@ def train(arguments: argparse.Namespace) -> int:
         state = read_checkpoint(source)
         config = config_from_dict(state["config"])
     else:
-        if not arguments.config:
-            raise ValueError("--config is needed to start a run")
-        config = read_config(arguments.config)
-        if arguments.flops_budget is not None:
-            config.train.flops_budget = arguments.flops_budget
+        config = starting_config(arguments)
     if arguments.corpus:
         config.train.corpus = arguments.corpus
     trainer = Trainer(config, out)
-    if arguments.init:
+    if arguments.init and state is None:
         trainer.model.load_state_dict(read_checkpoint(Path(arguments.init))["model"])
     if state is not None:
         trainer.restore(state)
@@ -68,6 +79,23 @@ def export(arguments: argparse.Namespace) -> int:
     export_folder(model, config, Path(arguments.out), arguments.dtype, tokenizer if tokenizer.is_file() else None)
     if not tokenizer.is_file():
         print(f"{tokenizer} is not there: put a tokenizer.json into {arguments.out}", file=sys.stderr)
+    return 0
+
+
+def convert(arguments: argparse.Namespace) -> int:
+    from .checkpoint import load_model, write_checkpoint
+    from .initialise import convert as make
+
+    source, source_config, _ = load_model(Path(arguments.run))
+    config = read_config(arguments.config)
+    if arguments.rank is not None and config.lora is not None:
+        config.lora.rank = arguments.rank
+    config.train.corpus = arguments.corpus or source_config.train.corpus
+    model = make(source, config, arguments.strategy, arguments.adapters, config.train.seed)
+    out = Path(arguments.out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_checkpoint(out, {"config": model.config.to_dict(), "model": model.state_dict(), "step": 0})
+    print(f"{source.parameter_count()['total']} parameters become {model.parameter_count()['total']}")
     return 0
 
 
@@ -124,6 +152,15 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--run", required=True)
     one.add_argument("--out", required=True)
     one.add_argument("--dtype", default="f32", choices=["f32", "f16", "q8_0"])
+    one.add_argument("--corpus")
+
+    one = command("convert", convert, "Make a recursive, relaxed or routed model from a trained vanilla one")
+    one.add_argument("--run", required=True, help="folder of the vanilla run, or a checkpoint")
+    one.add_argument("--config", required=True, help="TOML file of the model to make")
+    one.add_argument("--out", required=True, help="checkpoint to write; train starts from it with --init")
+    one.add_argument("--strategy", default="stepwise", choices=["stepwise", "average", "lower", "upper"])
+    one.add_argument("--adapters", default="svd", choices=["svd", "zero"])
+    one.add_argument("--rank", type=int, help="instead of the config's")
     one.add_argument("--corpus")
 
     one = command("plot", plot, "Draw loss curves of one or more runs")
