@@ -52,7 +52,7 @@ def train(arguments: argparse.Namespace) -> int:
         trainer.branch_decay(arguments.decay_steps, arguments.flops_budget)
     count = trainer.model.parameter_count()
     print(f"{count['total']} parameters, {count['without_embedding']} without embedding; {trainer.schedule}", flush=True)
-    ended = trainer.run(arguments.stop_after_minutes)
+    ended = trainer.run(arguments.stop_after_minutes, arguments.stop_at_step)
     print("done" if ended else f"stopped at step {trainer.step}; go on with --resume")
     return 0
 
@@ -136,7 +136,8 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--config", help="TOML file; a resumed run keeps its own")
     one.add_argument("--out", required=True, help="folder of the run")
     one.add_argument("--resume", action="store_true", help="go on from OUT/checkpoint.pt where it is there")
-    one.add_argument("--stop-after-minutes", type=float)
+    one.add_argument("--stop-after-minutes", type=float, help="save and stop; --resume goes on")
+    one.add_argument("--stop-at-step", type=int, help="save and stop there; --resume goes on")
     one.add_argument("--decay-from", help="checkpoint of the stable phase: begin its decay now, in OUT")
     one.add_argument("--decay-steps", type=int, help="length of that decay; default: the configured share")
     one.add_argument("--flops-budget", type=float, help="end of the run, or of that decay, in training FLOPs")

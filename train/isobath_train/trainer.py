@@ -192,8 +192,8 @@ class Trainer:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_checkpoint(path, self.state())
 
-    def run(self, stop_after_minutes: float | None = None) -> bool:
-        """Trains to the end or until the time is up, and saves; True where the end is reached."""
+    def run(self, stop_after_minutes: float | None = None, stop_at_step: int | None = None) -> bool:
+        """Trains to the end, until the time is up, or up to a step, and saves; True where the end is reached."""
         self.out.mkdir(parents=True, exist_ok=True)
         (self.out / "config.json").write_text(json.dumps(self.config.to_dict(), indent=2) + "\n")
         self.drop_log_after(self.step)
@@ -203,6 +203,8 @@ class Trainer:
         self.model.train()
         while self.step < self.schedule.total:
             if stop_after_minutes is not None and time.monotonic() - started > stop_after_minutes * 60:
+                break
+            if stop_at_step is not None and self.step >= stop_at_step:
                 break
             self.recent.append(self.train_step())
             self.seconds = before + time.monotonic() - started
