@@ -9,6 +9,26 @@ from torch import Tensor, nn
 from .config import ModelConfig
 
 
+class Normalise(torch.autograd.Function):
+    """x * rsqrt(mean(x^2) + eps) * weight with few passes over x in both directions."""
+
+    @staticmethod
+    def forward(context, x: Tensor, weight: Tensor, eps: float) -> Tensor:
+        size = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        scale = size.square_().div_(x.shape[-1]).add_(eps).rsqrt_()
+        context.save_for_backward(x, weight, scale)
+        return (x * scale).mul_(weight)
+
+    @staticmethod
+    def backward(context, gradient: Tensor):
+        x, weight, scale = context.saved_tensors
+        scaled = x * scale
+        for_weight = (gradient * scaled).flatten(0, -2).sum(dim=0)
+        gradient = gradient * weight
+        mean = (gradient * scaled).mean(dim=-1, keepdim=True)
+        return gradient.addcmul_(scaled, mean, value=-1.0).mul_(scale), for_weight, None
+
+
 class RmsNorm(nn.Module):
     """x * rsqrt(mean(x^2) + eps) in f32, then times the weight (arXiv 1910.07467)."""
 
@@ -19,9 +39,33 @@ class RmsNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[.., d] -> [.., d]"""
-        if x.dtype != torch.float32:
+        if x.element_size() < 4:
             return F.rms_norm(x.float(), x.shape[-1:], None, self.eps).to(x.dtype) * self.weight
-        return F.rms_norm(x, x.shape[-1:], self.weight, self.eps)
+        return Normalise.apply(x, self.weight, self.eps)
+
+
+class SwiGlu(torch.autograd.Function):
+    """silu(gate) * up of [.., 2f], gate first (arXiv 2002.05202); the gradient is written where it belongs."""
+
+    @staticmethod
+    def forward(context, gate_up: Tensor) -> Tensor:
+        context.save_for_backward(gate_up)
+        gate, up = gate_up.chunk(2, dim=-1)
+        return F.silu(gate).mul_(up)
+
+    @staticmethod
+    def backward(context, gradient: Tensor) -> Tensor:
+        (gate_up,) = context.saved_tensors
+        gate, up = gate_up.chunk(2, dim=-1)
+        result = torch.empty_like(gate_up)
+        for_gate, for_up = result.chunk(2, dim=-1)
+        share = gate.sigmoid()
+        torch.mul(gate, share, out=for_up)
+        # The derivative of silu is share + silu - share * silu.
+        torch.addcmul(for_up, share, for_up, value=-1.0, out=for_gate)
+        for_gate.add_(share).mul_(up).mul_(gradient)
+        for_up.mul_(gradient)
+        return result
 
 
 class Rotation(torch.autograd.Function):
@@ -156,8 +200,9 @@ def layer_forward(
     if shared is None:
         qkv = adapted(F.linear(normed, linears.qkv), normed, adapters, ("q_proj", "k_proj", "v_proj"), (queries, keys, keys))
         qkv = qkv.unflatten(-1, (heads + 2 * key_heads, size))
-        rotated = Rotation.apply(qkv[:, :, : heads + key_heads], *tables)
-        q, shared = rotated[:, :, :heads], (rotated[:, :, heads:], qkv[:, :, heads + key_heads :])
+        turning, values = qkv.split([heads + key_heads, key_heads], dim=2)
+        q, turned_keys = Rotation.apply(turning, *tables).split([heads, key_heads], dim=2)
+        shared = (turned_keys, values)
     else:
         q = adapted(F.linear(normed, linears.qkv[:queries]), normed, adapters, ("q_proj",), (queries,))
         q = Rotation.apply(q.unflatten(-1, (heads, size)), *tables)
@@ -165,6 +210,5 @@ def layer_forward(
     x = x + adapted(F.linear(mixed, linears.output), mixed, adapters, ("o_proj",), (x.shape[-1],))
     normed = norms.feed_forward(x)
     gate_up = adapted(F.linear(normed, linears.gate_up), normed, adapters, ("gate_proj", "up_proj"), (inner, inner))
-    gate, up = gate_up.chunk(2, dim=-1)
-    hidden = F.silu(gate) * up
+    hidden = SwiGlu.apply(gate_up)
     return x + adapted(F.linear(hidden, linears.down), hidden, adapters, ("down_proj",), (x.shape[-1],)), shared

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .config import Config
 from .distil import distillation_loss
+from .head_loss import HeadLoss
 from .model import Model, Output
 from .token_choice import balancing_loss
 
@@ -52,9 +53,13 @@ def router_losses(config: Config, output: Output) -> tuple[Tensor, Tensor, Tenso
 def losses(model: Model, output: Output, targets: Tensor, teacher: Tensor | None = None) -> Losses:
     """`targets` [B, S]; `teacher` [B, S, V] are a teacher's logits."""
     config = model.config
-    logits = model.logits(output.hidden).float().flatten(0, 1)
-    language = F.cross_entropy(logits, targets.flatten())
-    total = language
+    if teacher is None and output.hidden.device.type == "cpu":
+        language = HeadLoss.apply(output.hidden.flatten(0, 1), model.head_weight(), targets.flatten())
+        total = language
+    else:
+        logits = model.logits(output.hidden).flatten(0, 1)
+        logits = logits.float() if logits.element_size() < 4 else logits
+        total = language = F.cross_entropy(logits, targets.flatten())
     if teacher is not None:
         distil = config.distil
         followed = distillation_loss(logits, teacher.float().flatten(0, 1), distil.temperature)

@@ -158,9 +158,13 @@ class Model(nn.Module):
         output.hidden = self.final_norm(h)
         return output
 
+    def head_weight(self) -> Tensor:
+        """[V, d]: the head's own, else the embedding."""
+        return self.embedding if self.head is None else self.head
+
     def logits(self, hidden: Tensor) -> Tensor:
         """[.., d] -> [.., V]"""
-        return F.linear(hidden, self.embedding if self.head is None else self.head)
+        return F.linear(hidden, self.head_weight())
 
     def parameter_count(self) -> dict[str, int]:
         """Parameters that are stored, with and without the embedding."""

@@ -24,9 +24,9 @@ class Router(nn.Module):
             nn.init.normal_(weight, std=deviation)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[.., d] -> [.., outputs] in f32, so that a selection does not hang on 16-bit ties."""
+        """[.., d] -> [.., outputs] in f32 at least, so that a selection does not hang on 16-bit ties."""
         with torch.autocast(x.device.type, enabled=False):
-            x = x.float()
+            x = x.float() if x.element_size() < 4 else x
             return self.network(x if self.temperature == 1.0 else x / self.temperature)
 
 
