@@ -96,7 +96,7 @@ def variants():
 @pytest.mark.parametrize(("name", "change"), list(variants()), ids=lambda one: one if isinstance(one, str) else "")
 def test_engine_writes_the_same_tokens(tiny, tmp_path, corpus, name, change):
     """Greedy text of the engine equals this package's, for a model after a few steps of training."""
-    tiny.train.steps, tiny.train.batch, tiny.train.micro_batch = 25, 4, 4
+    tiny.train.steps, tiny.train.evaluate_every, seen = 90, 90, set()
     for part, value in change.items():
         setattr(tiny, part, value)
     trainer = Trainer(tiny, tmp_path / "run")
@@ -110,5 +110,6 @@ def test_engine_writes_the_same_tokens(tiny, tmp_path, corpus, name, change):
         environment = {"XDG_RUNTIME_DIR": str(tmp_path), **os.environ}
         done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
         assert done.returncode == 0, done.stderr
-        assert len(tokens) > 8 and len(set(tokens)) > 2
+        seen |= set(tokens)
         assert done.stdout.rstrip("\n") == tokenizer.decode(tokens).rstrip("\n")
+    assert len(seen) > 8, "text without variety compares nothing"
