@@ -1,0 +1,69 @@
+"""The commands, from a trained model to a plot, as a user types them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from isobath_train.config import read_config
+
+HOME = Path(__file__).parents[1]
+
+
+def run(*arguments, fails=False):
+    command = [sys.executable, "-m", "isobath_train", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=HOME, timeout=120)
+    assert (done.returncode != 0) == fails, done.stderr
+    return done.stderr if fails else done.stdout
+
+
+def settings(path, corpus, body):
+    vocabulary = json.loads((corpus / "meta.json").read_text())["vocab_size"]
+    path.write_text(
+        f"[model]\nvocab_size = {vocabulary}\nhidden_size = 32\nintermediate_size = 64\nnum_hidden_layers = 6\n"
+        f"num_attention_heads = 2\nnum_key_value_heads = 1\nhead_dim = 16\n{body}"
+        "[train]\nsteps = 12\nsequence = 32\nbatch = 4\nmicro_batch = 4\nwarmup_steps = 2\nevaluate_windows = 4\n"
+        "log_every = 4\nkeep_every = 8\n"
+    )
+    return path
+
+
+@pytest.mark.parametrize("name", ["mor", "recursive", "vanilla", "relaxed", "tiny"])
+def test_configs_are_valid(name):
+    assert read_config(HOME / "configs" / f"{name}.toml").train.sequence <= 256
+
+
+def test_from_training_to_plot(tmp_path, corpus):
+    vanilla, relaxed = tmp_path / "vanilla", tmp_path / "relaxed"
+    plain = settings(tmp_path / "vanilla.toml", corpus, "")
+    run("train", "--config", plain, "--corpus", corpus, "--out", vanilla, "--stop-at-step", 5)
+    assert "add --resume" in run("train", "--config", plain, "--out", vanilla, fails=True)
+    assert "done" in run("train", "--resume", "--out", vanilla)
+    branch = tmp_path / "branch"
+    run("train", "--decay-from", vanilla / "kept" / "step-8.pt", "--decay-steps", 2, "--out", branch)
+
+    shared = settings(
+        tmp_path / "relaxed.toml", corpus, '[recursion]\ncount = 2\nsharing = "middle_cycle"\n[lora]\nrank = 2\n'
+    )
+    made = tmp_path / "made.pt"
+    run("convert", "--run", vanilla, "--config", shared, "--strategy", "average", "--rank", 99, "--out", made)
+    judged = [json.loads(run("evaluate", "--run", one, "--windows", 8)) for one in (vanilla, made)]
+    # At full rank nothing is lost but what the shared norms differ, which is little after 12 steps.
+    assert judged[0]["loss"] == pytest.approx(judged[1]["loss"], abs=0.02)
+    run("train", "--config", shared, "--init", made, "--corpus", corpus, "--out", relaxed)
+
+    run("export", "--run", relaxed, "--out", tmp_path / "folder", "--dtype", "q8_0")
+    assert json.loads((tmp_path / "folder" / "config.json").read_text())["isobath"]["lora"] == {"scale": 1.0}
+    assert "One day" in run("sample", "--run", relaxed, "--prompt", "One day", "--tokens", 5, "--temperature", 0.8)
+    for ending in ("svg", "png"):
+        run("plot", vanilla, branch, relaxed, "--out", tmp_path / f"loss.{ending}", "--axis", "flops")
+        assert (tmp_path / f"loss.{ending}").stat().st_size > 5000
+
+
+def test_errors_are_sentences(tmp_path, corpus):
+    assert "is not there" in run("train", "--config", HOME / "configs" / "tiny.toml", "--corpus", tmp_path, "--out",
+                                 tmp_path / "run", fails=True)  # fmt: skip
+    (tmp_path / "wrong.toml").write_text("[model]\nhidden = 3\n")
+    assert "unknown setting" in run("train", "--config", tmp_path / "wrong.toml", "--out", tmp_path / "run", fails=True)
