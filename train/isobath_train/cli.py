@@ -51,7 +51,8 @@ def train(arguments: argparse.Namespace) -> int:
     if arguments.decay_from:
         trainer.branch_decay(arguments.decay_steps, arguments.flops_budget)
     count = trainer.model.parameter_count()
-    print(f"{count['total']} parameters, {count['without_embedding']} without embedding; {trainer.schedule}", flush=True)
+    print(f"{count['total']} parameters, {count['without_embedding']} without embedding", flush=True)
+    print(trainer.schedule, flush=True)
     ended = trainer.run(arguments.stop_after_minutes, arguments.stop_at_step)
     print("done" if ended else f"stopped at step {trainer.step}; go on with --resume")
     return 0

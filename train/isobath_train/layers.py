@@ -198,7 +198,8 @@ def layer_forward(
     queries, keys, inner = linears.sizes
     normed = norms.attention(x)
     if shared is None:
-        qkv = adapted(F.linear(normed, linears.qkv), normed, adapters, ("q_proj", "k_proj", "v_proj"), (queries, keys, keys))
+        qkv = F.linear(normed, linears.qkv)
+        qkv = adapted(qkv, normed, adapters, ("q_proj", "k_proj", "v_proj"), (queries, keys, keys))
         qkv = qkv.unflatten(-1, (heads + 2 * key_heads, size))
         turning, values = qkv.split([heads + key_heads, key_heads], dim=2)
         q, turned_keys = Rotation.apply(turning, *tables).split([heads, key_heads], dim=2)

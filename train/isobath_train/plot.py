@@ -25,12 +25,15 @@ def plot_runs(runs: list[Path], out: Path, axis: str = "tokens") -> None:
         trained = [one for one in entries if one["kind"] == "train"]
         judged = [one for one in entries if one["kind"] == "evaluation"]
         left.plot([one[axis] for one in trained], [one["loss"] for one in trained], color=color, lw=0.6, alpha=0.5)
-        left.plot([one[axis] for one in judged], [one["loss"] for one in judged], color=color, marker=".", label=run.name)
+        places = [one[axis] for one in judged]
+        left.plot(places, [one["loss"] for one in judged], color=color, marker=".", label=run.name)
         routed = [one for one in judged if "agreement" in one]
         if routed:
             places = [one[axis] for one in routed]
             right.plot(places, [one["agreement"] for one in routed], color=color, label=f"{run.name}: agreement")
-            right.plot(places, [one["mean_depth"] / 3 for one in routed], color=color, ls=":", label="mean depth / 3")
+            count = len(routed[0]["depth_shares"]) - 1
+            label = f"{run.name}: mean depth / {count}"
+            right.plot(places, [one["mean_depth"] / count for one in routed], color=color, ls=":", label=label)
     left.set(xlabel=axis, ylabel="loss, nats per token", title="Loss: training (thin), held out (marks)")
     right.set(xlabel=axis, ylim=(0, 1.02), title="Threshold against top-k, held out")
     left.legend()

@@ -45,5 +45,5 @@ def balancing_loss(choice: Choice) -> Tensor:
 
 @torch.no_grad()
 def update_bias(bias: Tensor, loads: Tensor, step: float) -> None:
-    """Loss-free balancing (arXiv 2408.15664): depths that are chosen less than the mean [N] become a little likelier."""
+    """Loss-free balancing (arXiv 2408.15664): depths [N] that are chosen too rarely become a little likelier."""
     bias += step * torch.sign(loads.float().mean() - loads)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import time
 from pathlib import Path
 
@@ -41,6 +42,22 @@ def schedule_of(config: Config) -> Schedule:
     train, steps = config.train, total_steps(config)
     start = steps - round(steps * train.decay_fraction)
     return Schedule(train.learning_rate, train.final_learning_rate, train.warmup_steps, start, steps)
+
+
+class StopRequest:
+    """Hears SIGTERM and Ctrl-C, so that a run saves before it ends. A second signal ends it at once."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self.before = {one: signal.signal(one, self.ask) for one in (signal.SIGTERM, signal.SIGINT)}
+
+    def ask(self, number, frame) -> None:
+        self.asked = True
+        self.close()
+
+    def close(self) -> None:
+        for one, handler in self.before.items():
+            signal.signal(one, handler)
 
 
 def make_optimizer(model: Model, config: Config) -> torch.optim.AdamW:
@@ -169,8 +186,8 @@ class Trainer:
         self.log(entry)
         agrees = f" agreement {entry['agreement']:.4f}" if "agreement" in entry else ""
         print(
-            f"step {self.step}/{self.schedule.total} loss {entry['loss']:.4f}{agrees} rate {entry['learning_rate']:.2e} "
-            f"{rate:.0f} tokens/s",
+            f"step {self.step}/{self.schedule.total} loss {entry['loss']:.4f}{agrees} "
+            f"rate {entry['learning_rate']:.2e} {rate:.0f} tokens/s",
             flush=True,
         )
 
@@ -198,13 +215,14 @@ class Trainer:
         (self.out / "config.json").write_text(json.dumps(self.config.to_dict(), indent=2) + "\n")
         self.drop_log_after(self.step)
         train = self.config.train
+        stop = StopRequest()
         started = saved = logged = time.monotonic()
         before = self.seconds
         self.model.train()
         while self.step < self.schedule.total:
             if stop_after_minutes is not None and time.monotonic() - started > stop_after_minutes * 60:
                 break
-            if stop_at_step is not None and self.step >= stop_at_step:
+            if stop.asked or (stop_at_step is not None and self.step >= stop_at_step):
                 break
             self.recent.append(self.train_step())
             self.seconds = before + time.monotonic() - started
@@ -220,5 +238,6 @@ class Trainer:
             if time.monotonic() - saved > train.checkpoint_minutes * 60:
                 self.save(self.out / "checkpoint.pt")
                 saved = time.monotonic()
+        stop.close()
         self.save(self.out / "checkpoint.pt")
         return self.step >= self.schedule.total

@@ -67,3 +67,18 @@ def test_errors_are_sentences(tmp_path, corpus):
                                  tmp_path / "run", fails=True)  # fmt: skip
     (tmp_path / "wrong.toml").write_text("[model]\nhidden = 3\n")
     assert "unknown setting" in run("train", "--config", tmp_path / "wrong.toml", "--out", tmp_path / "run", fails=True)
+
+
+def test_a_signal_saves_first(tmp_path, corpus):
+    path = settings(tmp_path / "long.toml", corpus, "")
+    path.write_text(path.read_text().replace("steps = 12", "steps = 100000"))
+    options = ["--config", path, "--corpus", corpus, "--out", tmp_path / "run"]
+    command = [sys.executable, "-m", "isobath_train", "train", *map(str, options)]
+    started = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=HOME)
+    for line in started.stdout:
+        if line.startswith("step"):
+            started.terminate()
+            break
+    said = started.stdout.read()
+    assert started.wait(timeout=60) == 0 and "go on with --resume" in said
+    assert (tmp_path / "run" / "checkpoint.pt").is_file()

@@ -61,7 +61,8 @@ def test_folder(tiny, tmp_path, corpus):
 
 
 def test_names_read_back(tiny):
-    for change in ({}, {"router": None, "lora": LoraConfig(4)}, {"router": RouterConfig(network="mlp", auxiliary=True)}):
+    mlp = RouterConfig(network="mlp", auxiliary=True)
+    for change in ({}, {"router": None, "lora": LoraConfig(4)}, {"router": mlp, "lora": None}):
         for name, value in change.items():
             setattr(tiny, name, value)
         one, other = Model(tiny), Model(tiny)

@@ -52,7 +52,8 @@ def test_forward(case):
         assert torch.equal(output.depth, acts["depth"])
         return
     for number, one in enumerate(output.rounds):
-        recorded = {name: acts[f"prefill.rec{number}.{name}"] for name in ("active_idx", "selected_idx", "router_logits")}
+        names = ("active_idx", "selected_idx", "router_logits")
+        recorded = {name: acts[f"prefill.rec{number}.{name}"] for name in names}
         assert torch.equal(one.positions, recorded["active_idx"])
         count = recorded["selected_idx"].shape[1]
         assert torch.equal(one.positions[one.selected].view(-1, count), recorded["selected_idx"])
@@ -70,7 +71,10 @@ def test_all_kinds_are_there():
     assert {case.name for case in CASES} - names <= {"mor_expert_mcyc3_hybrid", "ref_threshold_mcyc3_hybrid"}
 
 
-@pytest.mark.parametrize("case", [case for case in SUPPORTED if case.name.startswith("ref_")], ids=lambda case: case.name)
+CAUSAL = [case for case in SUPPORTED if case.name.startswith("ref_")]
+
+
+@pytest.mark.parametrize("case", CAUSAL, ids=lambda case: case.name)
 @torch.no_grad()
 def test_threshold_is_causal(case):
     _, model, acts = load(case)

@@ -17,13 +17,15 @@ def build(seed=0, kv="own", recursion="middle_cycle", lora=None, **router):
         num_attention_heads=3, num_key_value_heads=1, head_dim=8, initializer_range=0.3,
     )  # fmt: skip
     routing = RouterConfig(**{"alpha": 0.7, **router}) if lora is None else None
-    return Model(Config(model=model, recursion=RecursionConfig(3, recursion), kv=KvConfig(kv), router=routing, lora=lora))
+    shared = RecursionConfig(3, recursion)
+    return Model(Config(model=model, recursion=shared, kv=KvConfig(kv), router=routing, lora=lora))
 
 
 TOKENS = torch.randint(60, (3, 25), generator=torch.Generator().manual_seed(1))
 VARIANTS = [
     {}, {"kv": "share"}, {"function": "tanh"}, {"function": "none", "recursion": "cycle"}, {"network": "mlp"},
-    {"gating": "additive"}, {"temperature": 2.0}, {"capacity": [0.8, 0.5, 0.2]}, {"capacity": [0.8, 0.5, 0.2], "kv": "share"},
+    {"gating": "additive"}, {"temperature": 2.0},
+    {"capacity": [0.8, 0.5, 0.2]}, {"capacity": [0.8, 0.5, 0.2], "kv": "share"},
     {"kind": "token", "function": "softmax"}, {"kind": "token", "function": "sigmoid", "kv": "share"},
     {"lora": LoraConfig(rank=3)}, {"auxiliary": True},
 ]  # fmt: skip
