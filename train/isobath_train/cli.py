@@ -181,8 +181,9 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def main() -> int:
-    arguments = parser().parse_args()
+def main(words: list[str] | None = None) -> int:
+    """Runs a command, by default that of the command line; returns the exit status."""
+    arguments = parser().parse_args(words)
     try:
         return arguments.run_command(arguments)
     except (ValueError, FileNotFoundError) as error:

@@ -7,16 +7,23 @@ from pathlib import Path
 
 import pytest
 
+from isobath_train.cli import main
 from isobath_train.config import read_config
 
 HOME = Path(__file__).parents[1]
 
 
-def run(*arguments, fails=False):
-    command = [sys.executable, "-m", "isobath_train", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=HOME, timeout=120)
-    assert (done.returncode != 0) == fails, done.stderr
-    return done.stderr if fails else done.stdout
+@pytest.fixture
+def run(capsys):
+    """Runs a command in this process; gives what it printed, or what it complained of where it should fail."""
+
+    def run_command(*words, fails=False):
+        status = main([str(one) for one in words])
+        printed = capsys.readouterr()
+        assert (status != 0) == fails, printed.err
+        return printed.err if fails else printed.out
+
+    return run_command
 
 
 def settings(path, corpus, body):
@@ -35,7 +42,7 @@ def test_configs_are_valid(name):
     assert read_config(HOME / "configs" / f"{name}.toml").train.sequence <= 256
 
 
-def test_from_training_to_plot(tmp_path, corpus):
+def test_from_training_to_plot(tmp_path, corpus, run):
     vanilla, relaxed = tmp_path / "vanilla", tmp_path / "relaxed"
     plain = settings(tmp_path / "vanilla.toml", corpus, "")
     run("train", "--config", plain, "--corpus", corpus, "--out", vanilla, "--stop-at-step", 5)
@@ -62,7 +69,7 @@ def test_from_training_to_plot(tmp_path, corpus):
         assert (tmp_path / f"loss.{ending}").stat().st_size > 5000
 
 
-def test_errors_are_sentences(tmp_path, corpus):
+def test_errors_are_sentences(tmp_path, run):
     assert "is not there" in run("train", "--config", HOME / "configs" / "tiny.toml", "--corpus", tmp_path, "--out",
                                  tmp_path / "run", fails=True)  # fmt: skip
     (tmp_path / "wrong.toml").write_text("[model]\nhidden = 3\n")
@@ -80,5 +87,5 @@ def test_a_signal_saves_first(tmp_path, corpus):
             started.terminate()
             break
     said = started.stdout.read()
-    assert started.wait(timeout=60) == 0 and "go on with --resume" in said
+    assert started.wait(timeout=600) == 0 and "go on with --resume" in said
     assert (tmp_path / "run" / "checkpoint.pt").is_file()

@@ -109,7 +109,7 @@ def test_engine_writes_the_same_tokens(tiny, tmp_path, corpus, name, change):
         tokens, _ = generate(trainer.model, tokenizer.encode(prompt).ids, 24)
         command = [BINARY, "run", str(folder), "-p", prompt, "-n", "24", "--temperature", "0", "--quiet"]
         environment = {"XDG_RUNTIME_DIR": str(tmp_path), **os.environ}
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
         assert done.returncode == 0, done.stderr
         seen |= set(tokens)
         assert done.stdout.rstrip("\n") == tokenizer.decode(tokens).rstrip("\n")
