@@ -46,4 +46,5 @@ pub mod error;
 pub mod gpu;
 pub mod kernels;
 pub mod model;
+pub mod schedule;
 pub mod text;

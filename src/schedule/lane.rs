@@ -1,0 +1,190 @@
+//! What is known of a sequence that runs, and what its ticks under way may add at most.
+
+use std::collections::VecDeque;
+
+use super::queue::Sequence;
+use super::shape::{PAGE, Shape, pool_of};
+use super::table::Table;
+
+/// A sequence in a lane.
+#[derive(Debug, Clone)]
+pub(super) struct Running {
+    pub sequence: Sequence,
+    /// See [`Begin::serial`](super::Begin::serial).
+    pub serial: u32,
+    /// Greatest depth of its tokens.
+    pub limit: u32,
+    /// Most entries that it may ever have in a class.
+    pub most: u32,
+    pub table: Table,
+    /// Tokens to read before the first is drawn.
+    pub reads: u32,
+    /// Tokens cached, or read in chunks that were planned.
+    pub planned: u32,
+    /// Depths of all entries that are known to be in the cache.
+    pub depths: Vec<u8>,
+    /// Their number in each class.
+    pub lengths: Vec<u32>,
+    /// Last tick in which it may decode, once its last chunk was planned.
+    pub until: Option<u64>,
+    /// Ticks that were not reported yet, and the most entries that each may add to a class.
+    under_way: VecDeque<(u64, u32)>,
+    pub blocks: Blocks,
+}
+
+/// How far the tokens of a lane are registered in the prefix cache.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Blocks {
+    /// The last node.
+    pub node: u64,
+    /// Blocks up to and with it.
+    pub count: u32,
+    /// Entries of each class up to its end.
+    pub lengths: Vec<u32>,
+}
+
+impl Running {
+    pub fn new(sequence: Sequence, serial: u32, shape: &Shape) -> Self {
+        let none = vec![0; shape.classes as usize];
+        Self {
+            serial,
+            limit: shape.limit(sequence.submission.depth),
+            // The last token that is drawn is never run.
+            most: sequence.longest(shape.context) - 1,
+            table: Table::new(shape.classes),
+            reads: sequence.tokens.len() as u32,
+            planned: 0,
+            depths: Vec::new(),
+            lengths: none.clone(),
+            until: None,
+            under_way: VecDeque::new(),
+            blocks: Blocks { lengths: none, ..Blocks::default() },
+            sequence,
+        }
+    }
+
+    /// Tokens that the lane may still draw when it begins.
+    pub fn remaining(&self) -> u32 {
+        self.most + 1 - self.reads
+    }
+
+    /// Tokens of its next chunk, where so many fit.
+    pub fn next_chunk(&self, budget: u32) -> u32 {
+        let left = self.reads - self.planned;
+        if !self.sequence.submission.whole_prompt {
+            return left.min(budget);
+        }
+        // Rows of a prompt that are judged together must stay together. Tokens written before a preemption were not
+        // among them: each is read alone, as it was when it was drawn.
+        let prompt = self.sequence.submission.prompt.len() as u32;
+        match self.planned {
+            0 if prompt > budget => 0,
+            0 => prompt,
+            _ => left.min(budget).min(1),
+        }
+    }
+
+    /// A tick was planned that adds at most so many entries to a class.
+    pub fn plan(&mut self, tick: u64, entries: u32) {
+        self.under_way.push_back((tick, entries));
+    }
+
+    /// All ticks up to this one were reported.
+    pub fn settle(&mut self, tick: u64) {
+        while self.under_way.front().is_some_and(|&(planned, _)| planned <= tick) {
+            self.under_way.pop_front();
+        }
+    }
+
+    /// The most entries of a class, when everything under way and so many more are added.
+    pub fn bound(&self, shape: &Shape, class: u32, more: u32) -> u32 {
+        if !shape.uses(class, self.limit) {
+            return 0;
+        }
+        let under_way: u32 = self.under_way.iter().map(|&(_, entries)| entries).sum();
+        let room = self.most.saturating_sub(self.depths.len() as u32);
+        self.lengths[class as usize] + (under_way + more).min(room)
+    }
+
+    /// Pages of both pools that are missing for so many more entries.
+    pub fn lacks(&self, shape: &Shape, more: u32) -> [u32; 2] {
+        let mut pages = [0; 2];
+        for class in 0..shape.classes {
+            pages[pool_of(class)] += self.table.lacks(class, self.bound(shape, class, more));
+        }
+        pages
+    }
+
+    /// Pages that it will want soon: for all that it is to read, or for the next page of each class.
+    pub fn outlook(&self, shape: &Shape) -> [u32; 2] {
+        self.lacks(shape, if self.until.is_none() { self.reads - self.planned + 1 } else { PAGE })
+    }
+
+    /// An entry of the given depth is in the cache.
+    pub fn add(&mut self, shape: &Shape, depth: u8) {
+        self.depths.push(depth);
+        for (class, length) in (0..).zip(&mut self.lengths) {
+            *length += shape.adds(class, depth, self.limit);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedule::request::{SequenceId, Submission};
+
+    const SHAPE: Shape = Shape {
+        lanes: 1,
+        context: 100,
+        chunk: 16,
+        classes: 3,
+        rounds: 2,
+        compact: true,
+        pages: [8, 16],
+        prefix_cache: true,
+    };
+
+    fn running(prompt: usize, max_tokens: u32, whole_prompt: bool) -> Running {
+        let submission = Submission {
+            id: SequenceId(0),
+            prompt: vec![7; prompt],
+            max_tokens,
+            depth: None,
+            priority: 0,
+            key: 0,
+            whole_prompt,
+        };
+        Running::new(Sequence::new(submission, 0), 0, &SHAPE)
+    }
+
+    #[test]
+    fn what_is_under_way_counts_until_it_is_known() {
+        let mut lane = running(10, 50, false);
+        lane.plan(0, 10);
+        lane.plan(1, 1);
+        assert_eq!(lane.bound(&SHAPE, 2, 1), 12);
+        lane.settle(0);
+        (0..10).for_each(|i| lane.add(&SHAPE, 1 + i % 2));
+        assert_eq!([0, 1, 2].map(|class| lane.bound(&SHAPE, class, 1)), [12, 12, 7]);
+    }
+
+    #[test]
+    fn nothing_is_asked_for_beyond_the_last_token() {
+        let mut lane = running(60, 5, false);
+        assert_eq!(lane.remaining(), 5);
+        lane.plan(0, 60);
+        assert_eq!(lane.bound(&SHAPE, 0, 100), 64);
+        assert_eq!(lane.lacks(&SHAPE, 100), [2, 4]);
+        assert_eq!(running(90, 50, false).remaining(), 10);
+    }
+
+    #[test]
+    fn a_whole_prompt_is_not_cut() {
+        let mut lane = running(10, 5, true);
+        assert_eq!([lane.next_chunk(9), lane.next_chunk(16)], [0, 10]);
+        (lane.reads, lane.planned) = (13, 10);
+        assert_eq!([lane.next_chunk(0), lane.next_chunk(16)], [0, 1]);
+        assert_eq!([running(20, 5, false).next_chunk(9), running(20, 5, false).next_chunk(30)], [9, 20]);
+    }
+}
