@@ -71,9 +71,9 @@ def our_own(seed: int, kind: str, tokens: float, tokenizer: Tokenizer) -> list[D
     return documents
 
 
-def sample_for_tokenizer(seed: int, model_texts: dict[str, list[Document]]) -> list[str]:
-    """Text for the tokenizer, mixed as the corpus is, 3 MB at most."""
-    texts = []
+def sample_for_tokenizer(seed: int, folder: Path, model_texts: dict[str, list[Document]]) -> list[str]:
+    """Text for the tokenizer: 3 MB at most, mixed as the corpus is, and all that the model wrote, for its many words."""
+    texts = [line["text"] for line in read_lines(folder, "stories-*.jsonl")[0]]
     room = {kind: 3_000_000 * share for kind, share in SHARES.items()}
     for kind in SHARES:
         number, size = 0, 0
@@ -167,7 +167,7 @@ def build(stories: Path, out: Path, seed: int, tokens: int, kept_tokenizer: Path
     if kept_tokenizer:
         tokenizer = Tokenizer.from_file(str(kept_tokenizer))
     else:
-        tokenizer = train_tokenizer(sample_for_tokenizer(seed, model_texts))
+        tokenizer = train_tokenizer(sample_for_tokenizer(seed, stories, model_texts))
     train, valid = split(seed, gather(seed, tokens, model_texts, tokenizer))
     as_ids(train).tofile(out / "train.bin")
     as_ids(valid).tofile(out / "valid.bin")

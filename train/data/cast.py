@@ -74,7 +74,7 @@ def set_out(t: Teller) -> None:
     a = t.fields["a"]
     if a.named:
         t.tell("[Once upon a time|Once|Long ago|Once upon a time], there [was|was|lived] {a.intro}.",
-               "[Once upon a time|Once|One day], there was {a.intro}.", "{a} was {a.kind_intro}.",
+               "[Once upon a time|Once|Once], there was {a.intro}.", "{a} was {a.kind_intro}.",
                "There once was {a.intro}.", "[This is a story about|Let me tell you about|Here is a story about] {a.full}.",
                "[In a small house|In a little town|At the edge of a forest|Near a big river|On a green hill|Not far from "
                "here|In a house by the sea|At the end of a long road] lived {a.intro}.")

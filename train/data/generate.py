@@ -2,8 +2,8 @@
 
     python -m data.generate --model SmolLM2-135M-Instruct.Q4_1.gguf --out runs/stories --seed 1 --workers 2
 
-Each worker has one thread and its own file `stories-SEED-WORKER.jsonl`, one story a line: its number, the text, and
-whether the model ended it by itself. Prompts and chances follow from seed, worker and number; a second start goes on
+Each worker has one thread and its own file `KIND-SEED-WORKER.jsonl`, one story a line: its number, the text, and for
+duets which sentences are the model's. Prompts and chances follow from seed, worker and number; a second start goes on
 after the last number. Stop it by its process id.
 """
 
@@ -22,6 +22,7 @@ import llama_cpp as llama
 import numpy as np
 import torch
 
+from data.duet import Duet
 from data.prompts import wish
 
 TEMPERATURE = 0.7
@@ -32,7 +33,7 @@ FREE_WORDS = """the a an and to of in on at he she it they was were is are his h
 for that so but not did do as up out all very be then what who there my me your this from one into""".split()
 CHOICES = 40
 LEAST_SHARE = 0.05  # of the likeliest token's probability; less likely ones are never taken
-ROOM = 288  # positions of one sequence: prompt and story
+ROOM = 440  # positions of one sequence: prompt and story
 LONGEST = 220  # tokens of a story
 
 
@@ -79,8 +80,9 @@ class Model:
         length = llama.llama_token_to_piece(self.vocabulary, token, room, 64, 0, False)
         return room.raw[: max(length, 0)]
 
-    def forget(self, sequence: int) -> None:
-        llama.llama_memory_seq_rm(self.memory, sequence, -1, -1)
+    def forget(self, sequence: int, first: int = -1) -> None:
+        """Everything that the sequence holds, or all from a position on."""
+        llama.llama_memory_seq_rm(self.memory, sequence, first, -1)
 
     def step(self, rows: list[tuple[int, int, list[int]]]) -> torch.Tensor:
         """Runs (sequence, first position, tokens) rows; logits after each row's last token, allowed tokens only."""
@@ -109,7 +111,7 @@ def is_free(piece: bytes) -> bool:
 
 
 class Story:
-    """One story as it is written."""
+    """One story by the model alone as it is written. `waiting` is what the model reads next, from `position` on."""
 
     def __init__(self, model: Model, seed: int, worker: int, number: int):
         self.number = number
@@ -117,6 +119,19 @@ class Story:
         prompt, self.opening = wish(self.chance)
         self.waiting = model.tokens(prompt + self.opening)
         self.position, self.written, self.counts, self.seen = 0, [], {}, set()
+
+    def read(self) -> None:
+        """The model has read what was waiting."""
+        self.position += len(self.waiting)
+
+    def go_on(self, model: Model, sequence: int, values: list[float], tokens: list[int]) -> dict | None:
+        """Takes one step after the model's forecast; gives the story once it is whole."""
+        token = self.choose(values, tokens, model.free)
+        if token not in model.ends and len(self.written) < LONGEST and self.position < ROOM - 1:
+            self.add(token)
+            return None
+        text = self.opening + b"".join(model.pieces[one] for one in self.written).decode("ascii")
+        return {"number": self.number, "ended": token in model.ends, "text": text.strip()}
 
     def choose(self, values: list[float], tokens: list[int], free: set[int]) -> int:
         """Draws one of the likeliest tokens; what was written often counts less, a repeated passage hardly."""
@@ -136,45 +151,43 @@ class Story:
         self.waiting = [token]
 
 
-def write(path: Path, model_path: Path, seed: int, worker: int, sequences: int) -> None:
-    """Writes stories for ever."""
+KINDS = {"stories": Story, "duets": Duet}
+
+
+def write(path: Path, kind: str, model_path: Path, seed: int, worker: int, sequences: int) -> None:
+    """Writes for ever."""
     torch.set_num_threads(1)
     number = last_number(path) + 1 if path.exists() else 0
     model = Model(model_path, sequences)
-    stories: list[Story | None] = [None] * sequences
+    running: list = [None] * sequences
+    turn = 0
     with path.open("a", encoding="ascii") as file:
         while True:
-            rows = []
-            used = sum(len(story.waiting) for story in stories if story)
-            for sequence in range(sequences):
-                if stories[sequence] is None:
-                    fresh = Story(model, seed, worker, number)
-                    if used + len(fresh.waiting) > model.batch_room:
-                        continue
-                    number, used = number + 1, used + len(fresh.waiting)
+            rows, used, turn = [], 0, turn + 1
+            for offset in range(sequences):  # who waited longest comes first, when not all fit into the batch
+                sequence = (turn * 7 + offset) % sequences
+                if running[sequence] is None:
+                    running[sequence] = KINDS[kind](model, seed, worker, number)
+                    number += 1
                     model.forget(sequence)
-                    stories[sequence] = fresh
-                story = stories[sequence]
-                rows.append((sequence, story.position, story.waiting))
-            advance(model, stories, rows, file)
+                story = running[sequence]
+                if used + len(story.waiting) <= model.batch_room:
+                    used += len(story.waiting)
+                    rows.append((sequence, story))
+            advance(model, running, rows, file)
 
 
-def advance(model: Model, stories: list[Story | None], rows: list[tuple], file) -> None:
-    """One token more for each story; those that end are written to the file."""
-    best = model.step(rows).topk(CHOICES, dim=1)
+def advance(model: Model, running: list, rows: list[tuple], file) -> None:
+    """One step for each story; those that end are written to the file."""
+    best = model.step([(sequence, story.position, story.waiting) for sequence, story in rows]).topk(CHOICES, dim=1)
     tokens = model.allowed[best.indices].tolist()
-    for (sequence, position, waiting), values, choices in zip(rows, best.values.tolist(), tokens):
-        story = stories[sequence]
-        token = story.choose(values, choices, model.free)
-        story.position = position + len(waiting)
-        if token in model.ends or len(story.written) >= LONGEST or story.position >= ROOM - 1:
-            text = story.opening + b"".join(model.pieces[one] for one in story.written).decode("ascii")
-            line = {"number": story.number, "ended": token in model.ends, "text": text.strip()}
+    for (sequence, story), values, choices in zip(rows, best.values.tolist(), tokens):
+        story.read()
+        line = story.go_on(model, sequence, values, choices)
+        if line:
             file.write(json.dumps(line) + "\n")
             file.flush()
-            stories[sequence] = None
-        else:
-            story.add(token)
+            running[sequence] = None
 
 
 def last_number(path: Path) -> int:
@@ -191,10 +204,10 @@ def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
-def worker_main(path: Path, model_path: Path, seed: int, worker: int, sequences: int) -> None:
+def worker_main(*given) -> None:
     die_with_parent()
     silence()
-    write(path, model_path, seed, worker, sequences)
+    write(*given)
 
 
 def silence() -> None:
@@ -208,6 +221,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, required=True, help="SmolLM2-135M-Instruct.Q4_1.gguf")
     parser.add_argument("--out", type=Path, required=True, help="folder for the stories")
+    parser.add_argument("--kind", choices=KINDS, default="duets", help="stories by the model alone, or with our plots")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2, help="processes, one thread each")
     parser.add_argument("--sequences", type=int, default=128, help="stories at once in each")
@@ -216,10 +230,10 @@ def main() -> None:
     silence()
     llama.llama_backend_init()
     model_path = fast_copy(arguments.model, arguments.out)
-    paths = [arguments.out / f"stories-{arguments.seed}-{worker}.jsonl" for worker in range(arguments.workers)]
+    paths = [arguments.out / f"{arguments.kind}-{arguments.seed}-{worker}.jsonl" for worker in range(arguments.workers)]
     processes = []
     for worker, path in enumerate(paths):
-        given = (path, model_path, arguments.seed, worker, arguments.sequences)
+        given = (path, arguments.kind, model_path, arguments.seed, worker, arguments.sequences)
         processes.append(multiprocessing.get_context("spawn").Process(target=worker_main, args=given, daemon=True))
         processes[-1].start()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

@@ -6,10 +6,10 @@
 import argparse
 import random
 
-from data import plots_friends, plots_objects
+from data import plots_friends, plots_making, plots_objects
 from data.teller import Teller
 
-PLOTS = plots_objects.PLOTS + plots_friends.PLOTS
+PLOTS = plots_objects.PLOTS + plots_friends.PLOTS + plots_making.PLOTS
 
 
 def story(seed: int, number: int) -> str:
