@@ -39,7 +39,7 @@ fn requests(engine: &Engine, n: u32) -> Vec<Request> {
     let request = |i: u32| {
         let prompt = tokens.iter().cycle().skip(i as usize % 5).take(1 + (i as usize * 7) % 60).copied().collect();
         let mut request = Request::new(prompt, 1 + (i * 5) % 23);
-        request.ignore_end = i % 3 != 0;
+        request.ignore_end = !i.is_multiple_of(3);
         request.depth = [None, None, None, Some(1), Some(3)][i as usize % 5];
         if i % 2 == 1 {
             request.sampling =
