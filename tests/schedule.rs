@@ -562,6 +562,20 @@ fn the_youngest_leaves_when_pages_run_out() {
 }
 
 #[test]
+fn who_would_be_preempted_at_once_does_not_begin() {
+    let shape = Shape { pages: [6, 18], prefix_cache: false, ..SHAPE };
+    let mut world = World::new(shape, NEVER, false);
+    for _ in 0..2 {
+        world.submit(plain(vec![1; 150], 5)).unwrap();
+    }
+    world.tick();
+    assert_eq!(world.scheduler.statistics().running, 1, "the first will want all pages for its prompt");
+    world.finish(1);
+    assert_eq!(world.scheduler.statistics().preemptions, 0);
+    world.check();
+}
+
+#[test]
 fn the_bound_on_overtaking_is_reached_and_kept() {
     let shape = Shape { lanes: 1, ..SHAPE };
     let mut world = World::new(shape, NEVER, false);
