@@ -298,12 +298,13 @@ impl World {
             let behind = chunk.start as usize >= prompt && chunk.tokens.len() == 1;
             assert!(!submission.whole_prompt || whole || behind, "a prompt was cut");
         }
-        for lane in &plan.stops {
-            // Cancelled, or preempted: then it waits again.
-            if let Some(id) = self.owners.remove(lane) {
-                let story = &mut self.stories[id.0 as usize];
-                story.waiting = story.end.is_none();
-            }
+        let stopped: Vec<SequenceId> = plan.stops.iter().filter_map(|lane| self.owners.remove(lane)).collect();
+        self.owners.retain(|_, id| self.stories[id.0 as usize].end.is_none());
+        for id in stopped {
+            let story = &mut self.stories[id.0 as usize];
+            // Cancelled, or preempted: then it waits again, and those who stay are older.
+            story.waiting = story.end.is_none();
+            assert!(!story.waiting || self.owners.values().all(|stays| *stays < id), "not the youngest was preempted");
         }
         for begin in &plan.begins {
             self.begun(begin);
@@ -414,10 +415,10 @@ fn submissions(shape: Shape) -> impl Strategy<Value = Submission> {
     let depth = prop_oneof![3 => Just(None), 1 => (1..=shape.rounds).prop_map(Some)];
     let priority = prop_oneof![3 => Just(0), 1 => 0..4u8];
     let tail = prop::collection::vec(0..3u32, 0..6);
-    (0..shape.context, tail, 1..120u32, depth, priority, 0..2u64, prop::bool::weighted(0.1), 0..3u32).prop_map(
+    (0..shape.context, tail, 1..120u32, depth, priority, 0..2u64, prop::bool::weighted(0.1), 0..4u32).prop_map(
         move |(common, tail, max_tokens, depth, priority, key, whole_prompt, kind)| {
-            // Beginnings of three long texts: most prompts begin like another.
-            let mut prompt: Vec<u32> = (0..common).map(|i| (i * (kind + 1) / 7) % 3).chain(tail).collect();
+            // Beginnings of four long texts, one of them monotonous: most prompts begin like another.
+            let mut prompt: Vec<u32> = (0..common).map(|i| (i * kind / 7) % 3).chain(tail).collect();
             prompt.truncate(shape.context as usize - 1);
             if prompt.is_empty() {
                 prompt.push(1);
@@ -436,7 +437,7 @@ fn stories() -> impl Strategy<Value = (Shape, u64, bool, usize, Vec<Step>)> {
             1 => any::<prop::sample::Index>().prop_map(Step::Cancel),
             12 => Just(Step::Tick),
             8 => Just(Step::Report),
-            1 => prop::bool::weighted(0.2).prop_map(|forget| if forget { Step::Forget } else { Step::Tick }),
+            1 => prop::bool::weighted(0.4).prop_map(|forget| if forget { Step::Forget } else { Step::Tick }),
         ];
         (Just(shape), Just(ends), Just(eager), Just(late), prop::collection::vec(step, 0..250))
     })
@@ -482,7 +483,7 @@ fn every_sequence_is_written_as_if_alone() {
     }
     let [preemptions, hits, copies] = seen.get();
     println!("{preemptions} preemptions, {hits} tokens from the prefix cache, {copies} pages copied");
-    assert!(preemptions > 400 && hits > 40_000 && copies > 400, "the stories are too simple");
+    assert!(preemptions > 100 && hits > 5_000 && copies > 50, "the stories are too simple");
 }
 
 // ------------------------------------------------------------------------------------------------- chosen stories
@@ -555,8 +556,22 @@ fn the_youngest_leaves_when_pages_run_out() {
     world.submit(Submission { depth, ..plain(vec![1; 30], 140) }).unwrap();
     world.submit(Submission { depth, priority: 5, ..plain(vec![2; 30], 140) }).unwrap();
     world.finish(3);
-    assert!(world.scheduler.statistics().preemptions > 0);
-    assert_eq!(world.stories[0].ordinal, 0);
+    // Once only: it does not come back before there is room for both.
+    assert_eq!(world.scheduler.statistics().preemptions, 1);
+    world.check();
+}
+
+#[test]
+fn who_would_be_preempted_at_once_does_not_begin() {
+    let shape = Shape { pages: [6, 18], prefix_cache: false, ..SHAPE };
+    let mut world = World::new(shape, NEVER, false);
+    for _ in 0..2 {
+        world.submit(plain(vec![1; 150], 5)).unwrap();
+    }
+    world.tick();
+    assert_eq!(world.scheduler.statistics().running, 1, "the first will want all pages for its prompt");
+    world.finish(1);
+    assert_eq!(world.scheduler.statistics().preemptions, 0);
     world.check();
 }
 
@@ -567,7 +582,7 @@ fn the_bound_on_overtaking_is_reached_and_kept() {
     world.submit(Submission { priority: 9, ..plain(vec![1], 2) }).unwrap();
     world.tick();
     world.submit(plain(vec![1], 2)).unwrap();
-    world.submit(plain(vec![1], 2)).unwrap();
+    world.submit(Submission { priority: 1, ..plain(vec![1], 2) }).unwrap();
     (0..100).for_each(|_| drop(world.submit(Submission { priority: 9, ..plain(vec![1], 2) })));
     world.finish(1);
     assert_eq!([1, 2].map(|i: usize| world.stories[i].overtaken), [OVERTAKEN; 2]);
@@ -616,4 +631,42 @@ fn a_stop_of_the_caller_frees_the_lane() {
     world.submit(plain(vec![2; 4], 3)).unwrap();
     world.finish(4);
     world.check();
+}
+
+#[test]
+fn no_tick_is_planned_for_what_has_surely_ended() {
+    let mut scheduler = Scheduler::new(SHAPE).unwrap();
+    scheduler.submit(plain(vec![1; 4], 5)).unwrap();
+    let plans: Vec<TickPlan> = std::iter::from_fn(|| scheduler.next_tick()).collect();
+    assert_eq!(plans.len(), 5, "one for each token");
+    assert!(!scheduler.is_idle());
+}
+
+#[test]
+fn a_prefix_that_leaves_no_room_to_copy_it_is_read_again() {
+    // As many pages as one sequence needs: not two for the page that it would share in part.
+    let mut world = World::new(Shape { pages: [2, 6], ..SHAPE }, NEVER, false);
+    world.submit(plain(vec![1; 60], 5)).unwrap();
+    world.submit(plain(vec![1; 60], 5)).unwrap();
+    world.finish(2);
+    assert_eq!(world.scheduler.statistics().prefix_hit_tokens, 0);
+    world.check();
+}
+
+#[test]
+fn a_lane_that_was_not_told_to_have_ended_is_stopped() {
+    let mut scheduler = Scheduler::new(SHAPE).unwrap();
+    scheduler.submit(plain(vec![1; 4], 1)).unwrap();
+    let serial = scheduler.next_tick().unwrap().begins[0].serial;
+    let chunk = Report::Chunk { lane: 0, serial, depths: vec![1; 4] };
+    let outcomes = scheduler.report(0, &[chunk, Report::Token { lane: 0, serial, token: 7, depth: 1, end: None }]);
+    let sequence = SequenceId(0);
+    let expected = [
+        Outcome::Prefilled { sequence, done: 4, total: 4 },
+        Outcome::Token { sequence, index: 0, token: 7, depth: 1 },
+        Outcome::Finished { sequence, end: End::Length },
+    ];
+    assert_eq!(outcomes, expected);
+    scheduler.submit(plain(vec![2; 4], 1)).unwrap();
+    assert_eq!(scheduler.next_tick().unwrap().stops, [0]);
 }

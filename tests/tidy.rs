@@ -324,8 +324,16 @@ fn every_package_has_lints() {
 // -------------------------------------------------------------------------------------------------------- direction
 
 /// A module may use what stands in an earlier row. `error` and the plain data of a model are open to all.
-const ORDER: [&[&str]; 8] =
-    [&["depth", "schedule", "text"], &["gpu"], &["kernels"], &["model"], &["engine"], &["bench"], &["panel"], &["cli", "main"]];
+const ORDER: [&[&str]; 8] = [
+    &["depth", "schedule", "text"],
+    &["gpu"],
+    &["kernels"],
+    &["model"],
+    &["engine"],
+    &["bench"],
+    &["panel"],
+    &["cli", "main"],
+];
 
 /// Shapes and names only: open to all, and themselves free to use `error` alone.
 const PLAIN_DATA: [&str; 2] = ["model::tensor", "model::config"];

@@ -7,13 +7,13 @@
 //!
 //! | question | answered in |
 //! | --- | --- |
-//! | what may be asked for, what is told | [`request`], [`plan`] |
-//! | classes of the KV cache, and how many pages they need | [`shape`] |
-//! | who waits, and who comes next | [`queue`] |
-//! | which pages are free, a lane's, or kept for later prompts | [`pool`], [`table`], [`prefix`] |
-//! | what is known of a running sequence | [`lane`] |
-//! | the next tick; who gets in; who must leave | [`tick`], [`admit`] |
-//! | late reports | [`report`] |
+//! | what may be asked for, what is told | `request`, `plan` |
+//! | classes of the KV cache, and how many pages they need | `shape` |
+//! | who waits, and who comes next | `queue` |
+//! | which pages are free, a lane's, or kept for later prompts | `pool`, `table`, `prefix` |
+//! | what is known of a running sequence | `lane` |
+//! | the next tick; who gets in; who must leave | `tick`, `admit` |
+//! | late reports | `report` |
 //!
 //! **Invariants**
 //! * A sequence that was taken in ends with exactly one [`End`], told by [`Scheduler::report`] or returned by

@@ -211,5 +211,6 @@ mod tests {
         assert_eq!(left(), [false, false, false]);
         assert!(!prefixes.evict(0, &mut pools));
         assert_eq!((pools[0].free(), pools[0].spare()), (3, 0));
+        assert!(prefixes.nodes.is_empty() && prefixes.places.is_empty() && prefixes.leaves.is_empty());
     }
 }
