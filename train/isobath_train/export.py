@@ -102,6 +102,7 @@ def export_folder(model: Model, config: Config, out: Path, dtype: str, tokenizer
         name: np.ascontiguousarray(stored(name, one, dtype, metadata)) for name, one in canonical_tensors(model).items()
     }
     save_file(tensors, out / "model.safetensors", metadata)
+    (out / "model.safetensors").chmod(0o644)
     (out / "config.json").write_text(json.dumps(engine_config(config), indent=2) + "\n")
     if tokenizer is not None:
         shutil.copyfile(tokenizer, out / "tokenizer.json")
