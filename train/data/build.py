@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from data import duet, filters, grammar, puzzles
+from data import duet, everyday, filters, grammar, puzzles
 from data.documents import Document, held_out, without_copies
 from data.vocabulary import END, VOCABULARY, train_tokenizer
 
@@ -71,13 +71,12 @@ def our_own(seed: int, kind: str, tokens: float, tokenizer: Tokenizer) -> list[D
     return documents
 
 
-def sample_for_tokenizer(seed: int, folder: Path, model_texts: dict[str, list[Document]]) -> list[str]:
-    """Text for the tokenizer: 3 MB at most, mixed as the corpus is, and all that the model wrote, for its many words."""
-    texts = [line["text"] for line in read_lines(folder, "stories-*.jsonl")[0]]
-    room = {kind: 3_000_000 * share for kind, share in SHARES.items()}
-    for kind in SHARES:
+def sample_for_tokenizer(seed: int, model_texts: dict[str, list[Document]]) -> list[str]:
+    """Text for the tokenizer: 3 MB at most, mixed as the corpus is, and the plain words that it may lack."""
+    texts = [" " + word for word in everyday.WORDS for _ in range(3)]
+    for kind, share in SHARES.items():
         number, size = 0, 0
-        while size < room[kind] and (kind not in model_texts or number < len(model_texts[kind])):
+        while size < 3_000_000 * share and (kind not in model_texts or number < len(model_texts[kind])):
             if kind in model_texts:
                 text = model_texts[kind][number].text
             else:
@@ -167,7 +166,7 @@ def build(stories: Path, out: Path, seed: int, tokens: int, kept_tokenizer: Path
     if kept_tokenizer:
         tokenizer = Tokenizer.from_file(str(kept_tokenizer))
     else:
-        tokenizer = train_tokenizer(sample_for_tokenizer(seed, stories, model_texts))
+        tokenizer = train_tokenizer(sample_for_tokenizer(seed, model_texts))
     train, valid = split(seed, gather(seed, tokens, model_texts, tokenizer))
     as_ids(train).tofile(out / "train.bin")
     as_ids(valid).tofile(out / "valid.bin")

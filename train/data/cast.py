@@ -72,7 +72,11 @@ def thing(t: Teller, nouns: list[str]) -> Thing:
 def set_out(t: Teller) -> None:
     """The first sentences: who `a` is."""
     a = t.fields["a"]
-    if a.named:
+    if t.again:
+        t.tell("[And that was not all|But that is not the end|There is more to tell about {a}|{a} had many more days like that].",
+               "[The next week|Some days later|In the winter|A month later], something else happened to {a}.",
+               "Do you want to hear more about {a}?", "Here is one more story about {a}.")
+    elif a.named:
         t.tell("[Once upon a time|Once|Long ago|Once upon a time], there [was|was|lived] {a.intro}.",
                "[Once upon a time|Once|Once], there was {a.intro}.", "{a} was {a.kind_intro}.",
                "There once was {a.intro}.", "[This is a story about|Let me tell you about|Here is a story about] {a.full}.",
@@ -80,15 +84,21 @@ def set_out(t: Teller) -> None:
                "here|In a house by the sea|At the end of a long road] lived {a.intro}.")
         t.maybe(0.35, "{a} [loved|liked] to [play|sing|run and jump|help|explore|ask questions|laugh|play outside].",
                 "Everybody liked {a.him}.", "{a} had a [big|warm|kind] heart.", "{a.he} was always [busy|ready to help|full of ideas].",
-                "{a.he} [lived with|had] {a.his} [mother|family|grandmother].",
+                "{a.he} lived with {a.his} [mother|family|grandmother].",
                 "{a.he} had [bright|big|brown|kind] eyes and a [loud|soft|happy] [laugh|voice].")
     else:
         t.tell("[Once upon a time|Once|Long ago], there [was|lived] {a.intro}.")
 
 
+DAYS = """One day|One day|One morning|One sunny day|One afternoon|One cold morning|One windy day|On a warm day|Early one morning
+|One fine day|One Saturday|After breakfast|On Sunday|In the spring|Last summer|On a bright morning|One quiet day|Before lunch|One
+evening|In the middle of the day|On the first day of summer|One autumn day|On a cloudy day|When the sun came up|After the rain|On the
+last day of school|When the first leaves fell|On market day|One Friday|Just before noon"""
+DAYS = [" ".join(day.split()) for day in DAYS.split("|")]
+
+
 def one_day(t: Teller) -> str:
-    return t.render("[One day|One morning|One sunny day|One afternoon|One cold morning|One windy day|On a warm day"
-                    "|Early one morning|One fine day|One Saturday|After breakfast|On Sunday|In the spring|Last summer]")
+    return t.pick(DAYS)
 
 
 def finish(t: Teller, together: bool = True, mood: str = "happy") -> None:
@@ -98,13 +108,19 @@ def finish(t: Teller, together: bool = True, mood: str = "happy") -> None:
                "And {a} and {b} [laughed|smiled|played] until the sun went down.", "{a} and {b} were very happy.",
                "That night, {a} and {b} both [slept very well|had sweet dreams|dreamed of their day].",
                "Then {a} and {b} went home [hand in hand|together|side by side|with a smile].",
-               "It was the best day [of all|of the week|of the summer|ever].", "\"[You are a good friend|You are my best "
+               "It was the best day [of all|of the week|of the summer|ever].",
+               "{a} looked at {b}, and {b} looked at {a}. Then they both laughed.", "\"Good night, {b},\" said {a}. \"See you tomorrow.\"",
+               "{b} put {b.his} arm around {a}, and they looked at the [stars|moon|clouds].", "And the next day, they [met|played] again.",
+               "They told [Mom|Grandma|everybody] about it, and {b} told the [best|funniest] part.", "{a} and {b} shared [a cookie|an apple|a pear|some cake].",
+               "They sang a song on the way home.", "{a} was glad to have a friend like {b}.", "\"[You are a good friend|You are my best "
                "friend|I am glad that you are here|What a day],\" said {a}. {b} smiled.", "And they never forgot that day.",
                "{a} gave {b} a [big|warm|long] hug.", "And so they [lived happily|stayed friends] for a long, long time.")
     else:
         t.tell("{a} was [very|so] happy[| that night| all day long].", "{a} smiled [all the way home|and went to sleep|"
                "and waved]. ", "It was [a good|a very good|the best] day[| for {a}].", "That night, {a} [slept very well|"
-               "had a sweet dream|fell asleep with a smile].", "{a} never forgot that day.", "And {a} laughed and laughed.",
+               "had a sweet dream|fell asleep with a smile].", "{a} never forgot that day.", "In bed, {a} thought about it for a long time.",
+               "{a} told [Grandma|Grandpa|the cat|the moon|everybody] all about it.", "After that, {a} sang a little song.",
+               "The [stars|moon|sun] looked down and smiled too.", "From that day on, {a} was a little [braver|wiser|kinder].", "And {a} laughed and laughed.",
                "[Then|At last] {a} went home[| and had a cup of warm milk| and went to bed| and told everybody about it].",
                "And that was [how it was|the end of the story|that].")
 

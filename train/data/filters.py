@@ -74,11 +74,11 @@ def varied(text: str) -> bool:
 
 
 def simple(texts: list[str]) -> list[str]:
-    """Leaves out stories with more than one word in twenty that hardly any other story uses."""
+    """Leaves out stories in which more than three words in a hundred are hardly used by any other story."""
     documents: Counter = Counter()
     for text in texts:
         documents.update(set(words_of(text)))
-    least = 2 if len(texts) < 5000 else 4
+    least = min(1 + len(texts) // 1000, 4)
 
     def rare(text: str) -> float:
         found = words_of(text)

@@ -126,7 +126,7 @@ def gift(t: Teller) -> None:
     t.maybe(0.5, "{b} liked {x.a} in the shop, but {a} had no money.", "{a} looked in the shop, but everything cost too much.")
     how = t.pick(["made", "found", "own"])
     if how == "made":
-        t.know(gift=t.pick(["a picture", "a cake", "a song", "a paper crown", "a card", "a necklace of shells", "a wooden boat"]))
+        t.know(gift=t.pick(["a picture", "a cake", "a paper crown", "a card", "a necklace of shells", "a wooden boat"]))
         t.tell("So {a} made {gift}. It took all [day|morning|evening].", "\"I will make {gift},\" said {a}. And {a.he} began at once.")
         t.tell("{a.his} hands were full of [paint|glue|color] in the end, but it was very pretty.",
                "It was not easy, but {a.he} did not give up.")
@@ -138,7 +138,7 @@ def gift(t: Teller) -> None:
         t.know(gift=t.fields["x"].a)
         t.tell("Then {a} looked at {a.his} own {x.noun}. {a.he} liked it very much. But {a.he} liked {b} even more.")
         t.tell("{a.he} put {x.the} into a box with a [red|blue|yellow] ribbon.")
-    t.tell("At the party, {b} opened {a.his} present.", "On {day}, {a} gave the present to {b}.")
+    t.tell("At the party, {b} opened the present from {a}.", "On {day}, {a} gave the present to {b}.")
     t.tell("\"Oh! It is {gift}!\" cried {b}.", "{b}'s eyes were big and bright. It was {gift}!")
     t.tell("\"It is the best present of all,\" said {b}.", "\"Thank you, {a}. I love it,\" said {b}.", "{b} laughed and hugged {a}.")
     because(t, "a present from the heart is the best present")

@@ -8,6 +8,10 @@ article, `{p.to}` the way to a place.
 import random
 import re
 
+from data.scenes import SCENES
+
+SCENE_SHARE = 0.4
+
 TAGS = {"said", "asked", "cried", "called", "shouted", "whispered", "answered", "laughed", "thought", "replied", "sang"}
 PRONOUNS = {"he": ("he", "him", "his"), "she": ("she", "her", "her"), "it": ("it", "it", "its"), "they": ("they", "them", "their")}
 INNERMOST = re.compile(r"\[([^\[\]]*)\]")
@@ -94,9 +98,17 @@ class Teller:
         self.chance = chance
         self.fields: dict = {}
         self.parts: list[str] = []
+        self.again = False  # whether this is a second story about the same `a`
 
     def know(self, **fields) -> None:
+        if self.again:
+            fields.pop("a", None)
         self.fields.update(fields)
+
+    def begin_again(self) -> None:
+        """Keeps `a` and forgets everybody else, for one more story in the same text."""
+        self.fields, self.again = {"a": self.fields["a"]}, True
+        self.paragraph()
 
     def render(self, frame: str) -> str:
         while True:
@@ -112,8 +124,12 @@ class Teller:
         return value if isinstance(value, str) else str(getattr(value, "text", value))
 
     def tell(self, *frames: str) -> None:
-        """One of the frames."""
-        self.parts.append(self.render(self.chance.choice(frames)))
+        """One of the frames; where it brings somebody to a place, sometimes also what there is to see."""
+        frame = self.chance.choice(frames)
+        self.parts.append(self.render(frame))
+        if re.search(r"\{p\.(at|to)\}[^.!?]*\.$", frame) and not re.search(r'"|want|going|hear|school', frame):
+            if self.chance.random() < SCENE_SHARE:
+                self.parts.append(self.render(self.chance.choice(SCENES[self.fields["p"].text])))
 
     def maybe(self, share: float, *frames: str) -> None:
         if self.chance.random() < share:
