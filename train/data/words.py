@@ -1,9 +1,12 @@
 """The words of our own stories and puzzles: names, animals, things, food and places, in plain English."""
 
-from data.prompts import BOYS, GIRLS, PET_NAMES
-
+BOYS = """Tom Ben Max Sam Leo Tim Jack Bob Joe Dan Finn Gus Hugo Ian Jim Ken Luke Mark Ned Owen Paul Rob Sid Ted Will
+Adam Bill Carl Dave Eli Fred Hank Jay Kit Lou Noah Oscar Pete Ray Toby Zack Andy""".split()
+GIRLS = """Lily Mia Anna Zoe Rose May Emma Ella Sue Lucy Amy Jane Kate Molly Nina Ruby Sara Tina Daisy Polly Grace Ivy
+Nora Betty Clara Dora Eve Fay Holly Jill Kim Lena Maya Nell Olive Penny Rita Sally Tess Wendy Ada Bella Cora""".split()
 CHILDREN = {"girl": GIRLS, "boy": BOYS}
-ANIMAL_NAMES = [name for name in PET_NAMES if name not in ("Max", "Bella", "Teddy", "Rex", "Buddy", "Lulu", "Mimi")] + """Pogo Fern Moss Pebble Clover Hazel Bramble Wink Tuck Twig Berry Nutty Scout Flick Tumble
+ANIMAL_NAMES = """Pip Star Spot Fluffy Dot Coco Bobo Sunny Ginger Patch Puff Snowy Tiny
+Benny Momo Nibbles Pepper Rusty Socks Toto Hoppy Zip Biscuit Honey Button Pogo Fern Moss Pebble Clover Hazel Bramble Wink Tuck Twig Berry Nutty Scout Flick Tumble
 Rocket Poppy Ziggy Acorn Maple Dusty Pearl Comet Breeze Tango Mocha Waffle Pickle Sprout Cricket""".split()
 FAMILY = {"mom": "she", "dad": "he", "grandma": "she", "grandpa": "he", "big sister": "she", "big brother": "he",
           "aunt": "she", "uncle": "he"}
