@@ -43,7 +43,7 @@ def gather(seed: int, kind: str, tokens: float, tokenizer: Tokenizer) -> list[Do
             raise SystemExit(f"the {kind} repeat themselves after {count} tokens; ask for fewer")
         if document.digest not in documents:
             documents[document.digest] = document
-            document.tokens = tokenizer.encode(document.text).ids
+            document.tokens = tokenizer.encode(document.text, add_special_tokens=False).ids
             count += len(document.tokens) + 1
     return list(documents.values())
 

@@ -1,6 +1,9 @@
-"""The tokenizer: byte-level BPE with words as GPT-2 splits them and every digit a token of its own."""
+"""The tokenizer: byte-level BPE with words as GPT-2 splits them and every digit a token of its own.
 
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+A prompt begins behind the end-of-text token, as every document does in training.
+"""
+
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 VOCABULARY = 4096
 END = 0
@@ -19,4 +22,5 @@ def train_tokenizer(texts: list[str], size: int = VOCABULARY) -> Tokenizer:
         min_frequency=2, show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(single=f"{END_TEXT} $A", special_tokens=[(END_TEXT, END)])
     return tokenizer

@@ -115,7 +115,7 @@ def sample(arguments: argparse.Namespace) -> int:
 
     model, config, _ = load_model(Path(arguments.run))
     tokenizer = Tokenizer.from_file(str(Path(arguments.corpus or config.train.corpus) / "tokenizer.json"))
-    start = tokenizer.encode(arguments.prompt, add_special_tokens=False).ids
+    start = tokenizer.encode(arguments.prompt).ids
     for number in range(arguments.samples):
         tokens, depths = generate(model, start, arguments.tokens, arguments.temperature, arguments.seed + number)
         print(f"--- {number + 1}\n{arguments.prompt}{tokenizer.decode(tokens)}")
