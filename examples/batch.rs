@@ -10,15 +10,22 @@ use isobath::text::Tokenizer;
 use pollster::block_on;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let config = ModelConfig::from_json(&std::fs::read_to_string("assets/tiny/config.json")?)?;
-    let tokenizer = Tokenizer::from_json(&std::fs::read("assets/tiny/tokenizer.json")?)?;
-    let bytes = std::fs::read("assets/tiny/model.safetensors")?;
+    let config = ModelConfig::from_json(&std::fs::read_to_string("assets/stories/config.json")?)?;
+    let tokenizer = Tokenizer::from_json(&std::fs::read("assets/stories/tokenizer.json")?)?;
+    let bytes = std::fs::read("assets/stories/model.safetensors")?;
     let source = Safetensors::parse(&bytes, "model.safetensors")?;
     let gpu = block_on(Gpu::open(None))?;
     let options = EngineOptions { lanes: 8, context: Some(128), ..EngineOptions::default() };
     let mut engine = block_on(Engine::load(gpu, &config, &source, tokenizer, options, &mut |_, _| {}))?;
 
-    for prompt in ["the sea", "the old captain", "a light", "the wind", "the night", "the hill"] {
+    for prompt in [
+        "Once upon a time",
+        "There once was a fox",
+        "One day",
+        "Long ago",
+        "Mia had 4 plums.",
+        "Count up by twos from 2:",
+    ] {
         let prompt = engine.tokenizer().encode_prompt(prompt, true)?;
         engine.submit(Request::new(prompt, 24))?;
     }

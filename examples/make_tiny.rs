@@ -1,6 +1,6 @@
-//! Writes `assets/tiny`: a Mixture-of-Recursions model with seeded random weights and a word tokenizer of its own.
+//! Writes `tests/models/tiny`: a Mixture-of-Recursions model with seeded random weights and a word tokenizer of its own.
 //!
-//! It has learned nothing, but it recurses, routes and samples like a trained one, so everything can be tried at once.
+//! For tests: it has learned nothing, but it recurses, routes and samples like a trained one, and is as small as can be.
 //! Run: `cargo run --example make_tiny`.
 
 use std::error::Error;
@@ -82,7 +82,7 @@ fn config(vocabulary: usize) -> Value {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/tiny");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models/tiny");
     fs::create_dir_all(&folder)?;
     let (tokenizer, words, vocabulary) = tokenizer();
     let config_json = config(vocabulary);
@@ -99,12 +99,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(folder.join("model.safetensors"), export_safetensors(tensors, ExportType::F16)?)?;
     fs::write(folder.join("config.json"), format!("{config_json:#}\n"))?;
     fs::write(folder.join("tokenizer.json"), format!("{tokenizer}\n"))?;
-    fs::write(folder.join("NOTE.txt"), NOTE)?;
     Ok(())
 }
-
-const NOTE: &str = "This model's weights are random (seed 2026): it has learned nothing and writes words without sense, \
-    but it recurses and routes like a trained one. Made by `cargo run --example make_tiny`.\n";
 
 /// The head's rows of words, large enough to be told apart; all other tokens get none, so that they are rarely drawn.
 fn words_only(head: &Tensor<'_>, words: &[usize]) -> Tensor<'static> {

@@ -20,9 +20,9 @@
 //! use isobath::text::Tokenizer;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> { pollster::block_on(async {
-//! let config = ModelConfig::from_json(&std::fs::read_to_string("assets/tiny/config.json")?)?;
-//! let tokenizer = Tokenizer::from_json(&std::fs::read("assets/tiny/tokenizer.json")?)?;
-//! let bytes = std::fs::read("assets/tiny/model.safetensors")?;
+//! let config = ModelConfig::from_json(&std::fs::read_to_string("assets/stories/config.json")?)?;
+//! let tokenizer = Tokenizer::from_json(&std::fs::read("assets/stories/tokenizer.json")?)?;
+//! let bytes = std::fs::read("assets/stories/model.safetensors")?;
 //! let source = Safetensors::parse(&bytes, "model.safetensors")?;
 //! let prompt = tokenizer.encode_prompt("the sea", true)?;
 //! let gpu = Gpu::open(None).await?;

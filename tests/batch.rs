@@ -22,7 +22,7 @@ use pollster::block_on;
 type Written = (Vec<(u32, u32, u32)>, Option<FinishReason>);
 
 fn try_load(lanes: u32, order: Option<Order>, max_rows: u32) -> Result<Engine, Error> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/tiny");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models/tiny");
     let config = ModelConfig::from_json(&fs::read_to_string(folder.join("config.json")).unwrap())?;
     let tokenizer = Tokenizer::from_json(&fs::read(folder.join("tokenizer.json")).unwrap())?;
     let bytes = fs::read(folder.join("model.safetensors")).unwrap();

@@ -33,10 +33,10 @@ fn done(arguments: &[&str], input: &str) -> (String, String) {
 }
 
 #[test]
-fn the_bundled_model_writes_the_same_text_twice_and_says_what_it_is() {
+fn the_bundled_model_writes_english_and_the_same_twice() {
     let (text, said) = done(&["run", "-n", "12"], "");
-    assert!(!text.trim().is_empty());
-    assert!(said.contains("random"), "the note is missing: {said}");
+    // Trained on stories that all begin so (MODEL_CARD.md): a wrong weight or kernel does not spell this.
+    assert!(text.contains("there was a"), "{text}");
     let summary = said.lines().last().unwrap();
     for want in ["12 tokens", "tokens/s", "mean depth"] {
         assert!(summary.contains(want), "`{want}` is not in the last line: {summary}");
@@ -143,7 +143,7 @@ fn inspect_draws_the_plan_and_lists_the_same_as_json() {
 
 #[test]
 fn inspect_lists_every_fault_of_a_damaged_model_and_ends_with_3() {
-    let tiny = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/tiny");
+    let tiny = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models/tiny");
     let folder = tempfile::tempdir().unwrap();
     std::fs::copy(tiny.join("config.json"), folder.path().join("config.json")).unwrap();
     std::fs::write(folder.path().join("model.safetensors"), "short").unwrap();

@@ -21,7 +21,7 @@ fn options(context: Option<u32>, max_rows: u32) -> EngineOptions {
 }
 
 fn try_load(options: EngineOptions) -> Result<Engine, Error> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/tiny");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models/tiny");
     let config = ModelConfig::from_json(&fs::read_to_string(folder.join("config.json")).unwrap())?;
     let tokenizer = Tokenizer::from_json(&fs::read(folder.join("tokenizer.json")).unwrap())?;
     let bytes = fs::read(folder.join("model.safetensors")).unwrap();

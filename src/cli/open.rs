@@ -64,19 +64,19 @@ impl Place {
 
 /// The bundled model: beside the current directory, beside the executable or above it, or in the source tree.
 fn bundled() -> Result<PathBuf, ModelError> {
-    const TINY: &str = "assets/tiny";
+    const BUNDLED: &str = "assets/stories";
     let beside_executable = env::current_exe().ok();
     let above = beside_executable.iter().flat_map(|path| path.ancestors().skip(1));
     let places =
         [Path::new("."), Path::new("..")].into_iter().chain(above).chain([Path::new(env!("CARGO_MANIFEST_DIR"))]);
     for place in places {
-        let folder = place.join(TINY);
+        let folder = place.join(BUNDLED);
         if folder.join("config.json").is_file() {
             return Ok(folder);
         }
     }
     let why = format!("no MODEL was given, and the bundled one is neither here nor beside the program; {EXPECTED}");
-    Err(ModelError::NotAModel { path: TINY.into(), why })
+    Err(ModelError::NotAModel { path: BUNDLED.into(), why })
 }
 
 /// The text of config.json.

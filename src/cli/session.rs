@@ -47,7 +47,7 @@ pub fn engine(place: &Place, loading: &Loading, options: EngineOptions) -> anyho
 /// Makes up a model of some shape and puts it on the GPU.
 pub fn random_engine(config: &ModelConfig, loading: &Loading, options: EngineOptions) -> anyhow::Result<Engine> {
     // Its tokens mean nothing; any tokenizer spells them.
-    let tokenizer = Tokenizer::from_json(include_bytes!("../../assets/tiny/tokenizer.json"))?;
+    let tokenizer = Tokenizer::from_json(include_bytes!("../../tests/models/tiny/tokenizer.json"))?;
     let source = Random::new(config, 1, false, 0);
     Ok(start(loading, options, config, &source, tokenizer, None)?.engine)
 }
