@@ -1,7 +1,7 @@
 // The router: scores a row before its next round and decides whether the round is run.
 //
 //     score = weight . act(input / temperature)       act: identity, or exact GELU behind the first layer of an MLP
-//     expert-choice: gate = f(score); the round is granted iff score >= threshold
+//     expert-choice: gate = f(score); the round is granted iff score + bias[round] >= 0
 //     token-choice:  p = f(scores); rounds granted = 1 + argmax(p + bias); gate = p there
 //
 // A row's next round is the number of rounds already granted to it. What a row was forced to stands before all scores.
@@ -23,7 +23,6 @@ struct Params {
     forced: u32,        // number of rounds to run whatever the score; NOT_FORCED leaves it to the score
     inverse_temperature: f32,
     alpha: f32,
-    threshold: f32,
 }
 
 const NOT_FORCED = 0xffffffffu;
@@ -31,7 +30,7 @@ const NOT_FORCED = 0xffffffffu;
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;     // [rows, input_stride]
 @group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;    // [rounds or 1, outputs, width]
-@group(0) @binding(3) var<storage, read> bias: array<f32>;            // [outputs]
+@group(0) @binding(3) var<storage, read> bias: array<f32>;            // [rounds]
 @group(0) @binding(4) var<storage, read> list: array<u32>;            // count, rows
 @group(0) @binding(5) var<storage, read_write> scores: array<f32>;    // [rows, rounds]
 @group(0) @binding(6) var<storage, read_write> gates: array<f32>;     // [rows]
@@ -115,7 +114,7 @@ fn gate(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
                 if params.token_choice == 0u { gates[row] = gate_of(score); }
             }
             if params.decide == 1u && params.token_choice == 0u {
-                let open = score >= params.threshold || (params.first_free == 1u && round == 0u);
+                let open = score + bias[round] >= 0.0 || (params.first_free == 1u && round == 0u);
                 granted[row] = word + u32(select(round < forced, open, forced == NOT_FORCED));
             }
         }

@@ -206,6 +206,9 @@ pub enum RequestError {
         /// Further advice, begins with `; ` where present.
         hint: String,
     },
+    /// Something that needs the whole engine while sequences are under way.
+    #[error("sequences are under way; a text can be scored when all have ended or are cancelled")]
+    Busy,
     /// A token outside the vocabulary.
     #[error("token {token} is outside the vocabulary of {vocabulary}; does the tokenizer belong to this model?")]
     TokenOutOfRange {

@@ -43,6 +43,7 @@ pub mod bench;
 pub mod depth;
 pub mod engine;
 pub mod error;
+pub mod eval;
 pub mod gpu;
 pub mod kernels;
 pub mod model;

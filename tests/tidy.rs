@@ -330,7 +330,7 @@ const ORDER: [&[&str]; 8] = [
     &["kernels"],
     &["model"],
     &["engine"],
-    &["bench"],
+    &["bench", "eval"],
     &["panel"],
     &["cli", "main"],
 ];

@@ -9,6 +9,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use isobath::engine::request::{Routing, Sampling};
 use isobath::error::RequestError;
 
+pub use super::args_measure::{Bench, Eval, OrderChoice, TableFormat};
+
 const AFTER_HELP: &str = "\
 Results are written to stdout, everything else to stderr.
 
@@ -41,6 +43,8 @@ pub enum Command {
     Chat(Chat),
     /// Measure this machine: what does stopping early save when many sequences are written at once?
     Bench(Bench),
+    /// Judge a model by a text it has not seen: loss at every depth, and what depth buys.
+    Eval(Eval),
     /// Show a model's plan, sizes and faults without opening a GPU.
     Inspect(Inspect),
     /// List the GPUs that a model can run on.
@@ -98,74 +102,6 @@ pub struct Chat {
 }
 
 #[derive(Debug, Args)]
-pub struct Bench {
-    #[command(flatten)]
-    pub loading: Loading,
-
-    /// Random weights in a published shape instead of a model: 1M, 10M, 135M, 360M, 730M or 1.7B, then `:vanilla`,
-    /// `:recursive2..4` or `:mor2..4`.
-    #[arg(long, value_name = "SHAPE", conflicts_with = "model")]
-    pub random: Option<String>,
-
-    /// Sequences side by side; several are measured one after the other.
-    #[arg(long, value_name = "N,..", value_delimiter = ',', default_value = "32")]
-    pub lanes: Vec<u32>,
-
-    /// Shares of depth 1, 2, .. that are drawn for the tokens instead of asking the model's gate [default with --random:
-    /// equal shares].
-    #[arg(long, value_name = "P,..", value_delimiter = ',')]
-    pub depths: Vec<f32>,
-
-    /// Mean of the output lengths.
-    #[arg(long, value_name = "TOKENS", default_value_t = 256)]
-    pub mean: u32,
-
-    /// Standard deviation of the output lengths [default: a quarter of the mean].
-    #[arg(long, value_name = "TOKENS")]
-    pub deviation: Option<u32>,
-
-    /// Tokens of each prompt.
-    #[arg(long, value_name = "TOKENS", default_value_t = 1)]
-    pub prompt: u32,
-
-    /// Requests in the queue per lane.
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    pub requests: u32,
-
-    /// Repetitions, adaptive and full depth in turns.
-    #[arg(long, value_name = "N", default_value_t = 5)]
-    pub repetitions: u32,
-
-    /// In which order rounds are run [default: what suits the model].
-    #[arg(long, value_enum)]
-    pub order: Option<OrderChoice>,
-
-    /// How the table is written.
-    #[arg(long, value_enum, default_value_t = TableFormat::Md)]
-    pub output: TableFormat,
-}
-
-/// `--order`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum OrderChoice {
-    /// Round by round, each over the lanes that remain.
-    Waves,
-    /// Lanes of all depths in one pass.
-    Mixed,
-}
-
-/// `--output`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum TableFormat {
-    /// A Markdown table.
-    Md,
-    /// A JSON object per line.
-    Json,
-    /// Comma-separated values.
-    Csv,
-}
-
-#[derive(Debug, Args)]
 pub struct Inspect {
     /// Folder with config.json, tokenizer.json and model.safetensors, or a .gguf file [default: the bundled model].
     pub model: Option<PathBuf>,
@@ -183,7 +119,7 @@ pub struct Adapters {
 }
 
 /// Which model, on what.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Loading {
     /// Folder with config.json, tokenizer.json and model.safetensors, or a .gguf file [default: the bundled model].
     pub model: Option<PathBuf>,

@@ -52,13 +52,7 @@ fn load(command: &Bench, lanes: u32) -> anyhow::Result<Engine> {
     let options = EngineOptions { lanes, order, ..EngineOptions::default() };
     // Room for the longest output that is likely; what is longer is cut.
     let longest = command.prompt + command.mean + 4 * deviation(command);
-    let mut loading = super::args::Loading {
-        model: command.loading.model.clone(),
-        adapter: command.loading.adapter.clone(),
-        context: command.loading.context,
-        profile: command.loading.profile,
-        quiet: command.loading.quiet,
-    };
+    let mut loading = command.loading.clone();
     match &command.random {
         Some(shape) => {
             let config = Shape::parse(shape)?.config()?;

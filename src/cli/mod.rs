@@ -5,8 +5,10 @@
 
 mod adapters;
 mod args;
+mod args_measure;
 mod bench;
 mod chat;
+mod eval;
 mod failure;
 #[cfg(test)]
 mod fake;
@@ -35,6 +37,7 @@ pub fn main() -> ExitCode {
         Command::Run(command) => run::run(command),
         Command::Chat(command) => chat::chat(command),
         Command::Bench(command) => bench::bench(command),
+        Command::Eval(command) => eval::eval(command),
         Command::Inspect(command) => inspect::inspect(command),
         Command::Adapters(command) => adapters::adapters(command.json),
     };

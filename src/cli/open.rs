@@ -62,6 +62,11 @@ impl Place {
     }
 }
 
+/// The bundled text that the bundled model has not seen.
+pub fn held_out() -> Result<PathBuf, ModelError> {
+    Ok(bundled()?.join("held_out.txt"))
+}
+
 /// The bundled model: beside the current directory, beside the executable or above it, or in the source tree.
 fn bundled() -> Result<PathBuf, ModelError> {
     const BUNDLED: &str = "assets/stories";

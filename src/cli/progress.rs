@@ -1,4 +1,4 @@
-//! The bar that is shown while weights go to the GPU.
+//! The bar that is shown while one waits.
 
 use std::io::{self, IsTerminal};
 
@@ -13,12 +13,20 @@ pub struct Progress {
 impl Progress {
     /// A bar that appears with the first [`Progress::set`].
     pub fn new(quiet: bool) -> Self {
+        Self::styled(quiet, "loading {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}")
+    }
+
+    /// A bar that counts things of some name.
+    pub fn counting(quiet: bool, name: &str) -> Self {
+        Self::styled(quiet, &format!("{name} {{wide_bar}} {{pos}}/{{len}} {{eta}}"))
+    }
+
+    fn styled(quiet: bool, template: &str) -> Self {
         let shown = !quiet && io::stderr().is_terminal();
         let bar = ProgressBar::with_draw_target(
             Some(0),
             if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() },
         );
-        let template = "loading {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}";
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
@@ -26,9 +34,9 @@ impl Progress {
     }
 
     /// So much of so much is done.
-    pub fn set(&self, done_bytes: u64, total_bytes: u64) {
-        self.bar.set_length(total_bytes);
-        self.bar.set_position(done_bytes);
+    pub fn set(&self, done: u64, total: u64) {
+        self.bar.set_length(total);
+        self.bar.set_position(done);
     }
 
     /// Removes the bar, so that nothing of it stays between messages.

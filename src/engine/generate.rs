@@ -15,14 +15,13 @@ use crate::error::{Error, GpuError, RequestError};
 use crate::gpu::readback::Pending;
 use crate::kernels::Control;
 use crate::kernels::finish::LaneEvent;
-use crate::model::config::RouterKind;
 use crate::model::forward::{Depth, Input, Step};
 use crate::model::tick::{Order, Tick};
 use crate::text::stream::TextStream;
 
 /// A tick that was submitted and not yet read.
 pub(super) struct InFlight {
-    pending: Pending,
+    pub(super) pending: Pending,
     /// Sequences whose prompt was read on, with the tokens read by then.
     read: Vec<(usize, u32, u32)>,
 }
@@ -146,14 +145,11 @@ impl Engine {
         if self.serials.get(lane) != Some(&drawn.serial) {
             return;
         }
-        let Some(active) = self.lanes.get_mut(lane).and_then(Option::as_mut) else { return };
+        let Some(active) = &self.lanes[lane] else { return };
+        // While decoding, top-k runs every round.
         let forced = active.request.depth.is_some() || active.depth == Depth::TopK;
-        let scored = match &self.config.router {
-            None => 0,
-            Some(router) if router.kind == RouterKind::Token => self.plan.n_rounds() as usize,
-            // The round that refused a token has scored it; where the caller decides, it is not asked.
-            Some(_) => drawn.depth as usize + usize::from(!forced),
-        };
+        let scored = self.scored(drawn.depth, if forced { Depth::Fixed(0) } else { active.depth });
+        let Some(active) = &mut self.lanes[lane] else { return };
         let (id, events) = (active.id, active.token(drawn, scored));
         self.statistics.tokens += 1;
         self.statistics.rounds += u64::from(drawn.depth);

@@ -7,6 +7,7 @@ pub mod event;
 mod generate;
 mod lane;
 pub mod request;
+pub mod score;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -33,6 +34,8 @@ pub struct EngineOptions {
     pub max_rows: u32,
     /// Sequences that are computed side by side.
     pub lanes: u32,
+    /// Rows whose logits are computed at once; at least one per lane. Only [`Engine::score`] gains by more.
+    pub heads: u32,
     /// Order of the rounds; `None` takes what suits the model and the number of lanes.
     pub order: Option<Order>,
     /// Times every kernel, where the device can.
@@ -68,7 +71,7 @@ pub const DEFAULT_CONTEXT: u32 = 4096;
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { context: None, max_rows: 256, lanes: 1, order: None, profile: false }
+        Self { context: None, max_rows: 256, lanes: 1, heads: 1, order: None, profile: false }
     }
 }
 
@@ -130,7 +133,8 @@ impl Engine {
             None => Order::Waves,
         };
         let weights = Loader::new(&gpu, config, source, progress)?.load(&plan).await?;
-        let room = Room { lanes, context, rows: options.max_rows.clamp(1, context), heads: lanes };
+        let rows = options.max_rows.clamp(1, context);
+        let room = Room { lanes, context, rows, heads: options.heads.clamp(lanes, lanes.max(rows)) };
         let state = State::new(&gpu, config, &plan, &weights, room).await?;
         if options.profile && !gpu.start_profile() {
             log::warn!("this device has no timestamps, so nothing is profiled");

@@ -12,7 +12,7 @@ pub struct Gate<'a> {
     pub input: &'a Buffer,
     /// `[rounds or 1, outputs, width]`
     pub weight: &'a Buffer,
-    /// `[outputs]`
+    /// `[rounds]`, added to what decides and not to the gate
     pub bias: &'a Buffer,
     /// `[count, rows...]`
     pub list: &'a Buffer,
@@ -59,8 +59,6 @@ pub struct Params {
     pub inverse_temperature: f32,
     /// Factor of the gate.
     pub alpha: f32,
-    /// Least score that is granted.
-    pub threshold: f32,
 }
 }
 
@@ -159,7 +157,7 @@ pub fn cpu(params: &Params, input: &[f32], weight: &[f32], bias: &[f32], word: u
         let best = forced.map_or(best, |rounds| (rounds.max(1) as usize - 1).min(gates.len() - 1));
         (gates[best], forced.unwrap_or(best as u32 + 1))
     } else {
-        let open = scores[0] >= f64::from(params.threshold) || (params.first_free == 1 && round == 0);
+        let open = scores[0] + f64::from(bias[round as usize]) >= 0.0 || (params.first_free == 1 && round == 0);
         (gate_of(scores[0]), round + u32::from(forced.map_or(open, |rounds| round < rounds)))
     };
     Verdict { scores: scores.iter().map(|&s| s as f32).collect(), gate: gate as f32, granted }
@@ -186,7 +184,6 @@ mod tests {
             forced: NOT_FORCED,
             inverse_temperature: 1.0,
             alpha: 0.1,
-            threshold: 0.0,
         }
     }
 
@@ -196,7 +193,7 @@ mod tests {
         let input = device.rows(n_rows, width, 61);
         let banks = if params.token_choice == 1 { 1 } else { 4 };
         let weight = device.rows(banks * params.outputs, width, 62);
-        let bias = numbers(params.outputs as usize, 63);
+        let bias = numbers(4, 63);
         let before: Vec<u32> =
             (0..n_rows).map(|row| (row / 3 % 5) << 16 | if params.token_choice == 1 { 0 } else { row % 3 }).collect();
         let scores = device.poisoned(n_rows * 4);
@@ -222,7 +219,7 @@ mod tests {
             let want = cpu(params, input.row(row), &bank, &bias, before[row as usize]);
             let at = if params.token_choice == 1 { row * 4 } else { row * 4 + round } as usize;
             assert_close("scores", &scores[at..][..params.outputs as usize], &want.scores, 1e-5);
-            if params.token_choice == 0 && (want.scores[0] - params.threshold).abs() < 1e-5 {
+            if params.token_choice == 0 && (want.scores[0] + bias[round as usize]).abs() < 1e-5 {
                 close += 1;
                 continue;
             }
@@ -242,7 +239,7 @@ mod tests {
             for params in [
                 expert,
                 Params { function: TANH, first_free: 0, inverse_temperature: 0.5, ..expert },
-                Params { function: IDENTITY, threshold: 0.3, ..expert },
+                Params { function: IDENTITY, ..expert },
                 Params { gelu: 1, forced: 2, ..expert },
                 Params { gelu: 1, inverse_temperature: 5.0, ..expert },
             ] {

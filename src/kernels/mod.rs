@@ -8,6 +8,7 @@ pub mod attention;
 pub mod attention_merge;
 pub mod bucket;
 pub mod combine;
+pub mod cross_entropy;
 pub mod embed;
 pub mod encode;
 pub mod enter;

@@ -49,6 +49,7 @@ pub fn all() -> Vec<Variant> {
     }
     add("bucket", super::bucket::Params::FIELDS, vec![text!("bucket")], vec![]);
     add("combine", super::combine::Params::FIELDS, vec![text!("combine")], vec![]);
+    add("cross_entropy", super::cross_entropy::Params::FIELDS, vec![text!("cross_entropy"), DRAW], vec![]);
     add("encode", super::encode::Params::FIELDS, vec![text!("encode")], vec![]);
     add("enter", super::enter::Params::FIELDS, vec![text!("enter"), LANE], vec![]);
     add("finish", super::finish::Params::FIELDS, vec![text!("finish"), LANE], vec![]);

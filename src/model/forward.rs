@@ -12,7 +12,9 @@ use super::plan::Plan;
 use super::state::State;
 use super::weights::Weights;
 use crate::error::GpuError;
+use crate::gpu::readback::Pending;
 use crate::gpu::{Buffer, Gpu, Pass};
+use crate::kernels::cross_entropy::{self, CrossEntropy};
 use crate::kernels::embed::{self, Embed};
 use crate::kernels::sample::{self, Sample};
 use crate::kernels::{Row, matvec};
@@ -181,6 +183,21 @@ impl<'a> Network<'a> {
             })?;
         }
         Ok(())
+    }
+
+    /// Judges rows of the step that was submitted last: `targets` and `judged` are of [`cross_entropy`]'s shapes.
+    ///
+    /// # Errors
+    /// As [`Network::step`].
+    pub fn judge(&self, heads: &[u32], targets: &Buffer, judged: &Buffer) -> Result<Pending, GpuError> {
+        let (rows, n_rows) = (&self.state.rows, heads.len() as u32);
+        self.gpu.write(&rows.heads, 0, &std::iter::once(n_rows).chain(heads.iter().copied()).collect::<Vec<_>>());
+        let mut pass = self.gpu.pass();
+        self.draw(&mut pass, (&rows.heads, n_rows), false, &mut None)?;
+        let vocabulary = self.config.vocab_size;
+        let params = cross_entropy::Params { vocabulary, stride: vocabulary };
+        pass.run(&CrossEntropy { targets, logits: &rows.logits, judged, n_rows, params })?;
+        Ok(pass.submit_and_read(&[(judged, 0..u64::from(n_rows) * 4)]))
     }
 
     /// Final norm, head, and draw of the listed rows.

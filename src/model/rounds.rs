@@ -223,7 +223,6 @@ pub(super) fn gate_settings(router: &Router, rounds: u32, depth: Depth, auxiliar
         // The auxiliary router is trained on the undivided input.
         inverse_temperature: if auxiliary { 1.0 } else { 1.0 / router.temperature },
         alpha: router.alpha,
-        threshold: 0.0,
         ..bytemuck::Zeroable::zeroed()
     }
 }

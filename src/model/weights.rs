@@ -84,7 +84,7 @@ pub struct Weights {
     pub router: Option<RouterWeights>,
     /// Router that decides where it is not the main one.
     pub auxiliary: Option<RouterWeights>,
-    /// `[rounds]`, zero where the model has none
+    /// `[rounds]`, zero where the model has none. Expert-choice models have none of their own: theirs is minus the threshold
     pub router_bias: Buffer,
 }
 
@@ -155,7 +155,7 @@ impl<'a> Loader<'a> {
                 let roles: Vec<RouterRole> = rounds.map(RouterRole::Auxiliary).collect();
                 auxiliary = Some(self.router(settings.network, &roles)?);
             }
-            if settings.bias {
+            if settings.bias && settings.kind == RouterKind::Token {
                 bias = values(&self.tensor(names::ROUTER_BIAS)?);
             }
         }

@@ -1,0 +1,147 @@
+//! Judging a text: how probable the model finds each of its tokens, and how deep it goes for it.
+
+use super::Engine;
+use crate::error::{Error, RequestError};
+use crate::kernels::cross_entropy::Judged;
+use crate::model::config::RouterKind;
+use crate::model::forward::{Depth, Input, Step};
+
+/// What the model says of one token of a text.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Score {
+    /// Its position; the token at position 0 is predicted by nothing.
+    pub position: u32,
+    /// The token.
+    pub token: u32,
+    /// Natural logarithm of the probability the model gave it.
+    pub log_probability: f32,
+    /// Rounds run by the token before it, which predicts it.
+    pub depth: u32,
+    /// Router logits of the rounds that were scored, first round first; empty without a router.
+    pub scores: Vec<f32>,
+    /// The token that the model finds most probable.
+    pub best: u32,
+    /// Natural logarithm of the probability of that one.
+    pub best_log_probability: f32,
+    /// Entropy of the distribution, in nats.
+    pub entropy: f32,
+}
+
+impl Engine {
+    /// Judges a text of 2 tokens or more, from its second token on. Nothing else may be under way.
+    ///
+    /// # Errors
+    /// A text that does not fit the context (or, with top-k routing, one step), a depth that the model lacks, sequences
+    /// under way, or what the GPU reports.
+    pub async fn score(&mut self, tokens: &[u32], depth: Depth) -> Result<Vec<Score>, Error> {
+        self.check_score(tokens, depth)?;
+        // Ticks submitted for sequences that have ended meanwhile tell nothing.
+        for ahead in std::mem::take(&mut self.in_flight) {
+            let _: Vec<u32> = self.gpu.finish(ahead.pending).await?;
+        }
+        let (sizes, gpu) = (self.state.sizes, &self.gpu);
+        gpu.write(&self.state.lanes.lengths, 0, &vec![0u32; self.plan.classes as usize]);
+        gpu.write(&self.state.lanes.reach, 0, &vec![0u32; sizes.room.context as usize]);
+        let mut told = Vec::with_capacity(tokens.len() - 1);
+        // The last token predicts nothing that is known.
+        let inputs: Vec<Input> = (0..)
+            .zip(&tokens[..tokens.len() - 1])
+            .map(|(position, &token)| Input { lane: 0, position, token })
+            .collect();
+        for step in inputs.chunks(sizes.room.rows as usize) {
+            let from = step[0].position as usize;
+            let targets = &tokens[from + 1..][..step.len()];
+            told.extend(self.score_step(step, targets, depth).await?);
+        }
+        Ok(told)
+    }
+
+    async fn score_step(&self, inputs: &[Input], targets: &[u32], depth: Depth) -> Result<Vec<Score>, Error> {
+        let network = self.network();
+        network.step(&Step { inputs, heads: &[], depth, sample: false }, None)?;
+        let (rows, rounds) = (&self.state.rows, self.plan.n_rounds());
+        let n = inputs.len() as u64;
+        let parts = [(&rows.granted, 0..n), (&rows.scores, 0..n * u64::from(rounds))];
+        let words: Vec<u32> = self.gpu.finish(self.gpu.read_parts_later(&parts)).await?;
+        let (granted, scores) = words.split_at(inputs.len());
+        let most = self.state.sizes.room.heads as usize;
+        let wanted = self.gpu.buffer("targets", most as u64 * 4)?;
+        let judged = self.gpu.buffer("judged", most as u64 * 16)?;
+        let heads: Vec<u32> = (0..inputs.len() as u32).collect();
+        let mut told = Vec::with_capacity(inputs.len());
+        for heads in heads.chunks(most) {
+            let from = heads[0] as usize;
+            self.gpu.write(&wanted, 0, &targets[from..][..heads.len()]);
+            let words: Vec<Judged> = self.gpu.finish(network.judge(heads, &wanted, &judged)?).await?;
+            for (row, judged) in (from..).zip(words) {
+                let depth_run = granted[row] & 0xffff;
+                let own = &scores[row * rounds as usize..][..self.scored(depth_run, depth)];
+                told.push(Score {
+                    position: inputs[row].position + 1,
+                    token: targets[row],
+                    log_probability: judged.log_probability,
+                    depth: depth_run,
+                    scores: own.iter().map(|bits| f32::from_bits(*bits)).collect(),
+                    best: judged.best,
+                    best_log_probability: judged.best_log_probability,
+                    entropy: judged.entropy,
+                });
+            }
+        }
+        Ok(told)
+    }
+
+    /// Rounds that were scored for a token that ran `depth` of them.
+    pub(super) fn scored(&self, depth: u32, decided: Depth) -> usize {
+        let rounds = self.plan.n_rounds();
+        let scored = match &self.config.router {
+            None => 0,
+            Some(router) if router.kind == RouterKind::Token => rounds,
+            // The round that refused a token has scored it; where the caller decides, it is not asked.
+            Some(_) => depth + u32::from(!matches!(decided, Depth::Fixed(_))),
+        };
+        scored.min(rounds) as usize
+    }
+
+    fn check_score(&self, tokens: &[u32], depth: Depth) -> Result<(), RequestError> {
+        if !self.is_idle() {
+            return Err(RequestError::Busy);
+        }
+        if tokens.len() < 2 {
+            return Err(RequestError::EmptyPrompt);
+        }
+        // The checks of a request whose prompt is all but the last token.
+        let mut request = super::request::Request::new(tokens[..tokens.len() - 1].to_vec(), 1);
+        match depth {
+            Depth::Fixed(rounds) => request.depth = Some(rounds),
+            Depth::TopK => request.routing = super::request::Routing::TopK,
+            Depth::Model => {}
+        }
+        self.check(&request)?;
+        let vocabulary = self.config.vocab_size as usize;
+        match tokens.last() {
+            Some(&token) if token as usize >= vocabulary => Err(RequestError::TokenOutOfRange { token, vocabulary }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Shifts the threshold of each round of an expert-choice model: a token goes on where its score is at least this.
+    /// Holds from the next tick on; a trained model's own threshold is 0.
+    ///
+    /// # Errors
+    /// A model without an expert-choice router, or another number of rounds.
+    pub fn set_thresholds(&mut self, thresholds: &[f32]) -> Result<(), RequestError> {
+        let expert = self.config.router.as_ref().is_some_and(|router| router.kind == RouterKind::Expert);
+        if !expert || thresholds.len() != self.plan.rounds.len() || thresholds.iter().any(|x| x.is_nan()) {
+            let range = match expert {
+                true => format!("one number for each of {} rounds", self.plan.n_rounds()),
+                false => "left alone: this model has no expert-choice router".into(),
+            };
+            return Err(RequestError::Setting { name: "threshold", value: format!("{thresholds:?}"), range });
+        }
+        // Infinite numbers would make NaN of an infinite score.
+        let bias: Vec<f32> = thresholds.iter().map(|x| -x.clamp(-1e30, 1e30)).collect();
+        self.gpu.write(&self.weights.router_bias, 0, &bias);
+        Ok(())
+    }
+}
