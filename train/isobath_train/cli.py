@@ -100,6 +100,13 @@ def convert(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def depth(arguments: argparse.Namespace) -> int:
+    from .depth import write
+
+    print(write(Path(arguments.figures), Path(arguments.tokens), Path(arguments.out), arguments.count))
+    return 0
+
+
 def plot(arguments: argparse.Namespace) -> int:
     from .plot import plot_runs
 
@@ -164,6 +171,12 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--adapters", default="svd", choices=["svd", "zero"])
     one.add_argument("--rank", type=int, help="instead of the config's")
     one.add_argument("--corpus")
+
+    one = command("depth", depth, "Tables and pictures of what `isobath eval` wrote")
+    one.add_argument("--figures", required=True, help="what `isobath eval --output json` printed")
+    one.add_argument("--tokens", required=True, help="what `isobath eval --tokens` wrote")
+    one.add_argument("--out", required=True, help="folder for the pictures")
+    one.add_argument("--count", type=int, default=380, help="tokens in the coloured text")
 
     one = command("plot", plot, "Draw loss curves of one or more runs")
     one.add_argument("runs", nargs="+")
