@@ -28,7 +28,7 @@ fn try_load(lanes: u32, order: Option<Order>, max_rows: u32) -> Result<Engine, E
     let bytes = fs::read(folder.join("model.safetensors")).unwrap();
     let source = Safetensors::parse(&bytes, "model.safetensors")?;
     let gpu = block_on(Gpu::open(std::env::var("ISOBATH_ADAPTER").ok().as_deref()))?;
-    let options = EngineOptions { context: Some(128), max_rows, lanes, heads: 1, order, profile: false };
+    let options = EngineOptions { context: Some(128), max_rows, lanes, order, ..EngineOptions::default() };
     block_on(Engine::load(gpu, &config, &source, tokenizer, options, &mut |_, _| {}))
 }
 

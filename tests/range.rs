@@ -78,7 +78,7 @@ fn check(gpu: &Gpu, model: &Model) -> usize {
     let loader =
         Loader::new(gpu, &model.config, &model.source, &mut quiet).unwrap_or_else(|error| panic!("{name}: {error}"));
     let weights = block_on(loader.load(&model.plan)).unwrap_or_else(|error| panic!("{name}: {error}"));
-    let room = Room { lanes: LANES, context: 64, rows: LANES * TOKENS, heads: LANES * TOKENS };
+    let room = Room { lanes: LANES, context: 64, rows: LANES * TOKENS, heads: LANES * TOKENS, cache_tokens: u32::MAX };
     let state = block_on(State::new(gpu, &model.config, &model.plan, &weights, room)).expect("state");
     let loaded = Loaded { model, gpu, weights, state };
     let reference = Reference::new(&model.config, &model.plan, &model.source, 64).expect("reference");

@@ -406,7 +406,7 @@ fn shapes() -> impl Strategy<Value = Shape> {
         |(lanes, context, chunk, (classes, rounds, compact), more, more_rounds, prefix_cache)| {
             let alone = (context - 1).div_ceil(PAGE);
             let pages = [alone + more, (classes - 1) * alone + more_rounds];
-            Shape { lanes, context, chunk, classes, rounds, compact, pages, prefix_cache }
+            Shape { lanes, context, chunk, classes, rounds, ticks_per_token: 1, compact, pages, prefix_cache }
         },
     )
 }
@@ -494,6 +494,7 @@ const SHAPE: Shape = Shape {
     chunk: 32,
     classes: 4,
     rounds: 3,
+    ticks_per_token: 1,
     compact: true,
     pages: [32, 96],
     prefix_cache: true,

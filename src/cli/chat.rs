@@ -127,6 +127,7 @@ fn answer(
         ignore_end: false,
         depth: chat.choosing.depth()?,
         routing: chat.choosing.routing(),
+        priority: 0,
         drawn_depths: None,
     };
     let outcome = Screen::new(out, false, painter).answer(model, &request, interrupt)?;

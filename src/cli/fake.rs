@@ -27,6 +27,7 @@ pub fn request(prompt: &[u32], max_tokens: u32) -> Request {
         ignore_end: false,
         depth: None,
         routing: Default::default(),
+        priority: 0,
         drawn_depths: None,
     }
 }

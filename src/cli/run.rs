@@ -57,6 +57,7 @@ fn write(
         ignore_end: run.ignore_end,
         depth: run.choosing.depth()?,
         routing: run.choosing.routing(),
+        priority: 0,
         drawn_depths: None,
     };
     let painter = Painter::new(Style::choose(run.show_depth, io::stdout().is_terminal()), model.rounds());

@@ -10,32 +10,31 @@ use crate::text::stream::TextStream;
 
 /// A sequence that has not ended.
 pub(super) struct Active {
-    pub id: SequenceId,
     pub request: Request,
     pub depth: Depth,
     /// `None` once its end is told.
     pub stream: Option<TextStream>,
-    /// Prompt tokens handed to the GPU.
-    pub read: u32,
-    /// Ticks that may have moved it on.
-    pub ticks: u32,
+    /// The stay in a lane that counts; `None` before the first.
+    pub serial: Option<u32>,
     /// Tokens told of.
     pub written: u32,
-    /// Tokens that fit behind the prompt.
-    pub room: u32,
+}
+
+/// What the host knows of a lane when it plans a tick.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OnLane {
+    pub id: SequenceId,
+    /// Tokens read before the first is drawn.
+    pub reads: u32,
+    /// Tokens that may be drawn.
+    pub remaining: u32,
+    /// Ticks that may have moved it on, once its last chunk was submitted.
+    pub ticks: Option<u32>,
+    /// It may run less than all rounds, whatever the model says.
+    pub ragged: bool,
 }
 
 impl Active {
-    /// Most tokens to write.
-    pub fn most(&self) -> u32 {
-        self.request.max_tokens.min(self.room)
-    }
-
-    /// Prompt tokens still to be handed to the GPU.
-    pub fn unread(&self) -> u32 {
-        self.request.prompt.len() as u32 - self.read
-    }
-
     /// Rounds that every token is made to run while decoding; 0 leaves it to the model.
     pub fn forced(&self, rounds: u32) -> u32 {
         match self.depth {
@@ -47,29 +46,28 @@ impl Active {
         }
     }
 
-    /// The events of one drawn token, the last of them [`Event::Finished`] where the sequence ends with it.
-    pub fn token(&mut self, drawn: &LaneEvent, scored: usize) -> Vec<Event> {
+    /// How deep the tokens from a position on go when they are read.
+    pub fn reading_depth(&self, start: u32, rounds: u32) -> Depth {
+        // What was written before a preemption is read again as it was written.
+        let written = start >= self.request.prompt.len() as u32;
+        if self.depth == Depth::TopK && written { Depth::Fixed(rounds) } else { self.depth }
+    }
+
+    /// The event of one drawn token, and whether it completes a stop text.
+    pub fn token(&mut self, drawn: &LaneEvent, scored: usize) -> (Event, bool) {
         self.written += 1;
-        let ended = drawn.ended == 1;
-        let stream = self.stream.as_mut().filter(|_| !ended);
+        // An end token's spelling is not shown.
+        let stream = self.stream.as_mut().filter(|_| drawn.ended != 1);
         let step = stream.map(|stream| stream.push(drawn.token)).unwrap_or_default();
-        let mut events = vec![Event::Token(TokenEvent {
+        let event = Event::Token(TokenEvent {
             position: drawn.position,
             token: drawn.token,
             text: step.text,
             depth: drawn.depth,
             scores: drawn.scores[..scored.min(drawn.scores.len())].to_vec(),
             log_probability: drawn.log_probability,
-        })];
-        let reason = match drawn.ended {
-            _ if step.stop.is_some() => FinishReason::Stop,
-            1 => FinishReason::EndOfSequence,
-            2 if self.request.max_tokens > self.room => FinishReason::ContextFull,
-            2 => FinishReason::Length,
-            _ => return events,
-        };
-        events.push(self.finished(reason));
-        events
+        });
+        (event, step.stop.is_some())
     }
 
     /// The last event.

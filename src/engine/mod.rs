@@ -6,21 +6,24 @@
 pub mod event;
 mod generate;
 mod lane;
+mod report;
 pub mod request;
 pub mod score;
+mod tick;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use crate::error::{Error, RequestError};
-use crate::gpu::Gpu;
-use crate::model::config::{ModelConfig, RouterKind};
+use crate::error::{Error, GpuError, RequestError};
+use crate::gpu::{Buffer, Gpu};
+use crate::model::config::{KvMode, ModelConfig, RouterKind};
 use crate::model::forward::{Depth, Network};
 use crate::model::plan::Plan;
-use crate::model::state::{Room, State};
+use crate::model::state::{Room, State, page_bytes};
 use crate::model::tensor::TensorSource;
 use crate::model::tick::Order;
 use crate::model::weights::{Loader, Weights};
+use crate::schedule::{self, Scheduler, Shape};
 use crate::text::tokenizer::Tokenizer;
 use event::Event;
 use request::{Request, Routing};
@@ -38,6 +41,11 @@ pub struct EngineOptions {
     pub heads: u32,
     /// Order of the rounds; `None` takes what suits the model and the number of lanes.
     pub order: Option<Order>,
+    /// Tokens that the KV cache holds for all lanes together, at least those of one sequence; `None` makes room for all.
+    /// With less, sequences wait or are computed again when pages run out, with the same result.
+    pub cache_tokens: Option<u32>,
+    /// Keep what was computed for later prompts that begin alike.
+    pub prefix_cache: bool,
     /// Times every kernel, where the device can.
     pub profile: bool,
 }
@@ -71,7 +79,16 @@ pub const DEFAULT_CONTEXT: u32 = 4096;
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { context: None, max_rows: 256, lanes: 1, heads: 1, order: None, profile: false }
+        Self {
+            context: None,
+            max_rows: 256,
+            lanes: 1,
+            heads: 1,
+            order: None,
+            cache_tokens: None,
+            prefix_cache: true,
+            profile: false,
+        }
     }
 }
 
@@ -86,11 +103,14 @@ pub struct Engine {
     order: Order,
     /// Ticks that are submitted before the oldest is read.
     ahead: usize,
-    waiting: VecDeque<lane::Active>,
-    lanes: Vec<Option<lane::Active>>,
-    /// Tells the sequences of a lane apart.
-    serials: Vec<u32>,
-    in_flight: VecDeque<generate::InFlight>,
+    scheduler: Scheduler,
+    active: HashMap<SequenceId, lane::Active>,
+    lanes: Vec<Option<lane::OnLane>>,
+    /// Depths of the tokens that a tick reads, until the host has them.
+    read_depths: Buffer,
+    /// A page on its way to another place.
+    page_in_transit: Buffer,
+    in_flight: VecDeque<tick::InFlight>,
     told: VecDeque<(SequenceId, Event)>,
     last_id: u64,
     statistics: Statistics,
@@ -134,8 +154,13 @@ impl Engine {
         };
         let weights = Loader::new(&gpu, config, source, progress)?.load(&plan).await?;
         let rows = options.max_rows.clamp(1, context);
-        let room = Room { lanes, context, rows, heads: options.heads.clamp(lanes, lanes.max(rows)) };
+        let cache_tokens = options.cache_tokens.unwrap_or(u32::MAX);
+        let room = Room { lanes, context, rows, cache_tokens, heads: options.heads.clamp(lanes, lanes.max(rows)) };
         let state = State::new(&gpu, config, &plan, &weights, room).await?;
+        let shape = Self::shape(config, &plan, &state, order, options.prefix_cache);
+        let scheduler = Scheduler::new(shape).map_err(|refusal| GpuError::Internal { why: refusal.to_string() })?;
+        let read_depths = gpu.buffer("depths of a tick", u64::from(rows) * 4)?;
+        let page_in_transit = gpu.buffer("page in transit", page_bytes(config))?;
         if options.profile && !gpu.start_profile() {
             log::warn!("this device has no timestamps, so nothing is profiled");
         }
@@ -148,14 +173,33 @@ impl Engine {
             tokenizer: Arc::new(tokenizer),
             order,
             ahead: 3,
-            waiting: VecDeque::new(),
-            lanes: (0..lanes).map(|_| None).collect(),
-            serials: vec![0; lanes as usize],
+            scheduler,
+            active: HashMap::new(),
+            lanes: vec![None; lanes as usize],
+            read_depths,
+            page_in_transit,
             in_flight: VecDeque::new(),
             told: VecDeque::new(),
             last_id: 0,
             statistics: Statistics::default(),
         })
+    }
+
+    /// Sizes of what is scheduled.
+    fn shape(config: &ModelConfig, plan: &Plan, state: &State, order: Order, prefix_cache: bool) -> Shape {
+        let Room { lanes, context, rows, .. } = state.sizes.room;
+        Shape {
+            lanes,
+            // A sequence needs a token to read and one to write.
+            context: context.max(2),
+            chunk: rows,
+            classes: plan.classes,
+            rounds: plan.n_rounds(),
+            ticks_per_token: if order == Order::Mixed { plan.n_rounds() } else { 1 },
+            compact: config.router.is_some() && config.kv == KvMode::Own,
+            pages: [state.sizes.pages, state.sizes.pages * (plan.classes - 1)],
+            prefix_cache,
+        }
     }
 
     /// The device.
@@ -191,6 +235,11 @@ impl Engine {
     /// Order of the rounds.
     pub fn order(&self) -> Order {
         self.order
+    }
+
+    /// Who waits and runs, and where the pages of the KV cache are.
+    pub fn schedule(&self) -> schedule::Statistics {
+        self.scheduler.statistics()
     }
 
     /// What the engine has done.

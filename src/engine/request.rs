@@ -63,6 +63,8 @@ pub struct Request {
     pub depth: Option<u32>,
     /// Routing of expert-choice models.
     pub routing: Routing,
+    /// Higher comes first; 0 is normal. At most 64 later ones overtake a sequence.
+    pub priority: u8,
     /// Depths are drawn by lot, with these shares of depth 1 to 4, so that a machine can be measured without trained
     /// weights. The gate is computed all the same. The prompt runs all rounds.
     pub drawn_depths: Option<[f32; 4]>,
@@ -79,6 +81,7 @@ impl Request {
             ignore_end: false,
             depth: None,
             routing: Routing::Threshold,
+            priority: 0,
             drawn_depths: None,
         }
     }

@@ -38,8 +38,14 @@ impl Engine {
         // Ticks submitted for sequences that have ended meanwhile tell nothing.
         for ahead in std::mem::take(&mut self.in_flight) {
             let _: Vec<u32> = self.gpu.finish(ahead.pending).await?;
+            self.scheduler.report(ahead.number, &[]);
         }
+        // The text takes lane 0 and the pages from the first on: whatever else they held is gone.
+        self.scheduler.forget_prefixes();
         let (sizes, gpu) = (self.state.sizes, &self.gpu);
+        let page = |class: u32, i: u32| class.saturating_sub(1) * sizes.max_pages + i;
+        let table = (0..self.plan.classes).flat_map(|class| (0..sizes.max_pages).map(move |i| page(class, i)));
+        gpu.write(&self.state.lanes.pages, 0, &table.collect::<Vec<_>>());
         gpu.write(&self.state.lanes.lengths, 0, &vec![0u32; self.plan.classes as usize]);
         gpu.write(&self.state.lanes.reach, 0, &vec![0u32; sizes.room.context as usize]);
         let mut told = Vec::with_capacity(tokens.len() - 1);
@@ -141,6 +147,8 @@ impl Engine {
         }
         // Infinite numbers would make NaN of an infinite score.
         let bias: Vec<f32> = thresholds.iter().map(|x| -x.clamp(-1e30, 1e30)).collect();
+        // What is kept of earlier prompts was computed with other depths.
+        self.scheduler.forget_prefixes();
         self.gpu.write(&self.weights.router_bias, 0, &bias);
         Ok(())
     }

@@ -21,6 +21,8 @@ pub struct Room {
     pub rows: u32,
     /// Rows of one step whose logits can be asked for.
     pub heads: u32,
+    /// Tokens that the KV cache holds for all lanes together; room for all of them is the most, for one the least.
+    pub cache_tokens: u32,
 }
 
 /// Sizes derived from the network, in the units of the kernels.
@@ -38,6 +40,8 @@ pub struct Sizes {
     pub activation: u32,
     /// Pages per lane and class.
     pub max_pages: u32,
+    /// Pages of class 0 for all lanes; each further class adds as many to the pool that they share.
+    pub pages: u32,
     /// Stretches of the whole context.
     pub max_stretches: u32,
     /// Words of a lane's set of seen tokens.
@@ -153,6 +157,10 @@ impl Sizes {
             attended: padded(config.n_heads * config.head_dim),
             activation: padded(config.intermediate_size),
             max_pages: room.context.div_ceil(PAGE),
+            pages: room
+                .cache_tokens
+                .div_ceil(PAGE)
+                .clamp(room.context.div_ceil(PAGE), room.lanes * room.context.div_ceil(PAGE)),
             max_stretches: room.context.div_ceil(STRETCH),
             seen: config.vocab_size.div_ceil(32),
             rank: adapters.map(|adapter| adapter.rank).max().unwrap_or(0),
@@ -234,7 +242,7 @@ fn rows(gpu: &Gpu, config: &ModelConfig, plan: &Plan, sizes: &Sizes) -> Result<R
 fn lanes(gpu: &Gpu, config: &ModelConfig, plan: &Plan, sizes: &Sizes) -> Result<Lanes, GpuError> {
     let Room { lanes, context, .. } = sizes.room;
     let words = |label: &str, per_lane: u32| gpu.buffer(label, u64::from(lanes) * u64::from(per_lane) * 4);
-    // Pages of a lane follow one another; class 0 has pools of its own, the other classes share theirs.
+    // Pages are handed out by whoever writes the tables; this is what one who hands out none wants.
     let page = |lane: u32, class: u32, i: u32| {
         let place = if class == 0 { lane } else { lane * (plan.classes - 1) + class - 1 };
         place * sizes.max_pages + i
@@ -265,9 +273,13 @@ fn lanes(gpu: &Gpu, config: &ModelConfig, plan: &Plan, sizes: &Sizes) -> Result<
     })
 }
 
+/// Bytes of a page: keys and values of [`PAGE`] entries, see `shaders/lib/kv.wgsl`.
+pub fn page_bytes(config: &ModelConfig) -> u64 {
+    u64::from(config.n_kv_heads * 2 * PAGE * config.head_dim.div_ceil(4) * 16)
+}
+
 fn caches(gpu: &Gpu, config: &ModelConfig, plan: &Plan, sizes: &Sizes) -> Result<Vec<Buffer>, GpuError> {
-    let page_bytes = u64::from(config.n_kv_heads * 2 * PAGE * config.head_dim.div_ceil(4) * 16);
-    let per_class = u64::from(sizes.room.lanes) * u64::from(sizes.max_pages) * page_bytes;
+    let per_class = u64::from(sizes.pages) * page_bytes(config);
     let classes = |buffer: usize| {
         let user = plan.layers.iter().find(|layer| layer.cache.buffer == buffer);
         if user.is_some_and(|layer| layer.cache.class_base > 0) { plan.classes - 1 } else { 1 }

@@ -102,8 +102,10 @@ impl Running {
             return 0;
         }
         let under_way: u32 = self.under_way.iter().map(|&(_, entries)| entries).sum();
+        // A row that entered in a tick is told of by its draw, in a later one: one may stand between two reports.
+        let pending = u32::from(self.until.is_some());
         let room = self.most.saturating_sub(self.depths.len() as u32);
-        self.lengths[class as usize] + (under_way + more).min(room)
+        self.lengths[class as usize] + (under_way + pending + more).min(room)
     }
 
     /// Pages of both pools that are missing for so many more entries.
@@ -140,6 +142,7 @@ mod tests {
         chunk: 16,
         classes: 3,
         rounds: 2,
+        ticks_per_token: 1,
         compact: true,
         pages: [8, 16],
         prefix_cache: true,

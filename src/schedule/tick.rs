@@ -80,7 +80,8 @@ impl Scheduler {
         plan.decoding += u32::from(decodes);
         running.planned = end;
         if last {
-            running.until = Some(self.number + u64::from(running.remaining()) - 1);
+            running.until =
+                Some(self.number + u64::from(running.remaining() - 1) * u64::from(self.shape.ticks_per_token));
         }
         *budget -= count;
         self.counts.read_tokens += u64::from(count);

@@ -1,0 +1,110 @@
+//! What came of a tick: late words of the GPU, told to the scheduler and to the caller.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::event::{Event, FinishReason};
+use super::{Engine, SequenceId};
+use crate::error::Error;
+use crate::kernels::finish::LaneEvent;
+use crate::model::forward::Depth;
+use crate::schedule::{End, Outcome, Report, SequenceId as Name};
+
+impl Engine {
+    /// Keeps the GPU busy, then reads the oldest tick.
+    pub(super) async fn turn(&mut self) -> Result<(), Error> {
+        while self.in_flight.len() < self.ahead {
+            if !self.submit_tick()? {
+                break;
+            }
+        }
+        let Some(oldest) = self.in_flight.pop_front() else { return Ok(()) };
+        let words: Vec<u32> = self.gpu.finish(oldest.pending).await?;
+        self.gpu.collect_profile().await?;
+        let (events, depths) = words.split_at(self.state.lanes.events.bytes() as usize / 4);
+        let drawn = LaneEvent::parse(events, self.plan.n_rounds());
+        let mut reports = vec![];
+        let mut from = 0;
+        for (lane, serial, tokens) in oldest.read {
+            let depths = depths[from..from + tokens].iter().map(|word| *word as u8).collect();
+            reports.push(Report::Chunk { lane, serial, depths });
+            from += tokens;
+        }
+        let end = |ended| match ended {
+            0 => None,
+            1 => Some(End::EndOfSequence),
+            _ => Some(End::Length),
+        };
+        reports.extend(drawn.iter().map(|drawn| {
+            let LaneEvent { lane, serial, token, depth, ended, .. } = *drawn;
+            Report::Token { lane, serial, token, depth: depth as u8, end: end(ended) }
+        }));
+        let outcomes = self.scheduler.report(oldest.number, &reports);
+        self.tell_outcomes(outcomes, &drawn);
+        Ok(())
+    }
+
+    fn tell_outcomes(&mut self, outcomes: Vec<Outcome>, drawn: &[LaneEvent]) {
+        // What a sequence drew in the stay that counts, in order.
+        let current: HashMap<u32, SequenceId> =
+            self.active.iter().filter_map(|(id, active)| Some((active.serial?, *id))).collect();
+        let mut of: HashMap<SequenceId, VecDeque<&LaneEvent>> = HashMap::new();
+        for drawn in drawn {
+            if let Some(id) = current.get(&drawn.serial) {
+                of.entry(*id).or_default().push_back(drawn);
+            }
+        }
+        for outcome in outcomes {
+            match outcome {
+                Outcome::Prefilled { sequence, done, total } => {
+                    self.tell(SequenceId(sequence.0), Event::Prefill { done, total });
+                }
+                Outcome::Token { sequence, .. } => {
+                    let id = SequenceId(sequence.0);
+                    if let Some(drawn) = of.get_mut(&id).and_then(VecDeque::pop_front) {
+                        self.tell_token(id, drawn);
+                    }
+                }
+                Outcome::Finished { sequence, end } => {
+                    let id = SequenceId(sequence.0);
+                    self.forget_lane(id);
+                    self.finish(id, reason(end));
+                }
+            }
+        }
+    }
+
+    fn tell_token(&mut self, id: SequenceId, drawn: &LaneEvent) {
+        let Some(active) = self.active.get(&id) else { return };
+        // While decoding, top-k runs every round.
+        let forced = active.request.depth.is_some() || active.depth == Depth::TopK;
+        let scored = self.scored(drawn.depth, if forced { Depth::Fixed(0) } else { active.depth });
+        let Some(active) = self.active.get_mut(&id) else { return };
+        let (event, stopped) = active.token(drawn, scored);
+        self.statistics.tokens += 1;
+        self.statistics.rounds += u64::from(drawn.depth);
+        self.tell(id, event);
+        if stopped {
+            // Nothing, where the same token ended it for another reason.
+            self.scheduler.end(Name(id.0), End::Stop);
+            self.forget_lane(id);
+            self.finish(id, FinishReason::Stop);
+        }
+    }
+
+    /// A lane whose sequence has ended says nothing about the next tick.
+    fn forget_lane(&mut self, id: SequenceId) {
+        for lane in &mut self.lanes {
+            *lane = lane.filter(|lane| lane.id != id);
+        }
+    }
+}
+
+fn reason(end: End) -> FinishReason {
+    match end {
+        End::EndOfSequence => FinishReason::EndOfSequence,
+        End::Length => FinishReason::Length,
+        End::ContextFull => FinishReason::ContextFull,
+        End::Cancelled => FinishReason::Cancelled,
+        End::Stop => FinishReason::Stop,
+    }
+}
