@@ -198,3 +198,37 @@ fn ctrl_c_keeps_what_was_written_and_ends_with_130() {
     assert!(said.lines().last().unwrap().contains("interrupted"), "{said}");
     assert!(rest.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "a line was cut");
 }
+
+#[test]
+fn a_batch_answers_every_prompt_as_alone_and_goes_on_where_it_was_broken_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let (prompts, answers) = (dir.path().join("prompts.jsonl"), dir.path().join("answers.jsonl"));
+    let lines = (0..11).map(|i| match i {
+        4 => "\"Once upon a time\"\n".to_owned(),
+        7 => format!("{{\"prompt\": \"{}\"}}\n", "too long ".repeat(600)),
+        _ => format!("{{\"prompt\": \"Number {i} is\", \"id\": \"n{i}\", \"tokens\": {}}}\n", 3 + i),
+    });
+    std::fs::write(&prompts, lines.collect::<String>()).unwrap();
+    let (prompts, path) = (prompts.to_str().unwrap(), answers.to_str().unwrap());
+    let arguments = ["run", "--batch", prompts, "--out", path, "--lanes", "3", "-n", "12"];
+    done(&arguments, "");
+    let whole = std::fs::read_to_string(&answers).unwrap();
+    let read = |text: &str| -> Vec<Value> {
+        let mut lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        lines.sort_by_key(|line| line["line"].as_u64());
+        lines.iter_mut().for_each(|line| line["seconds"] = Value::Null);
+        lines
+    };
+    let want = read(&whole);
+    assert_eq!(want.len(), 11);
+    assert!(want[7]["error"].as_str().unwrap().contains("tokens"), "{}", want[7]);
+    assert_eq!((want[3]["id"].as_str(), want[3]["depths"].as_array().unwrap().len()), (Some("n3"), 6));
+    let alone = done(&["run", "-p", "Once upon a time", "-n", "12"], "").0;
+    assert_eq!(want[4]["text"].as_str().unwrap(), alone.trim_end_matches('\n'));
+    // Broken off in the middle of a line.
+    let cut = whole.char_indices().filter(|(_, c)| *c == '\n').nth(4).unwrap().0 + 30;
+    std::fs::write(&answers, &whole[..cut]).unwrap();
+    let (_, said) = done(&arguments, "");
+    assert!(said.contains("5 prompts are answered already, 6 are left"), "{said}");
+    assert_eq!(read(&std::fs::read_to_string(&answers).unwrap()), want);
+}

@@ -78,6 +78,19 @@ pub struct Run {
     /// Write one JSON object per line for each event instead of text.
     #[arg(long)]
     pub json: bool,
+
+    /// Answer many prompts at once: a file with a JSON line for each, a string or an object with `prompt` and optionally
+    /// `id`, `tokens`, `temperature`, `seed`, `depth`, `priority`, `stop`. A JSON line is written for each as it ends.
+    #[arg(long, value_name = "PROMPTS", conflicts_with_all = ["prompt", "show_depth", "json"])]
+    pub batch: Option<PathBuf>,
+
+    /// Write the answers to this file; answers that it holds already are not computed again.
+    #[arg(long, value_name = "FILE", requires = "batch")]
+    pub out: Option<PathBuf>,
+
+    /// Prompts that are answered side by side.
+    #[arg(long, value_name = "N", default_value_t = 8, requires = "batch")]
+    pub lanes: u32,
 }
 
 #[derive(Debug, Args)]

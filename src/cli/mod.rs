@@ -6,6 +6,7 @@
 mod adapters;
 mod args;
 mod args_measure;
+mod batch;
 mod bench;
 mod chat;
 mod eval;

@@ -18,6 +18,9 @@ pub fn run(run: &Run) -> anyhow::Result<u8> {
     args::check_context(run.loading.context)?;
     run.choosing.sampling(0.0)?;
     run.choosing.depth()?;
+    if let Some(prompts) = &run.batch {
+        return super::batch::batch(run, prompts);
+    }
     let place = Place::find(run.loading.model.as_deref())?;
     let prompt = prompt(&run.prompt, io::stdin().lock())?;
     let interrupt = Interrupt::listen()?;
