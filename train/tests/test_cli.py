@@ -39,7 +39,8 @@ def settings(path, corpus, body):
 
 @pytest.mark.parametrize("name", ["mor", "recursive", "vanilla", "relaxed", "tiny"])
 def test_configs_are_valid(name):
-    assert read_config(HOME / "configs" / f"{name}.toml").train.sequence <= 256
+    config = read_config(HOME / "configs" / f"{name}.toml")
+    assert config.train.sequence <= config.model.max_position_embeddings <= 512
 
 
 def test_from_training_to_plot(tmp_path, corpus, run):
