@@ -48,4 +48,5 @@ pub mod gpu;
 pub mod kernels;
 pub mod model;
 pub mod schedule;
+pub mod service;
 pub mod text;

@@ -324,13 +324,14 @@ fn every_package_has_lints() {
 // -------------------------------------------------------------------------------------------------------- direction
 
 /// A module may use what stands in an earlier row. `error` and the plain data of a model are open to all.
-const ORDER: [&[&str]; 8] = [
+const ORDER: [&[&str]; 9] = [
     &["depth", "schedule", "text"],
     &["gpu"],
     &["kernels"],
     &["model"],
     &["engine"],
     &["bench", "eval"],
+    &["service"],
     &["panel"],
     &["cli", "main"],
 ];

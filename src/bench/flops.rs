@@ -4,7 +4,7 @@ use crate::model::config::ModelConfig;
 use crate::model::plan::Plan;
 
 /// Operations of one decoded token.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct TokenFlops {
     /// Prologue, epilogue and head: what every token runs.
     pub outside: f64,

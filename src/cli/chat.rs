@@ -4,6 +4,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 
 use anyhow::Context;
 use isobath::engine::request::Request;
+use isobath::text::Message;
 
 use super::args::{self, Chat};
 use super::interrupt::Interrupt;
@@ -137,12 +138,13 @@ fn answer(
 
 /// The conversation for a model that knows no roles.
 fn transcript(turns: &[Turn]) -> String {
-    let line = |turn: &Turn| match turn.role {
-        Role::System => format!("{}\n\n", turn.content),
-        Role::User => format!("User: {}\n", turn.content),
-        Role::Assistant => format!("Assistant: {}\n", turn.content),
+    let role = |role| match role {
+        Role::System => "system",
+        Role::User => "user",
+        Role::Assistant => "assistant",
     };
-    turns.iter().map(line).collect::<String>() + "Assistant:"
+    let messages: Vec<Message> = turns.iter().map(|turn| Message::new(role(turn.role), &turn.content)).collect();
+    isobath::text::chat::transcript(&messages)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What leaves the engine: the command, the panel and the page know nothing else of it.
 
 /// Why a sequence ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FinishReason {
     /// The model wrote an end-of-sequence token.
@@ -17,7 +17,7 @@ pub enum FinishReason {
 }
 
 /// One token that the model wrote.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct TokenEvent {
     /// Position in the sequence, 0 is the prompt's first token.
     pub position: u32,
@@ -34,7 +34,7 @@ pub struct TokenEvent {
 }
 
 /// What happened.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// Part of the prompt has been read.

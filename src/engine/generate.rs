@@ -59,6 +59,22 @@ impl Engine {
         Ok(self.told.pop_front())
     }
 
+    /// Goes on by one tick and tells all that is known after it. For callers that show every tick, or stop between two.
+    ///
+    /// # Errors
+    /// As [`Engine::next`].
+    pub async fn tick(&mut self) -> Result<Vec<(SequenceId, Event)>, Error> {
+        if self.told.is_empty() && !self.is_idle() {
+            self.turn().await?;
+        }
+        Ok(self.take_told())
+    }
+
+    /// What has been told and not yet taken, without running anything.
+    pub fn take_told(&mut self) -> Vec<(SequenceId, Event)> {
+        self.told.drain(..).collect()
+    }
+
     /// Writes one sequence; `sink` is told of everything and may break it off. Others go on beside it.
     ///
     /// # Errors

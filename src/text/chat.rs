@@ -38,6 +38,16 @@ impl Message {
     }
 }
 
+/// A conversation for a model that knows no roles; its answers end where the next `User:` would begin.
+pub fn transcript(messages: &[Message]) -> String {
+    let line = |Message { role, content }: &Message| match role.as_str() {
+        "user" => format!("User: {content}\n"),
+        "assistant" => format!("Assistant: {content}\n"),
+        _ => format!("{content}\n\n"),
+    };
+    messages.iter().map(line).collect::<String>() + "Assistant:"
+}
+
 /// A compiled chat template.
 #[derive(Debug)]
 pub struct ChatTemplate {

@@ -1,0 +1,233 @@
+//! From the bytes of a model to an engine, with progress, and a way out.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+
+use futures_channel::mpsc::UnboundedReceiver;
+
+use super::message::{Adapter, Command, ModelFacts};
+use crate::bench::flops::TokenFlops;
+use crate::engine::{Engine, EngineOptions};
+use crate::error::{Error, ModelError};
+use crate::gpu::Gpu;
+use crate::model::config::{ModelConfig, RouterKind};
+use crate::model::folder::{Folder, Safetensors};
+use crate::model::gguf::Gguf;
+use crate::model::tensor::{DataType, Tensor, TensorSource};
+use crate::model::tick::Order;
+use crate::text::{ChatTemplate, Tokenizer};
+
+/// The bytes of a file: read, fetched or mapped.
+pub type Bytes = Box<dyn AsRef<[u8]> + Send>;
+
+/// The files of a model.
+pub enum Files {
+    /// A folder in the manner of Hugging Face.
+    Folder {
+        /// `config.json`.
+        config: String,
+        /// `tokenizer.json`.
+        tokenizer: Vec<u8>,
+        /// The chat template, where there is one.
+        chat_template: Option<String>,
+        /// Names and bytes of the `.safetensors` files.
+        tensors: Vec<(String, Bytes)>,
+    },
+    /// A GGUF file, which holds everything.
+    Gguf {
+        /// Its name.
+        name: String,
+        /// Its bytes.
+        bytes: Bytes,
+    },
+}
+
+/// What a service is started with.
+pub struct Start {
+    /// What the model is to be called.
+    pub name: String,
+    /// What the model's author wants to be said.
+    pub note: Option<String>,
+    /// The model.
+    pub files: Files,
+    /// Lanes, context and the like.
+    pub options: EngineOptions,
+}
+
+impl Start {
+    /// A model under a name, with 32 lanes and everything else as it comes.
+    pub fn new(name: impl Into<String>, files: Files) -> Self {
+        let options = EngineOptions { lanes: 32, ..EngineOptions::default() };
+        Self { name: name.into(), note: None, files, options }
+    }
+}
+
+/// A model that is ready.
+pub(super) struct Loaded {
+    pub engine: Engine,
+    pub template: Option<ChatTemplate>,
+    pub facts: ModelFacts,
+}
+
+/// Commands as they come, while the model loads and after.
+pub(super) struct Inbox {
+    receiver: UnboundedReceiver<Command>,
+    /// What came while the model was loading.
+    kept: VecDeque<Command>,
+    /// Everybody who could send is gone.
+    pub closed: bool,
+}
+
+impl Inbox {
+    pub fn new(receiver: UnboundedReceiver<Command>) -> Self {
+        Self { receiver, kept: VecDeque::new(), closed: false }
+    }
+
+    /// A command that has come already.
+    pub fn try_next(&mut self) -> Option<Command> {
+        if let Some(command) = self.kept.pop_front() {
+            return Some(command);
+        }
+        match self.receiver.try_recv() {
+            Ok(command) => Some(command),
+            Err(error) => {
+                self.closed |= error.is_closed();
+                None
+            }
+        }
+    }
+
+    /// The next command; `None` where none can come any more.
+    pub async fn next(&mut self) -> Option<Command> {
+        if let Some(command) = self.kept.pop_front() {
+            return Some(command);
+        }
+        let command = self.receiver.recv().await.ok();
+        self.closed |= command.is_none();
+        command
+    }
+
+    /// Whether a `CancelAll` has come; what came beside it is kept.
+    fn cancelled(&mut self) -> bool {
+        while let Ok(command) = self.receiver.try_recv() {
+            if command == Command::CancelAll {
+                self.kept.clear();
+                return true;
+            }
+            self.kept.push_back(command);
+        }
+        false
+    }
+}
+
+/// A model file that can be read no further once the caller has had enough.
+struct Watched<'a> {
+    source: &'a dyn TensorSource,
+    inbox: RefCell<&'a mut Inbox>,
+    cancelled: RefCell<bool>,
+}
+
+impl TensorSource for Watched<'_> {
+    fn names(&self) -> Vec<String> {
+        self.source.names()
+    }
+
+    fn tensor(&self, name: &str) -> Result<Option<Tensor<'_>>, ModelError> {
+        if self.inbox.borrow_mut().cancelled() {
+            self.cancelled.replace(true);
+            return Err(ModelError::Format { file: name.to_owned(), why: "loading was broken off".into() });
+        }
+        self.source.tensor(name)
+    }
+
+    fn info(&self, name: &str) -> Result<Option<(DataType, Vec<usize>)>, ModelError> {
+        self.source.info(name)
+    }
+}
+
+/// Loads; `None` where the caller broke it off.
+pub(super) async fn load(
+    start: Start,
+    gpu: Gpu,
+    inbox: &mut Inbox,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Option<Loaded>, Error> {
+    match &start.files {
+        Files::Folder { config, tokenizer, chat_template, tensors } => {
+            let config = ModelConfig::from_json(config)?;
+            let tokenizer = Tokenizer::from_json(tokenizer)?;
+            let mut parsed = Vec::with_capacity(tensors.len());
+            for (name, bytes) in tensors {
+                parsed.push(Safetensors::parse((**bytes).as_ref(), name)?);
+            }
+            let source = Folder::new(parsed)?;
+            build(&start, gpu, &config, &source, tokenizer, chat_template.as_deref(), inbox, progress).await
+        }
+        Files::Gguf { name, bytes } => {
+            let file = Gguf::parse((**bytes).as_ref(), name)?;
+            let tokenizer = Tokenizer::from_vocabulary(file.vocabulary()?)?;
+            let template = file.string("tokenizer.chat_template")?;
+            build(&start, gpu, &file.config()?, &file, tokenizer, template, inbox, progress).await
+        }
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "what a file of either format gives, taken apart once")]
+async fn build(
+    start: &Start,
+    gpu: Gpu,
+    config: &ModelConfig,
+    source: &dyn TensorSource,
+    tokenizer: Tokenizer,
+    template: Option<&str>,
+    inbox: &mut Inbox,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Option<Loaded>, Error> {
+    let text = |token: Option<u32>| token.and_then(|token| tokenizer.token_text(token)).unwrap_or_default();
+    // A tokenizer.json does not name its special tokens, the config does.
+    let bos = text(tokenizer.bos_token().or(config.bos_token));
+    let eos = text(tokenizer.eos_token().or(config.end_tokens.first().copied()));
+    let template = template.map(|source| ChatTemplate::new(source, &bos, &eos)).transpose()?;
+    let watched = Watched { source, inbox: RefCell::new(inbox), cancelled: RefCell::new(false) };
+    let engine = Engine::load(gpu, config, &watched, tokenizer, start.options, progress).await;
+    if watched.cancelled.take() {
+        return Ok(None);
+    }
+    let engine = engine?;
+    let facts = facts(start, &engine, source, template.is_some());
+    Ok(Some(Loaded { engine, template, facts }))
+}
+
+fn facts(start: &Start, engine: &Engine, source: &dyn TensorSource, chat: bool) -> ModelFacts {
+    let (config, plan) = (engine.config(), engine.plan());
+    let size = |name: &String| match source.info(name) {
+        Ok(Some((_, shape))) => shape.iter().product::<usize>() as u64,
+        _ => 0,
+    };
+    let adapter = engine.gpu().summary();
+    let middle = f64::from(engine.context()) / 2.0;
+    ModelFacts {
+        name: start.name.clone(),
+        note: start.note.clone(),
+        rounds: plan.n_rounds(),
+        layers_per_round: plan.rounds.first().map_or(0, |round| round.len() as u32),
+        layers_outside: (plan.prologue.len() + plan.epilogue.len()) as u32,
+        parameters: source.names().iter().map(size).sum(),
+        vocabulary: config.vocab_size,
+        context: engine.context(),
+        lanes: start.options.lanes,
+        order: if engine.order() == Order::Mixed { "mixed" } else { "waves" }.into(),
+        thresholds: config.router.as_ref().is_some_and(|router| router.kind == RouterKind::Expert),
+        scores: config.router.is_some(),
+        chat,
+        flops: TokenFlops::of(config, plan, middle),
+        cache_bytes: engine.cache_bytes(),
+        adapter: Adapter {
+            name: adapter.name.clone(),
+            kind: adapter.kind.to_owned(),
+            backend: adapter.backend.clone(),
+            driver: adapter.driver.clone(),
+            features: adapter.features.clone(),
+        },
+    }
+}

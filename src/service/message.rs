@@ -1,0 +1,386 @@
+//! What goes over the wire, in both directions: plain data.
+
+use serde::{Deserialize, Serialize};
+
+use crate::bench::flops::TokenFlops;
+use crate::engine::event::Event;
+use crate::engine::request::Sampling;
+
+/// What a caller asks of the engine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub enum Command {
+    /// Write these sequences. With chance, each draws from a seed of its own: `settings.seed` plus its place in the list.
+    Submit {
+        /// Names and prompts.
+        sequences: Vec<Task>,
+        /// How all of them are written.
+        settings: Settings,
+    },
+    /// End one sequence; its last event says so.
+    Cancel {
+        /// Its name.
+        sequence: u64,
+    },
+    /// End all sequences, the race, and a model's loading.
+    CancelAll,
+    /// A token goes on to the next round where its score is at least this; one number per round.
+    Thresholds {
+        /// First round first.
+        thresholds: Vec<f32>,
+    },
+    /// Stop between two ticks, or go on.
+    Pause {
+        /// Stop?
+        paused: bool,
+    },
+    /// While paused: run one tick.
+    Tick,
+    /// Write these sequences again and again, in turns as deep as the model decides and at full depth, until
+    /// [`Command::StopRace`]. Each turn is a [`Heat`].
+    Race {
+        /// Names and prompts.
+        sequences: Vec<Task>,
+        /// How all of them are written; `depth` is left aside.
+        settings: Settings,
+    },
+    /// End the race.
+    StopRace,
+}
+
+/// A sequence to be written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Task {
+    /// The caller's name for it; one at a time may bear it.
+    pub name: u64,
+    /// What it begins with.
+    pub prompt: Prompt,
+}
+
+/// What a sequence begins with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Prompt {
+    /// Text that is continued.
+    Text(String),
+    /// A conversation that is answered; without a chat template it is given as `User:` and `Assistant:` lines.
+    Chat(Vec<Turn>),
+}
+
+/// Who speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Instructions.
+    System,
+    /// The person.
+    User,
+    /// The model.
+    Assistant,
+}
+
+/// One turn of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Turn {
+    /// Who speaks.
+    pub role: Role,
+    /// What is said.
+    pub content: String,
+}
+
+/// How sequences are written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// Most tokens to write.
+    pub max_tokens: u32,
+    /// 0 takes the most probable token.
+    pub temperature: f32,
+    /// Only the k most probable tokens; 0 keeps all.
+    pub top_k: u32,
+    /// Only the most probable tokens whose probabilities sum up to this; 1 keeps all.
+    pub top_p: f32,
+    /// Only tokens at least this fraction as probable as the best; 0 keeps all.
+    pub min_p: f32,
+    /// Above 1 makes repetition less likely.
+    pub repeat_penalty: f32,
+    /// The same seed gives the same text.
+    pub seed: u64,
+    /// Every token runs exactly this many rounds; `None` leaves it to the model.
+    pub depth: Option<u32>,
+    /// Writing ends before the first of these texts.
+    pub stop: Vec<String>,
+    /// The model's end-of-sequence tokens are written like any other.
+    pub ignore_end: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            max_tokens: 128,
+            temperature: 0.0,
+            top_k: 0,
+            top_p: 1.0,
+            min_p: 0.0,
+            repeat_penalty: 1.0,
+            seed: 0,
+            depth: None,
+            stop: Vec::new(),
+            ignore_end: false,
+        }
+    }
+}
+
+impl Settings {
+    /// As the engine knows it, for the sequence at this place of a list.
+    pub fn sampling(&self, place: u64) -> Sampling {
+        let Self { temperature, top_k, top_p, min_p, repeat_penalty, .. } = *self;
+        Sampling { temperature, top_k, top_p, min_p, repeat_penalty, seed: self.seed.wrapping_add(place) }
+    }
+}
+
+/// An update, and when it was told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Stamped {
+    /// Seconds on the caller's clock.
+    pub at: f64,
+    /// The update.
+    #[serde(flatten)]
+    pub update: Update,
+}
+
+/// What a caller is told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "update", rename_all = "snake_case")]
+pub enum Update {
+    /// The model is on its way to the GPU.
+    Loading {
+        /// Bytes done.
+        done: u64,
+        /// Bytes in total; 0 while unknown.
+        total: u64,
+    },
+    /// The model is there.
+    Ready(Box<ModelFacts>),
+    /// Something became of a sequence.
+    Sequence {
+        /// Its name.
+        sequence: u64,
+        /// For whom it runs, in a race.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        contestant: Option<Contestant>,
+        /// What.
+        event: Event,
+    },
+    /// A tick is over.
+    Tick(Box<Tick>),
+    /// These thresholds hold from now on.
+    Thresholds {
+        /// First round first.
+        thresholds: Vec<f32>,
+    },
+    /// The engine stopped between two ticks, or goes on.
+    Paused {
+        /// Stopped?
+        paused: bool,
+    },
+    /// A heat of a race begins.
+    HeatBegins {
+        /// Whose.
+        contestant: Contestant,
+        /// Its number, from 0; two make a pair.
+        number: u32,
+    },
+    /// A heat of a race is over.
+    HeatEnds(Heat),
+    /// The race is over.
+    RaceEnds,
+    /// Something went wrong.
+    Failed(Failure),
+    /// The caller broke off the loading; the service is at its end.
+    LoadingCancelled,
+}
+
+/// What there is to know of a model once it is loaded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelFacts {
+    /// What the caller calls it.
+    pub name: String,
+    /// What the model's author wants to be said.
+    pub note: Option<String>,
+    /// Most rounds of a token.
+    pub rounds: u32,
+    /// Layers of each round.
+    pub layers_per_round: u32,
+    /// Layers before the rounds and after them.
+    pub layers_outside: u32,
+    /// Numbers in the files, those that are shared counted once.
+    pub parameters: u64,
+    /// Entries of the vocabulary.
+    pub vocabulary: u32,
+    /// Tokens of the longest sequence.
+    pub context: u32,
+    /// Sequences side by side.
+    pub lanes: u32,
+    /// Order of the rounds, `mixed` or `waves`.
+    pub order: String,
+    /// Thresholds can be moved: an expert-choice router decides on depth.
+    pub thresholds: bool,
+    /// Tokens have scores.
+    pub scores: bool,
+    /// The model was made for conversations.
+    pub chat: bool,
+    /// Operations of a token at half the longest sequence.
+    pub flops: TokenFlops,
+    /// Bytes of the KV cache.
+    pub cache_bytes: u64,
+    /// Where it runs.
+    pub adapter: Adapter,
+}
+
+/// A GPU.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adapter {
+    /// The driver's name for it.
+    pub name: String,
+    /// `discrete`, `integrated`, `virtual`, `software` or `other`.
+    pub kind: String,
+    /// `Vulkan`, `Metal`, `Dx12` or `BrowserWebGpu`.
+    pub backend: String,
+    /// Driver and its version.
+    pub driver: String,
+    /// Optional features that Isobath can use.
+    pub features: Vec<String>,
+}
+
+/// One tick, as it is shown.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Tick {
+    /// Ticks since the model was loaded.
+    pub number: u64,
+    /// What each lane does.
+    pub lanes: Vec<Lane>,
+    /// Sequences without a lane.
+    pub waiting: u32,
+    /// Tokens written since the model was loaded.
+    pub tokens: u64,
+    /// Rounds run to predict them.
+    pub rounds: u64,
+    /// Dispatches of all ticks.
+    pub dispatches: u64,
+    /// Seconds since the engine was last without work, pauses left out.
+    pub seconds: f64,
+    /// Tokens written in that time.
+    pub burst_tokens: u64,
+    /// Mean depth of those that decoding predicted; 0 before the first.
+    pub mean_depth: f64,
+    /// The speed-up over full depth that no engine can exceed at this mean depth.
+    pub ceiling: f64,
+    /// Parts of the KV cache, 0 to 1: in use, and kept for later prompts.
+    pub cache: [f32; 2],
+}
+
+/// What a lane does. Written as `[state, sequence, depth]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(from = "(u8, u64, u32)", into = "(u8, u64, u32)")]
+pub struct Lane {
+    /// Idle, or what is done for its sequence.
+    pub state: LaneState,
+    /// Name of the sequence; 0 where it is idle.
+    pub sequence: u64,
+    /// Rounds of its last token; 0 before the first.
+    pub depth: u32,
+}
+
+/// What is done in a lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LaneState {
+    /// Nothing.
+    #[default]
+    Idle,
+    /// A prompt is read.
+    Reading,
+    /// Tokens are written.
+    Writing,
+}
+
+impl From<(u8, u64, u32)> for Lane {
+    fn from((state, sequence, depth): (u8, u64, u32)) -> Self {
+        let state = [LaneState::Idle, LaneState::Reading, LaneState::Writing][usize::from(state.min(2))];
+        Self { state, sequence, depth }
+    }
+}
+
+impl From<Lane> for (u8, u64, u32) {
+    fn from(lane: Lane) -> Self {
+        (lane.state as u8, lane.sequence, lane.depth)
+    }
+}
+
+/// Who runs in a race.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Contestant {
+    /// Tokens go as deep as the model decides.
+    Adaptive,
+    /// Every token runs all rounds.
+    Full,
+}
+
+/// What one turn of a race took.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Heat {
+    /// Whose.
+    pub contestant: Contestant,
+    /// Its number, from 0; two make a pair.
+    pub number: u32,
+    /// From the first submission to the last event.
+    pub seconds: f64,
+    /// Tokens written.
+    pub tokens: u64,
+    /// Mean depth of those that decoding predicted.
+    pub mean_depth: f64,
+    /// The speed-up over full depth that no engine can exceed at this mean depth.
+    pub ceiling: f64,
+    /// `false` for a warm-up, and where a pause makes the time meaningless.
+    pub counts: bool,
+}
+
+impl Heat {
+    /// Tokens written per second.
+    pub fn tokens_per_second(&self) -> f64 {
+        self.tokens as f64 / self.seconds.max(1e-9)
+    }
+}
+
+/// What went wrong: what, which, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// How bad it is.
+    pub kind: FailureKind,
+    /// The sequence that it concerns alone.
+    pub sequence: Option<u64>,
+    /// In words.
+    pub message: String,
+}
+
+/// How bad a failure is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// A command cannot be followed; everything else goes on.
+    Refused,
+    /// The model cannot be loaded; the service is at its end.
+    Load,
+    /// The device is gone; the service is at its end. Load the model again.
+    Lost,
+    /// The GPU failed otherwise; the service is at its end. Load the model again.
+    Gpu,
+}
+
+impl FailureKind {
+    /// Whether the service is at its end.
+    pub fn is_final(self) -> bool {
+        self != Self::Refused
+    }
+}
