@@ -47,6 +47,8 @@ pub mod eval;
 pub mod gpu;
 pub mod kernels;
 pub mod model;
+#[cfg(feature = "panel")]
+pub mod panel;
 pub mod schedule;
 pub mod service;
 pub mod text;

@@ -1,9 +1,11 @@
 //! Depth made visible: a colour per token on a terminal, a mark behind it elsewhere.
 //!
-//! The palette is viridis, whose steps rise evenly in lightness and stay apart for colour-blind readers. It is
-//! laid behind the text, which is black or white by contrast, so that it reads on dark and light terminals.
+//! The palette is laid behind the text, which is black or white by contrast, so that it reads on dark and light
+//! terminals.
 
 use std::env;
+
+use isobath::depth::palette;
 
 /// How depth is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,9 +89,8 @@ impl Painter {
 
     /// The escape sequence that sets the colours of a depth.
     fn colour(&self, depth: u32) -> String {
-        let rgb = self.rgb(depth);
-        let [r, g, b] = rgb.map(f32::from);
-        let light = 0.299 * r + 0.587 * g + 0.114 * b > 128.0;
+        let rgb = palette::of_depth(depth, self.rounds);
+        let light = palette::is_light(rgb);
         if self.style == Style::TrueColour {
             let text = if light { "0;0;0" } else { "255;255;255" };
             format!("\x1b[48;2;{};{};{};38;2;{text}m", rgb[0], rgb[1], rgb[2])
@@ -97,33 +98,7 @@ impl Painter {
             format!("\x1b[48;5;{};38;5;{}m", nearest_of_256(rgb), if light { 16 } else { 231 })
         }
     }
-
-    /// The palette's colour for a depth: the first round is dark, the last one light.
-    fn rgb(&self, depth: u32) -> [u8; 3] {
-        let step = (depth.clamp(1, self.rounds) - 1) as f32 / (self.rounds.max(2) - 1) as f32;
-        let place = step * (VIRIDIS.len() - 1) as f32;
-        let (low, high) = (place.floor() as usize, place.ceil() as usize);
-        let mix = place - place.floor();
-        [0, 1, 2].map(|channel| {
-            let (from, to) = (f32::from(VIRIDIS[low][channel]), f32::from(VIRIDIS[high][channel]));
-            (from + (to - from) * mix).round() as u8
-        })
-    }
 }
-
-/// Ten even steps of the viridis colour map (public domain, CC0).
-const VIRIDIS: [[u8; 3]; 10] = [
-    [68, 1, 84],
-    [72, 40, 120],
-    [62, 74, 137],
-    [49, 104, 142],
-    [38, 130, 142],
-    [31, 158, 137],
-    [53, 183, 121],
-    [109, 205, 89],
-    [180, 222, 44],
-    [253, 231, 37],
-];
 
 /// The nearest colour of the 6 x 6 x 6 cube that terminals with 256 colours have.
 fn nearest_of_256(rgb: [u8; 3]) -> u8 {
@@ -172,8 +147,6 @@ mod tests {
             for rounds in 2..=6 {
                 let painter = Painter::new(style, rounds);
                 let mut colours: Vec<String> = (1..=rounds).map(|depth| painter.colour(depth)).collect();
-                assert_eq!(painter.rgb(1), VIRIDIS[0]);
-                assert_eq!(painter.rgb(rounds), VIRIDIS[9]);
                 colours.dedup();
                 assert_eq!(colours.len(), rounds as usize, "{style:?} {rounds}");
             }
@@ -183,8 +156,7 @@ mod tests {
     #[test]
     fn a_depth_outside_the_palette_takes_its_nearest_end() {
         let painter = Painter::new(Style::TrueColour, 3);
-        assert_eq!(painter.rgb(0), painter.rgb(1));
-        assert_eq!(painter.rgb(9), painter.rgb(3));
-        assert_eq!(Painter::new(Style::TrueColour, 1).rgb(1), VIRIDIS[0]);
+        assert_eq!(painter.colour(0), painter.colour(1));
+        assert_eq!(painter.colour(9), painter.colour(3));
     }
 }

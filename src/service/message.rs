@@ -162,6 +162,16 @@ pub enum Update {
     },
     /// The model is there.
     Ready(Box<ModelFacts>),
+    /// These sequences wait for a lane from now on.
+    Submitted {
+        /// Names and prompts.
+        sequences: Vec<Task>,
+    },
+    /// A race between these begins; its heats follow.
+    RaceBegins {
+        /// Names and prompts.
+        sequences: Vec<Task>,
+    },
     /// Something became of a sequence.
     Sequence {
         /// Its name.
@@ -318,7 +328,7 @@ impl From<Lane> for (u8, u64, u32) {
 }
 
 /// Who runs in a race.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Contestant {
     /// Tokens go as deep as the model decides.

@@ -128,12 +128,14 @@ impl Server<'_> {
                         .iter()
                         .for_each(|task| self.failed(FailureKind::Refused, Some(task.name), message.clone()));
                 }
+                let mut accepted = Vec::with_capacity(sequences.len());
                 for (place, task) in (0..).zip(sequences) {
-                    let name = task.name;
-                    if let Err(message) = self.submit(task, &settings, place) {
-                        self.failed(FailureKind::Refused, Some(name), message);
+                    match self.submit(&task, &settings, place) {
+                        Ok(()) => accepted.push(task),
+                        Err(message) => self.failed(FailureKind::Refused, Some(task.name), message),
                     }
                 }
+                (self.tell)(Update::Submitted { sequences: accepted });
             }
             Command::Cancel { sequence } => {
                 let found = self.under_way.iter().find(|(_, name)| **name == sequence).map(|(id, _)| *id);
@@ -207,7 +209,7 @@ impl Server<'_> {
         }
     }
 
-    fn submit(&mut self, task: Task, settings: &Settings, place: u64) -> Result<(), String> {
+    fn submit(&mut self, task: &Task, settings: &Settings, place: u64) -> Result<(), String> {
         if self.under_way.values().any(|name| *name == task.name) {
             return Err(format!("a sequence of the name {} is under way; give every sequence its own", task.name));
         }
@@ -250,6 +252,7 @@ impl Server<'_> {
             }
         }
         self.race = Some(Race::new(prompts, settings));
+        (self.tell)(Update::RaceBegins { sequences });
     }
 
     fn end_race(&mut self) {

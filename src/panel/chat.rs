@@ -1,0 +1,304 @@
+//! Prompts, and the text that follows them: each token on the colour of its depth.
+
+use egui::text::{CCursor, LayoutJob, TextFormat};
+use egui::{Event, EventFilter, FontId, Frame, Galley, Key as Button, Margin, Rect, RichText, Sense, Stroke, Ui, vec2};
+
+use super::view::{Entry, Key, Sequence, View};
+use super::{Panel, Touch, called, look, token};
+use crate::engine::event::FinishReason;
+use crate::service::{Command, Contestant};
+
+/// Prompts to begin with.
+const OPENINGS: [&str; 3] = ["Once upon a time", "The little fox was", "Anna found a key. She"];
+
+/// All prompts and their texts, or the race.
+pub fn text(ui: &mut Ui, view: &View, touch: &mut Touch, prompt: &mut String) {
+    if view.entries.is_empty() && view.race.sequences.is_empty() {
+        return welcome(ui, view, prompt);
+    }
+    for (place, entry) in view.entries.iter().enumerate() {
+        ui.push_id(place, |ui| self::entry(ui, view, touch, entry));
+        ui.add_space(18.0);
+    }
+    if !view.race.sequences.is_empty() {
+        race(ui, view, touch);
+    }
+    if let Some((key, index)) = touch.pinned
+        && let Some(pinned) = view.sequences.get(&key).and_then(|sequence| sequence.tokens.get(index))
+    {
+        ui.add_space(8.0);
+        let frame = Frame::new().fill(look::surface(ui.visuals())).corner_radius(8).inner_margin(Margin::same(12));
+        frame.show(ui, |ui| token::card(ui, view, pinned));
+    }
+}
+
+fn welcome(ui: &mut Ui, view: &View, prompt: &mut String) {
+    ui.add_space((ui.available_height() * 0.22).clamp(8.0, 220.0));
+    ui.label(RichText::new("Easy tokens leave early.").size(30.0).strong());
+    let rounds = view.rounds();
+    let about = match &view.facts {
+        Some(_) if rounds > 1 => format!(
+            "This model runs a token through the same layers up to {rounds} times, and decides token by token how \
+             often. Write a beginning, and see it think."
+        ),
+        Some(_) => "This model runs every token once through all its layers.".to_owned(),
+        None if view.loading.is_some() => "The model is on its way to the GPU.".to_owned(),
+        None => "Drop a model here: a folder with config.json, tokenizer.json and model.safetensors, or a .gguf file."
+            .to_owned(),
+    };
+    ui.label(RichText::new(about).size(16.0).weak());
+    if view.facts.is_none() {
+        return;
+    }
+    ui.add_space(10.0);
+    ui.horizontal_wrapped(|ui| {
+        for opening in OPENINGS {
+            if ui.button(opening).clicked() {
+                *prompt = opening.to_owned();
+            }
+        }
+    });
+}
+
+fn entry(ui: &mut Ui, view: &View, touch: &mut Touch, entry: &Entry) {
+    let focused = touch.focus.and_then(|focus| entry.sequences.iter().position(|name| *name == focus));
+    let place = focused.unwrap_or(0);
+    let Some(&name) = entry.sequences.get(place) else { return };
+    if entry.chat {
+        ui.label(RichText::new(&entry.prompt).size(16.0).weak());
+    }
+    if entry.sequences.len() > 1 {
+        chooser(ui, touch, &entry.sequences, place);
+    }
+    match view.sequences.get(&(name, None)) {
+        Some(sequence) => {
+            let before = if entry.chat { "" } else { &entry.prompt };
+            coloured(ui, view, touch, (name, None), sequence, before);
+        }
+        None => drop(ui.label(RichText::new("This text is no longer kept.").weak())),
+    }
+}
+
+/// Which of several texts is shown.
+fn chooser(ui: &mut Ui, touch: &mut Touch, names: &[u64], place: usize) {
+    ui.horizontal(|ui| {
+        let mut go = |ui: &mut Ui, label, hint, to: Option<&u64>| {
+            let button = ui.add_enabled(to.is_some(), egui::Button::new(label).frame(false));
+            if let Some(name) = to.filter(|_| button.on_hover_text(hint).clicked()) {
+                touch.focus = Some(*name);
+                touch.pinned = None;
+            }
+        };
+        go(ui, "<", "The text before", place.checked_sub(1).and_then(|before| names.get(before)));
+        ui.label(RichText::new(format!("{} of {}", place + 1, names.len())).size(12.0).weak());
+        go(ui, ">", "The next text", names.get(place + 1));
+    });
+}
+
+fn race(ui: &mut Ui, view: &View, touch: &mut Touch) {
+    let focused = touch.focus.and_then(|focus| view.race.sequences.iter().position(|name| *name == focus));
+    let place = focused.unwrap_or(0);
+    let Some(&name) = view.race.sequences.get(place) else { return };
+    if view.race.sequences.len() > 1 {
+        chooser(ui, touch, &view.race.sequences, place);
+    }
+    let mut one = |ui: &mut Ui, contestant: Contestant| {
+        let turn = view.race.turn == Some(contestant);
+        look::title(ui, called(contestant), if turn { "its turn" } else { "" });
+        let key = (name, Some(contestant));
+        if let Some(sequence) = view.sequences.get(&key) {
+            coloured(ui, view, touch, key, sequence, &view.race.prompt);
+        }
+    };
+    if ui.available_width() < 520.0 {
+        one(ui, Contestant::Adaptive);
+        ui.add_space(12.0);
+        one(ui, Contestant::Full);
+    } else {
+        ui.spacing_mut().item_spacing.x = 24.0;
+        ui.columns_const(|[left, right]| {
+            one(left, Contestant::Adaptive);
+            one(right, Contestant::Full);
+        });
+    }
+}
+
+/// Where each token of a text begins, in characters.
+struct Places(Vec<(usize, usize)>);
+
+impl Places {
+    /// The token at a character.
+    fn token(&self, character: usize) -> Option<usize> {
+        let after = self.0.partition_point(|(start, _)| *start <= character);
+        self.0.get(after.checked_sub(1)?).map(|(_, token)| *token)
+    }
+
+    /// Characters of a token.
+    fn characters(&self, token: usize) -> Option<(usize, Option<usize>)> {
+        let at = self.0.iter().position(|(_, other)| *other == token)?;
+        Some((self.0[at].0, self.0.get(at + 1).map(|next| next.0)))
+    }
+}
+
+fn lay_out(ui: &Ui, view: &View, sequence: &Sequence, before: &str) -> (LayoutJob, Places) {
+    let size = if ui.available_width() < 420.0 { 16.0 } else { 17.0 };
+    let plain = TextFormat {
+        font_id: FontId::proportional(size),
+        color: ui.visuals().weak_text_color(),
+        line_height: Some(size * 1.62),
+        ..TextFormat::default()
+    };
+    let mut job = LayoutJob::default();
+    job.wrap.max_width = ui.available_width();
+    job.append(before, 0.0, plain.clone());
+    let mut places = Vec::with_capacity(sequence.tokens.len());
+    let mut characters = before.chars().count();
+    let rounds = view.rounds();
+    for (index, token) in sequence.tokens.iter().enumerate().filter(|(_, token)| !token.text.is_empty()) {
+        places.push((characters, index));
+        characters += token.text.chars().count();
+        let format = TextFormat {
+            color: look::on_depth(token.depth, rounds),
+            background: look::of_depth(token.depth, rounds),
+            expand_bg: 0.0,
+            ..plain.clone()
+        };
+        job.append(&token.text, 0.0, format);
+    }
+    job.append(&sequence.tail, 0.0, plain);
+    (job, Places(places))
+}
+
+/// A text, each token on the colour of its depth; hovering, tapping and arrow keys tell more of a token.
+fn coloured(ui: &mut Ui, view: &View, touch: &mut Touch, key: Key, sequence: &Sequence, before: &str) {
+    let (job, places) = lay_out(ui, view, sequence, before);
+    let galley = ui.painter().layout_job(job);
+    let (rect, response) = ui.allocate_exact_size(galley.size(), Sense::click());
+    let label = format!("{before}{}", sequence.text());
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::accesskit::Role::Label, true, &label));
+    ui.painter().galley(rect.min, galley.clone(), ui.visuals().text_color());
+    let under = response.hover_pos().and_then(|at| {
+        // The cursor is the nearest gap between two characters; a token is what one points at.
+        let cursor = galley.cursor_from_pos(at - rect.min - vec2(4.0, 0.0));
+        places.token(cursor.index.0)
+    });
+    if let Some(index) = under {
+        touch.hovered = Some((key, index));
+        if response.clicked() {
+            response.request_focus();
+            touch.pinned = if touch.pinned == touch.hovered { None } else { touch.hovered };
+        }
+    } else if touch.hovered.is_some_and(|(other, _)| other == key) && !response.hovered() {
+        touch.hovered = touch.hovered.filter(|_| !ui.input(|input| input.pointer.is_moving()));
+    }
+    if response.has_focus() {
+        walk(ui, touch, key, sequence, &response);
+    }
+    for marked in [touch.hovered, touch.pinned].into_iter().flatten().filter(|(other, _)| *other == key) {
+        if let Some((start, end)) = places.characters(marked.1) {
+            outline(ui, &galley, rect, start, end);
+        }
+    }
+    if let Some(token) = under.and_then(|index| sequence.tokens.get(index)) {
+        response.on_hover_ui_at_pointer(|ui| token::card(ui, view, token));
+    }
+    if let Some(reason) = sequence.end {
+        ending(ui, sequence, reason);
+    } else if sequence.tokens.is_empty() {
+        let (done, total) = sequence.prompt;
+        let say = if total == 0 { "waiting for a lane".to_owned() } else { format!("reading {done} of {total}") };
+        ui.label(RichText::new(say).size(12.0).weak());
+    }
+}
+
+/// Arrow keys go from token to token.
+fn walk(ui: &Ui, touch: &mut Touch, key: Key, sequence: &Sequence, response: &egui::Response) {
+    let filter = EventFilter { horizontal_arrows: true, ..EventFilter::default() };
+    ui.memory_mut(|memory| memory.set_focus_lock_filter(response.id, filter));
+    let moved = ui.input(|input| {
+        let pressed = |event: &Event| match event {
+            Event::Key { key: Button::ArrowRight, pressed: true, .. } => 1,
+            Event::Key { key: Button::ArrowLeft, pressed: true, .. } => -1,
+            _ => 0isize,
+        };
+        input.events.iter().map(pressed).sum::<isize>()
+    });
+    if moved != 0 && !sequence.tokens.is_empty() {
+        let last = sequence.tokens.len() - 1;
+        let next = match touch.pinned.filter(|(other, _)| *other == key) {
+            Some((_, index)) => index.saturating_add_signed(moved).min(last),
+            None => last,
+        };
+        touch.pinned = Some((key, next));
+    }
+}
+
+fn outline(ui: &Ui, galley: &Galley, rect: Rect, start: usize, end: Option<usize>) {
+    let at = |index: usize| galley.pos_from_cursor(CCursor::new(index)).translate(rect.min.to_vec2());
+    let from = at(start);
+    let to = end.map_or_else(|| galley.pos_from_cursor(galley.end()).translate(rect.min.to_vec2()), at);
+    // A token that is broken over two lines is marked to the end of the first.
+    let right = if (to.top() - from.top()).abs() < 1.0 { to.left() } else { rect.right() };
+    let marked = Rect::from_min_max(from.left_top(), egui::pos2(right, from.bottom()));
+    let stroke = Stroke::new(2.0, ui.visuals().text_color());
+    ui.painter().rect_stroke(marked.expand(1.0), 3.0, stroke, egui::StrokeKind::Outside);
+}
+
+fn ending(ui: &mut Ui, sequence: &Sequence, reason: FinishReason) {
+    let tokens = sequence.forgotten + sequence.tokens.len();
+    let depths: u64 = sequence.tokens.iter().map(|token| u64::from(token.depth)).sum();
+    let mean = depths as f64 / sequence.tokens.len().max(1) as f64;
+    let why = match reason {
+        FinishReason::EndOfSequence => "the model ended it",
+        FinishReason::Stop => "a stop text came",
+        FinishReason::Length => "the length asked for",
+        FinishReason::ContextFull => "the context is full",
+        FinishReason::Cancelled => "cancelled",
+    };
+    ui.label(RichText::new(format!("{tokens} tokens, mean depth {mean:.2}, {why}")).size(12.0).weak());
+}
+
+impl Panel {
+    /// Where prompts are written and sent.
+    pub(super) fn prompt_box(&mut self, ui: &mut Ui) {
+        let ready = self.live.facts.is_some() && !self.live.ended;
+        let frame = Frame::new().fill(look::surface(ui.visuals())).corner_radius(10).inner_margin(Margin::same(12));
+        frame.stroke(Stroke::new(1.0, look::line(ui.visuals()))).show(ui, |ui| {
+            let hint = if self.controls.chat { "Say something" } else { "Write a beginning" };
+            let edit = egui::TextEdit::multiline(&mut self.prompt)
+                .id_salt("prompt")
+                .hint_text(hint)
+                .font(FontId::proportional(16.0))
+                .desired_rows(2)
+                .desired_width(f32::INFINITY)
+                .frame(Frame::new())
+                .return_key(egui::KeyboardShortcut::new(egui::Modifiers::SHIFT, Button::Enter));
+            let response = ui.name_inputs("Prompt", |ui| ui.add(edit));
+            let entered =
+                response.has_focus() && ui.input(|input| input.key_pressed(Button::Enter) && !input.modifiers.shift);
+            ui.horizontal_wrapped(|ui| self.prompt_buttons(ui, ready, entered));
+        });
+    }
+
+    fn prompt_buttons(&mut self, ui: &mut Ui, ready: bool, entered: bool) {
+        let racing = self.live.race.running;
+        let sendable = ready && !racing && !self.prompt.trim().is_empty();
+        let send = look::primary(ui, sendable, if self.controls.chat { "Send" } else { "Continue" });
+        if send.on_hover_text("Enter").clicked() || (entered && sendable) {
+            self.send(false);
+        }
+        ui.label(RichText::new("times").weak());
+        let copies = egui::DragValue::new(&mut self.controls.copies).range(1..=256);
+        ui.name_inputs("Sequences at once", |ui| ui.add(copies))
+            .on_hover_text("So many sequences begin with this prompt and go on side by side, each with its own seed");
+        let can_race = ready && !racing && self.live.rounds() > 1 && !self.live.is_busy();
+        let race = ui.add_enabled(can_race && !self.prompt.trim().is_empty(), egui::Button::new("Race"));
+        let hint = "The same sequences in turns: as deep as the model decides, and all rounds for every token";
+        if race.on_hover_text(hint).clicked() {
+            self.send(true);
+        }
+        if self.live.is_busy() && ui.button("Stop").on_hover_text("Escape").clicked() {
+            self.touch.command(if racing { Command::StopRace } else { Command::CancelAll });
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! What the person sets.
+
+use egui::{ComboBox, DragValue, RichText, Slider, Ui};
+
+use super::view::View;
+use super::{Action, Touch, look};
+use crate::service::{Command, ModelFacts, Settings};
+
+/// What the person set.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct Controls {
+    /// How sequences are written.
+    pub settings: Settings,
+    /// A conversation is held, instead of a text continued.
+    pub chat: bool,
+    /// Sequences for each prompt.
+    pub copies: u32,
+    /// Lanes of the next loading.
+    pub lanes: u32,
+    /// Adapter of the next loading; `None` takes the best.
+    pub adapter: Option<String>,
+    /// The settings are shown.
+    pub open: bool,
+}
+
+impl Default for Controls {
+    fn default() -> Self {
+        // Small models repeat themselves without some chance.
+        let settings = Settings { max_tokens: 200, temperature: 0.8, min_p: 0.05, ..Settings::default() };
+        Self { settings, chat: false, copies: 32, lanes: 32, adapter: None, open: true }
+    }
+}
+
+impl Controls {
+    /// Takes back what another model allowed and this one does not.
+    pub(super) fn suit(&mut self, facts: &ModelFacts) {
+        self.settings.depth = self.settings.depth.map(|depth| depth.clamp(1, facts.rounds));
+        self.chat = facts.chat;
+        self.settings.max_tokens = self.settings.max_tokens.min(facts.context);
+    }
+
+    pub(super) fn ui(&mut self, ui: &mut Ui, view: &View, touch: &mut Touch, adapters: &[String], can_open: bool) {
+        self.depth(ui, view, touch);
+        ui.add_space(14.0);
+        self.sampling(ui);
+        ui.add_space(14.0);
+        self.loading(ui, view, touch, adapters, can_open);
+        ui.add_space(14.0);
+    }
+
+    fn depth(&mut self, ui: &mut Ui, view: &View, touch: &mut Touch) {
+        look::title(ui, "Depth", "");
+        let rounds = view.rounds();
+        let mut fixed = self.settings.depth.is_some();
+        ui.horizontal(|ui| {
+            ui.selectable_value(&mut fixed, false, "The model decides");
+            ui.selectable_value(&mut fixed, true, "Fixed");
+        });
+        if fixed {
+            let mut depth = self.settings.depth.unwrap_or(rounds);
+            labelled(ui, "Rounds", |ui| ui.add(Slider::new(&mut depth, 1..=rounds)));
+            self.settings.depth = Some(depth);
+            return;
+        }
+        self.settings.depth = None;
+        if !view.facts.as_ref().is_some_and(|facts| facts.thresholds) || view.thresholds.len() > 12 {
+            return;
+        }
+        let mut thresholds = view.thresholds.clone();
+        let mut moved = false;
+        for (round, threshold) in (1u32..).zip(&mut thresholds) {
+            moved |= labelled(ui, &format!("Threshold {round}"), |ui| {
+                ui.add(Slider::new(threshold, -12.0..=12.0).fixed_decimals(1))
+            })
+            .on_hover_text(format!("A token runs round {round} where its score is at least this; 0 is as trained"))
+            .changed();
+        }
+        if view.thresholds.iter().any(|threshold| *threshold != 0.0) && ui.button("As trained").clicked() {
+            thresholds.fill(0.0);
+            moved = true;
+        }
+        if moved {
+            touch.command(Command::Thresholds { thresholds });
+        }
+    }
+
+    fn sampling(&mut self, ui: &mut Ui) {
+        let settings = &mut self.settings;
+        look::title(ui, "Sampling", "");
+        labelled(ui, "Temperature", |ui| ui.add(Slider::new(&mut settings.temperature, 0.0..=2.0).fixed_decimals(2)));
+        labelled(ui, "Top-p", |ui| ui.add(Slider::new(&mut settings.top_p, 0.01..=1.0).fixed_decimals(2)));
+        labelled(ui, "Min-p", |ui| ui.add(Slider::new(&mut settings.min_p, 0.0..=1.0).fixed_decimals(2)));
+        labelled(ui, "Repetition", |ui| ui.add(Slider::new(&mut settings.repeat_penalty, 1.0..=2.0).fixed_decimals(2)));
+        labelled(ui, "Top-k", |ui| ui.add(DragValue::new(&mut settings.top_k).range(0..=1000)));
+        labelled(ui, "Seed", |ui| ui.add(DragValue::new(&mut settings.seed)));
+        labelled(ui, "Tokens", |ui| ui.add(DragValue::new(&mut settings.max_tokens).range(1..=100_000)));
+        ui.checkbox(&mut settings.ignore_end, "Write on behind the end");
+        ui.checkbox(&mut self.chat, "Hold a conversation");
+    }
+
+    fn loading(&mut self, ui: &mut Ui, view: &View, touch: &mut Touch, adapters: &[String], can_open: bool) {
+        look::title(ui, "Model", "");
+        if can_open && ui.button("Choose a model").clicked() {
+            touch.actions.push(Action::ChooseModel);
+        }
+        labelled(ui, "Lanes", |ui| {
+            let combo = ComboBox::from_id_salt("lanes").width(72.0).selected_text(self.lanes.to_string());
+            combo
+                .show_ui(ui, |ui| {
+                    for lanes in [1, 2, 4, 8, 16, 32, 64, 128, 256] {
+                        ui.selectable_value(&mut self.lanes, lanes, lanes.to_string());
+                    }
+                })
+                .response
+        });
+        if adapters.len() > 1 {
+            let text = self.adapter.clone().unwrap_or_else(|| "the best".into());
+            labelled(ui, "Adapter", |ui| {
+                let combo = ComboBox::from_id_salt("adapter").width(120.0).truncate().selected_text(text);
+                combo
+                    .show_ui(ui, |ui| {
+                        ui.selectable_value(&mut self.adapter, None, "the best");
+                        for adapter in adapters {
+                            ui.selectable_value(&mut self.adapter, Some(adapter.clone()), adapter);
+                        }
+                    })
+                    .response
+            });
+        }
+        let loaded = view.facts.as_ref().map(|facts| facts.lanes);
+        if loaded.is_some_and(|lanes| lanes != self.lanes) {
+            ui.label(RichText::new("Other lanes take a new loading.").size(12.0).weak());
+        }
+        if loaded.is_some() && ui.button("Load again").clicked() {
+            touch.actions.push(Action::Reload);
+        }
+    }
+}
+
+/// A control with its name before it, for eyes and screen readers.
+fn labelled(ui: &mut Ui, name: &str, control: impl FnOnce(&mut Ui) -> egui::Response) -> egui::Response {
+    ui.horizontal(|ui| {
+        ui.spacing_mut().slider_width = 72.0;
+        ui.add_sized([84.0, 20.0], egui::Label::new(name).halign(egui::Align::LEFT));
+        ui.name_inputs(name, control)
+    })
+    .inner
+}

@@ -1,0 +1,322 @@
+//! The panel: text in the colours of depth, lanes and buckets of each tick, throughput against the ceiling.
+//!
+//! It is fed with updates of the [`crate::service`] and hands back [`Action`]s; who draws it, and where the engine
+//! lives, is another's business, so the desktop window and the page share it.
+//!
+//! **Invariant:** egui only: no window, no GPU, no thread, no file.
+
+mod chat;
+mod controls;
+mod depth_map;
+mod header;
+mod lanes;
+mod look;
+mod rates;
+mod replay;
+mod throughput;
+mod token;
+mod view;
+
+use egui::{CentralPanel, Frame, Margin, ScrollArea, Ui};
+
+use crate::service::{Command, Contestant, Prompt, Role, Stamped, Task, Turn, trace};
+
+pub use controls::Controls;
+pub use look::install;
+use replay::{Recording, Replay};
+use view::{Key, View};
+
+/// What the panel asks of whoever shows it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Send this to the engine.
+    Command(Command),
+    /// Load the model again, with the lanes and the adapter of the controls.
+    Reload,
+    /// Let the person choose a model.
+    ChooseModel,
+    /// Let the person choose a saved run, and give its text to [`Panel::replay`].
+    OpenTrace,
+    /// Save this run where the person wants it.
+    SaveTrace(String),
+}
+
+/// What the pointer and the keyboard touch, shared by all pictures.
+#[derive(Debug, Clone, Default)]
+struct Touch {
+    /// The sequence that is shown in full.
+    focus: Option<u64>,
+    /// Token under the pointer: of which sequence, which one of those that are kept.
+    hovered: Option<(Key, usize)>,
+    /// Token that was tapped.
+    pinned: Option<(Key, usize)>,
+    actions: Vec<Action>,
+}
+
+impl Touch {
+    fn command(&mut self, command: Command) {
+        self.actions.push(Action::Command(command));
+    }
+}
+
+/// All that the panel remembers.
+#[derive(Debug, Clone)]
+pub struct Panel {
+    live: View,
+    recording: Recording,
+    replay: Option<Replay>,
+    touch: Touch,
+    prompt: String,
+    next_name: u64,
+    /// What the person set; worth keeping between starts.
+    pub controls: Controls,
+    /// Names of adapters to choose from; empty where there is no choice.
+    pub adapters: Vec<String>,
+    /// Models and files can be opened.
+    pub can_open: bool,
+    /// A line of whoever shows the panel.
+    pub status: String,
+}
+
+impl Panel {
+    /// A panel without a model.
+    pub fn new(controls: Controls) -> Self {
+        Self {
+            live: View::default(),
+            recording: Recording::default(),
+            replay: None,
+            touch: Touch::default(),
+            prompt: String::new(),
+            next_name: 1,
+            controls,
+            adapters: Vec::new(),
+            can_open: false,
+            status: String::new(),
+        }
+    }
+
+    /// Takes in an update.
+    pub fn apply(&mut self, stamped: &Stamped) {
+        self.recording.add(stamped);
+        self.live.apply(stamped);
+        let ready = matches!(stamped.update, crate::service::Update::Ready(_));
+        if let Some(facts) = self.live.facts.as_ref().filter(|_| ready) {
+            self.controls.suit(facts);
+        }
+    }
+
+    /// Shows a message of whoever shows the panel.
+    pub fn tell(&mut self, message: String) {
+        let kind = crate::service::FailureKind::Refused;
+        self.live.apply(&Stamped {
+            at: self.live.now,
+            update: crate::service::Update::Failed(crate::service::Failure { kind, sequence: None, message }),
+        });
+    }
+
+    /// Plays a saved run.
+    ///
+    /// # Errors
+    /// A text that is none.
+    pub fn replay(&mut self, text: &str) -> Result<(), trace::TraceError> {
+        self.replay = Some(Replay::new(trace::read(text)?));
+        self.touch.hovered = None;
+        self.touch.pinned = None;
+        self.touch.focus = None;
+        Ok(())
+    }
+
+    /// Shows a saved run as it stood at a time, in seconds from its beginning.
+    pub fn show_at(&mut self, seconds: f64) {
+        if let Some(replay) = &mut self.replay {
+            replay.playing = false;
+            replay.seek(seconds);
+        }
+    }
+
+    /// What the prompt box holds.
+    pub fn set_prompt(&mut self, prompt: impl Into<String>) {
+        self.prompt = prompt.into();
+    }
+
+    /// Whether anything is under way.
+    pub fn is_busy(&self) -> bool {
+        self.live.is_busy()
+    }
+
+    /// Draws everything into `ui`; what is to be done.
+    pub fn ui(&mut self, ui: &mut Ui) -> Vec<Action> {
+        self.play(ui);
+        let width = ui.available_width();
+        // What was hovered in the last frame is marked in all pictures of this one.
+        let hovered = self.touch.hovered;
+        let margin = |x: i8, y: i8| Frame::new().inner_margin(Margin::symmetric(x, y));
+        let fill = ui.visuals().panel_fill;
+        let side = if width < 600.0 { 12 } else { 20 };
+        egui::Panel::top("header").frame(margin(side, 10).fill(fill)).resizable(false).show(ui, |ui| self.header(ui));
+        if width < 860.0 {
+            egui::Panel::bottom("prompt").frame(margin(side, 10).fill(fill)).resizable(false).show(ui, |ui| {
+                self.prompt_box(ui);
+            });
+            CentralPanel::no_frame().frame(margin(side, 10).fill(fill)).show(ui, |ui| {
+                ScrollArea::vertical().auto_shrink([false; 2]).show(ui, |ui| self.stack(ui));
+            });
+        } else {
+            self.wide(ui, width, side);
+        }
+        if self.touch.hovered == hovered {
+            // Nothing renewed it: the pointer is elsewhere.
+            let seen = ui.input(|input| input.pointer.hover_pos().is_some());
+            self.touch.hovered = self.touch.hovered.filter(|_| seen);
+        }
+        if ui.input(|input| input.key_pressed(egui::Key::Escape)) {
+            match self.touch.pinned.take() {
+                Some(_) => {}
+                None if self.live.is_busy() => self.touch.command(Command::CancelAll),
+                None => {}
+            }
+        }
+        std::mem::take(&mut self.touch.actions)
+    }
+
+    fn wide(&mut self, ui: &mut Ui, width: f32, side: i8) {
+        let fill = ui.visuals().panel_fill;
+        let margin = |x: i8, y: i8| Frame::new().inner_margin(Margin::symmetric(x, y)).fill(fill);
+        egui::Panel::bottom("status").frame(margin(side, 5)).resizable(false).show(ui, |ui| self.status_line(ui));
+        if self.controls.open && width >= 1180.0 {
+            egui::Panel::left("settings").frame(margin(side, 16)).resizable(false).exact_size(252.0).show(ui, |ui| {
+                ScrollArea::vertical().auto_shrink([false; 2]).show(ui, |ui| self.settings(ui));
+            });
+        }
+        let pictures = (width * 0.40).clamp(380.0, 860.0);
+        egui::Panel::right("pictures").frame(margin(side, 16)).resizable(false).exact_size(pictures).show(ui, |ui| {
+            ScrollArea::vertical().auto_shrink([false; 2]).show(ui, |ui| {
+                self.pictures(ui);
+                if self.controls.open && width < 1180.0 {
+                    ui.add_space(24.0);
+                    self.settings(ui);
+                }
+            });
+        });
+        egui::Panel::bottom("prompt")
+            .frame(margin(side, 16))
+            .resizable(false)
+            .show_separator_line(false)
+            .show(ui, |ui| centred(ui, |ui| self.prompt_box(ui)));
+        CentralPanel::no_frame().frame(margin(side, 16)).show(ui, |ui| {
+            ScrollArea::vertical().id_salt("text").auto_shrink([false; 2]).stick_to_bottom(true).show(ui, |ui| {
+                centred(ui, |ui| self.text(ui));
+            });
+        });
+    }
+
+    /// Everything one below the other, for narrow screens.
+    fn stack(&mut self, ui: &mut Ui) {
+        self.text(ui);
+        ui.add_space(20.0);
+        self.pictures(ui);
+        if self.controls.open {
+            ui.add_space(20.0);
+            self.settings(ui);
+        }
+        ui.add_space(12.0);
+        self.status_line(ui);
+    }
+
+    fn text(&mut self, ui: &mut Ui) {
+        let Self { live, replay, touch, prompt, .. } = self;
+        let view = replay.as_ref().map_or(&*live, |replay| &replay.view);
+        chat::text(ui, view, touch, prompt);
+    }
+
+    fn pictures(&mut self, ui: &mut Ui) {
+        let Self { live, replay, touch, .. } = self;
+        let view = replay.as_ref().map_or(&*live, |replay| &replay.view);
+        throughput::draw(ui, view);
+        ui.add_space(20.0);
+        lanes::buckets(ui, view, touch);
+        ui.add_space(20.0);
+        lanes::history(ui, view, touch);
+        ui.add_space(20.0);
+        depth_map::map(ui, view, touch);
+        ui.add_space(20.0);
+        depth_map::histogram(ui, view);
+    }
+
+    fn settings(&mut self, ui: &mut Ui) {
+        let Self { live, touch, controls, adapters, can_open, .. } = self;
+        controls.ui(ui, live, touch, adapters, *can_open);
+        look::title(ui, "Run", "");
+        ui.horizontal_wrapped(|ui| {
+            if self.can_open && ui.button("Open a saved run").clicked() {
+                self.touch.actions.push(Action::OpenTrace);
+            }
+            let saved = self.can_open && ui.button("Save this run").clicked();
+            if let Some(text) = saved.then(|| self.recording.save()).flatten() {
+                self.touch.actions.push(Action::SaveTrace(text));
+            }
+            if ui.button("Forget it").on_hover_text("Clears the texts and counts that are shown").clicked() {
+                self.live.clear();
+                self.touch.pinned = None;
+            }
+        });
+    }
+
+    /// Sends the prompt, as many times as asked.
+    fn send(&mut self, race: bool) {
+        let prompt = self.prompt.trim_end_matches(['\n', '\r']).to_owned();
+        if prompt.trim().is_empty() && !race {
+            return;
+        }
+        let chat = self.controls.chat && !race;
+        let mut turns = Vec::new();
+        for entry in self.live.entries.iter().filter(|entry| chat && entry.chat) {
+            turns.push(Turn { role: Role::User, content: entry.prompt.clone() });
+            let answer = entry.sequences.first().and_then(|name| self.live.sequences.get(&(*name, None)));
+            let content = answer.map(|answer| answer.text().trim().to_owned()).unwrap_or_default();
+            turns.push(Turn { role: Role::Assistant, content });
+        }
+        turns.push(Turn { role: Role::User, content: prompt.clone() });
+        let prompt = if chat { Prompt::Chat(turns) } else { Prompt::Text(prompt) };
+        let sequences: Vec<Task> = (0..u64::from(self.controls.copies.max(1)))
+            .map(|place| Task { name: self.next_name + place, prompt: prompt.clone() })
+            .collect();
+        self.next_name += sequences.len() as u64;
+        self.touch.focus = sequences.first().map(|task| task.name);
+        self.touch.pinned = None;
+        self.replay = None;
+        let settings = self.controls.settings.clone();
+        self.touch.command(match race {
+            true => Command::Race { sequences, settings },
+            false => Command::Submit { sequences, settings },
+        });
+        if chat {
+            self.prompt.clear();
+        }
+    }
+}
+
+/// A column of comfortable reading width in the middle.
+fn centred<R>(ui: &mut Ui, contents: impl FnOnce(&mut Ui) -> R) -> R {
+    let width = ui.available_width().min(760.0);
+    let before = (ui.available_width() - width) / 2.0;
+    ui.horizontal_top(|ui| {
+        ui.spacing_mut().item_spacing.x = 0.0;
+        ui.add_space(before);
+        ui.vertical(|ui| {
+            ui.spacing_mut().item_spacing.x = look::UNIT;
+            ui.set_width(width);
+            contents(ui)
+        })
+        .inner
+    })
+    .inner
+}
+
+/// A contestant as people call it.
+fn called(contestant: Contestant) -> &'static str {
+    match contestant {
+        Contestant::Adaptive => "adaptive",
+        Contestant::Full => "full depth",
+    }
+}

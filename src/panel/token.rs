@@ -1,0 +1,39 @@
+//! One token: how deep it went, and why.
+
+use egui::{Grid, RichText, Sense, Ui, vec2};
+
+use super::look;
+use super::view::View;
+use crate::engine::event::TokenEvent;
+
+/// A token's text with everything visible.
+pub fn visible(text: &str) -> String {
+    let text = text.replace('\n', "⏎");
+    if text.is_empty() { "(part of a character)".into() } else { format!("“{text}”") }
+}
+
+/// All that is known of a token.
+pub fn card(ui: &mut Ui, view: &View, token: &TokenEvent) {
+    let rounds = view.rounds();
+    ui.set_max_width(280.0);
+    ui.horizontal(|ui| {
+        let (rect, _) = ui.allocate_exact_size(vec2(14.0, 14.0), Sense::hover());
+        ui.painter().rect_filled(rect, 3.0, look::of_depth(token.depth, rounds));
+        ui.label(RichText::new(visible(&token.text)).size(16.0).strong());
+    });
+    ui.label(format!("depth {} of {rounds}", token.depth));
+    let probability = 100.0 * f64::from(token.log_probability).exp();
+    ui.label(RichText::new(format!("probability {probability:.1} %, position {}", token.position)).weak());
+    if !token.scores.is_empty() {
+        ui.add_space(4.0);
+        Grid::new("scores").num_columns(3).spacing([12.0, 3.0]).show(ui, |ui| {
+            for (round, score) in (1u32..).zip(&token.scores) {
+                ui.label(RichText::new(format!("round {round}")).weak());
+                ui.label(RichText::new(format!("{score:+.2}")).monospace());
+                let ran = round <= token.depth;
+                ui.label(RichText::new(if ran { "ran" } else { "left before it" }).weak());
+                ui.end_row();
+            }
+        });
+    }
+}

@@ -1,0 +1,354 @@
+//! What is shown: everything that updates have told, in bounded memory.
+//!
+//! **Invariant:** [`View::apply`] alone changes it, so a saved run looks like the run itself.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::depth::DepthHistogram;
+use crate::engine::event::{Event, FinishReason, TokenEvent};
+use crate::service::{Contestant, Failure, Heat, Lane, ModelFacts, Prompt, Stamped, Task, Tick, Update};
+
+use super::rates::Rates;
+
+/// Sequences that are kept once they have ended.
+const MOST_SEQUENCES: usize = 512;
+/// Tokens that are kept of one sequence; of longer ones the latest.
+const MOST_TOKENS: usize = 4096;
+/// Prompts that are kept.
+const MOST_ENTRIES: usize = 64;
+/// Ticks whose lanes are kept.
+const MOST_TICKS: usize = 240;
+/// Messages that are kept.
+const MOST_FAILURES: usize = 8;
+/// Heats that are kept for each contestant.
+const MOST_HEATS: usize = 64;
+
+/// Names a sequence of the view: a race writes each twice.
+pub type Key = (u64, Option<Contestant>);
+
+/// A sequence as far as it is written.
+#[derive(Debug, Clone, Default)]
+pub struct Sequence {
+    /// Its latest tokens.
+    pub tokens: VecDeque<TokenEvent>,
+    /// Tokens that are no longer kept.
+    pub forgotten: usize,
+    /// Text that came behind the last token.
+    pub tail: String,
+    /// Tokens of the prompt that are read, and all of them.
+    pub prompt: (u32, u32),
+    /// Why it ended, once it has.
+    pub end: Option<FinishReason>,
+}
+
+impl Sequence {
+    fn tell(&mut self, event: &Event) {
+        match event {
+            Event::Prefill { done, total } => self.prompt = (*done, *total),
+            Event::Token(token) => {
+                if self.tokens.len() == MOST_TOKENS {
+                    self.tokens.pop_front();
+                    self.forgotten += 1;
+                }
+                self.tokens.push_back(token.clone());
+            }
+            Event::Finished { reason, text, .. } => {
+                self.tail.clone_from(text);
+                self.end = Some(*reason);
+            }
+        }
+    }
+
+    /// Its text.
+    pub fn text(&self) -> String {
+        self.tokens.iter().map(|token| token.text.as_str()).chain([self.tail.as_str()]).collect()
+    }
+}
+
+/// A prompt and who continues it.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// What was asked, the last turn of a conversation.
+    pub prompt: String,
+    /// Part of a conversation.
+    pub chat: bool,
+    /// Names of its sequences.
+    pub sequences: Vec<u64>,
+}
+
+/// A race under way, or the last one.
+#[derive(Debug, Clone, Default)]
+pub struct RaceView {
+    /// Still under way.
+    pub running: bool,
+    /// Whose turn it is.
+    pub turn: Option<Contestant>,
+    /// What was asked.
+    pub prompt: String,
+    /// Names of its sequences.
+    pub sequences: Vec<u64>,
+    /// Heats that count, oldest first.
+    pub heats: VecDeque<Heat>,
+}
+
+impl RaceView {
+    /// Median tokens per second of a contestant's heats.
+    pub fn rate(&self, contestant: Contestant) -> Option<f64> {
+        let own = self.heats.iter().filter(|heat| heat.contestant == contestant);
+        let rates: Vec<f64> = own.map(Heat::tokens_per_second).collect();
+        (!rates.is_empty()).then(|| crate::bench::median(&rates))
+    }
+
+    /// How much faster adaptive depth is than full depth: the median over pairs, which ran one after the other.
+    pub fn realised(&self) -> Option<f64> {
+        let mut ratios = Vec::new();
+        for heat in self.heats.iter().filter(|heat| heat.contestant == Contestant::Adaptive) {
+            let partner = self
+                .heats
+                .iter()
+                .find(|other| other.contestant == Contestant::Full && other.number / 2 == heat.number / 2);
+            ratios.extend(partner.map(|full| heat.tokens_per_second() / full.tokens_per_second().max(1e-9)));
+        }
+        (!ratios.is_empty()).then(|| crate::bench::median(&ratios))
+    }
+
+    /// The speed-up that no engine can exceed, at the mean depth of the adaptive heats.
+    pub fn ceiling(&self) -> Option<f64> {
+        let own = self.heats.iter().filter(|heat| heat.contestant == Contestant::Adaptive);
+        let ceilings: Vec<f64> = own.map(|heat| heat.ceiling).collect();
+        (!ceilings.is_empty()).then(|| crate::bench::median(&ceilings))
+    }
+}
+
+/// All that is shown.
+#[derive(Debug, Clone, Default)]
+pub struct View {
+    /// The model, once it is loaded.
+    pub facts: Option<Box<ModelFacts>>,
+    /// Bytes loaded and in total, while it is not.
+    pub loading: Option<(u64, u64)>,
+    /// Time of the last update.
+    pub now: f64,
+    /// Sequences under way and the last that ended.
+    pub sequences: BTreeMap<Key, Sequence>,
+    /// Prompts, oldest first.
+    pub entries: VecDeque<Entry>,
+    /// The race.
+    pub race: RaceView,
+    /// Lanes at each of the last ticks.
+    pub lanes: VecDeque<Vec<Lane>>,
+    /// The last tick.
+    pub tick: Option<Box<Tick>>,
+    /// Tokens per second over time.
+    pub rates: Rates,
+    /// All tokens by depth.
+    pub histogram: DepthHistogram,
+    /// Thresholds that hold, first round first.
+    pub thresholds: Vec<f32>,
+    /// The engine stands between two ticks.
+    pub paused: bool,
+    /// What went wrong, latest last.
+    pub failures: VecDeque<Failure>,
+    /// The service is at its end.
+    pub ended: bool,
+}
+
+impl View {
+    /// Takes in what was told.
+    pub fn apply(&mut self, stamped: &Stamped) {
+        self.now = stamped.at;
+        match &stamped.update {
+            Update::Loading { done, total } => {
+                if self.facts.is_some() || self.ended {
+                    *self = Self { now: stamped.at, ..Self::default() };
+                }
+                self.loading = Some((*done, *total));
+            }
+            Update::Ready(facts) => {
+                self.loading = None;
+                self.thresholds = vec![0.0; facts.rounds as usize];
+                self.facts = Some(facts.clone());
+            }
+            Update::Submitted { sequences } => self.submitted(sequences),
+            Update::RaceBegins { sequences } => {
+                let names = sequences.iter().map(|task| task.name).collect();
+                let prompt = sequences.first().map(|task| shown(&task.prompt).0).unwrap_or_default();
+                self.race = RaceView { running: true, prompt, sequences: names, ..RaceView::default() };
+            }
+            Update::HeatBegins { contestant, .. } => {
+                self.race.turn = Some(*contestant);
+                for name in self.race.sequences.clone() {
+                    self.sequences.insert((name, Some(*contestant)), Sequence::default());
+                }
+            }
+            Update::HeatEnds(heat) => {
+                if heat.counts {
+                    self.race.heats.push_back(*heat);
+                }
+                if self.race.heats.len() > 2 * MOST_HEATS {
+                    self.race.heats.drain(..2);
+                }
+            }
+            Update::RaceEnds => {
+                self.race.running = false;
+                self.race.turn = None;
+            }
+            Update::Sequence { sequence, contestant, event } => {
+                if let Event::Token(token) = event {
+                    self.histogram.add(token.depth);
+                }
+                self.sequences.entry((*sequence, *contestant)).or_default().tell(event);
+                if matches!(event, Event::Finished { .. }) {
+                    self.forget();
+                }
+            }
+            Update::Tick(tick) => {
+                self.rates.add(stamped.at, tick.tokens);
+                self.lanes.push_back(tick.lanes.clone());
+                if self.lanes.len() > MOST_TICKS {
+                    self.lanes.pop_front();
+                }
+                self.tick = Some(tick.clone());
+            }
+            Update::Thresholds { thresholds } => self.thresholds.clone_from(thresholds),
+            Update::Paused { paused } => self.paused = *paused,
+            Update::Failed(failure) => self.failed(failure),
+            Update::LoadingCancelled => {
+                self.loading = None;
+                self.ended = true;
+            }
+        }
+    }
+
+    fn submitted(&mut self, sequences: &[Task]) {
+        let Some(first) = sequences.first() else { return };
+        let (prompt, chat) = shown(&first.prompt);
+        for task in sequences {
+            self.sequences.insert((task.name, None), Sequence::default());
+        }
+        self.entries.push_back(Entry { prompt, chat, sequences: sequences.iter().map(|task| task.name).collect() });
+        if self.entries.len() > MOST_ENTRIES {
+            self.entries.pop_front();
+        }
+    }
+
+    fn failed(&mut self, failure: &Failure) {
+        self.failures.push_back(failure.clone());
+        if self.failures.len() > MOST_FAILURES {
+            self.failures.pop_front();
+        }
+        if failure.kind.is_final() {
+            self.ended = true;
+            self.loading = None;
+            self.race.running = false;
+            if let Some(tick) = &mut self.tick {
+                tick.lanes.iter_mut().for_each(|lane| *lane = Lane::default());
+            }
+        }
+    }
+
+    /// Lets go of the oldest sequences that have ended.
+    fn forget(&mut self) {
+        let surplus = self.sequences.len().saturating_sub(MOST_SEQUENCES);
+        let ended = self.sequences.iter().filter(|(_, sequence)| sequence.end.is_some());
+        let oldest: Vec<Key> = ended.map(|(key, _)| *key).take(surplus).collect();
+        for key in oldest {
+            self.sequences.remove(&key);
+        }
+    }
+
+    /// Rounds of the model; 1 before there is one.
+    pub fn rounds(&self) -> u32 {
+        self.facts.as_ref().map_or(1, |facts| facts.rounds.max(1))
+    }
+
+    /// Whether sequences are under way.
+    pub fn is_busy(&self) -> bool {
+        self.race.running || (!self.ended && self.sequences.values().any(|sequence| sequence.end.is_none()))
+    }
+
+    /// Forgets prompts and texts that are not under way.
+    pub fn clear(&mut self) {
+        self.sequences.retain(|_, sequence| sequence.end.is_none());
+        let sequences = &self.sequences;
+        self.entries.retain(|entry| entry.sequences.iter().any(|name| sequences.contains_key(&(*name, None))));
+        self.failures.clear();
+        self.histogram = DepthHistogram::default();
+        if !self.race.running {
+            self.race = RaceView::default();
+        }
+    }
+}
+
+/// What is shown of a prompt, and whether it is a conversation's.
+fn shown(prompt: &Prompt) -> (String, bool) {
+    match prompt {
+        Prompt::Text(text) => (text.clone(), false),
+        Prompt::Chat(turns) => (turns.last().map(|turn| turn.content.clone()).unwrap_or_default(), true),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(view: &mut View, at: f64, update: Update) {
+        view.apply(&Stamped { at, update });
+    }
+
+    fn token(depth: u32) -> Event {
+        serde_json::from_value(serde_json::json!({
+            "event": "token", "position": 1, "token": 5, "text": "a", "depth": depth, "scores": [0.5],
+            "log_probability": -1.0, "alternatives": [],
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn long_runs_take_bounded_memory() {
+        let mut view = View::default();
+        let end = Event::Finished { reason: FinishReason::Length, text: String::new(), tokens: 0 };
+        for name in 0..2000 {
+            let sequences = vec![Task { name, prompt: Prompt::Text("p".into()) }];
+            told(&mut view, name as f64, Update::Submitted { sequences });
+            told(&mut view, name as f64, Update::Sequence { sequence: name, contestant: None, event: end.clone() });
+        }
+        for _ in 0..2 * MOST_TOKENS {
+            told(&mut view, 2e3, Update::Sequence { sequence: 9000, contestant: None, event: token(2) });
+        }
+        assert!(view.sequences.len() <= MOST_SEQUENCES + 1 && view.entries.len() <= MOST_ENTRIES);
+        let long = &view.sequences[&(9000, None)];
+        assert_eq!((long.tokens.len(), long.forgotten), (MOST_TOKENS, MOST_TOKENS));
+        assert_eq!(view.histogram.counts[2], 2 * MOST_TOKENS as u64);
+    }
+
+    #[test]
+    fn a_race_compares_neighbours_and_leaves_out_what_does_not_count() {
+        let mut view = View::default();
+        let heat = |number, contestant, seconds, counts| {
+            Update::HeatEnds(Heat { contestant, number, seconds, tokens: 100, mean_depth: 2.0, ceiling: 1.4, counts })
+        };
+        use Contestant::{Adaptive, Full};
+        for update in [
+            heat(0, Adaptive, 100.0, false),
+            heat(2, Full, 1.3, true),
+            heat(3, Adaptive, 1.0, true),
+            heat(4, Adaptive, 2.0, true),
+            heat(5, Full, 2.6, true),
+            heat(6, Adaptive, 9.0, true),
+        ] {
+            told(&mut view, 0.0, update);
+        }
+        assert!((view.race.realised().unwrap() - 1.3).abs() < 1e-9);
+        assert_eq!(view.race.ceiling(), Some(1.4));
+        assert_eq!(view.race.rate(Adaptive), Some(50.0));
+    }
+
+    #[test]
+    fn a_new_model_starts_afresh() {
+        let mut view = View { ended: true, ..View::default() };
+        view.histogram.add(1);
+        told(&mut view, 5.0, Update::Loading { done: 1, total: 2 });
+        assert_eq!((view.histogram.total(), view.loading, view.ended), (0, Some((1, 2)), false));
+    }
+}
