@@ -47,6 +47,9 @@ pub enum Command {
     Eval(Eval),
     /// Show a model's plan, sizes and faults without opening a GPU.
     Inspect(Inspect),
+    /// Open the window: text in the colours of depth, lanes, and throughput, live.
+    #[cfg(feature = "gui")]
+    Gui(Gui),
     /// List the GPUs that a model can run on.
     Adapters(Adapters),
 }
@@ -91,6 +94,33 @@ pub struct Run {
     /// Prompts that are answered side by side.
     #[arg(long, value_name = "N", default_value_t = 8, requires = "batch")]
     pub lanes: u32,
+}
+
+#[cfg(feature = "gui")]
+#[derive(Debug, Args)]
+pub struct Gui {
+    /// A folder with config.json, tokenizer.json and model.safetensors, or a .gguf file; the bundled model if left out.
+    pub model: Option<PathBuf>,
+
+    /// The GPU that computes and draws: part of its name, or its index in `isobath adapters`.
+    #[arg(long, value_name = "NAME|INDEX")]
+    pub adapter: Option<String>,
+
+    /// Sequences side by side; otherwise as set in the window.
+    #[arg(long, value_name = "N")]
+    pub lanes: Option<u32>,
+
+    /// Show a run that the window saved.
+    #[arg(long, value_name = "FILE")]
+    pub replay: Option<PathBuf>,
+
+    /// Neither take over nor keep what is set in the window.
+    #[arg(long)]
+    pub fresh: bool,
+
+    /// Tell at the end how long frames took while text was written.
+    #[arg(long)]
+    pub frame_times: bool,
 }
 
 #[derive(Debug, Args)]

@@ -13,6 +13,8 @@ mod eval;
 mod failure;
 #[cfg(test)]
 mod fake;
+#[cfg(feature = "gui")]
+mod gui;
 mod inspect;
 mod interrupt;
 mod open;
@@ -40,6 +42,8 @@ pub fn main() -> ExitCode {
         Command::Bench(command) => bench::bench(command),
         Command::Eval(command) => eval::eval(command),
         Command::Inspect(command) => inspect::inspect(command),
+        #[cfg(feature = "gui")]
+        Command::Gui(command) => gui::gui(command),
         Command::Adapters(command) => adapters::adapters(command.json),
     };
     ExitCode::from(result.unwrap_or_else(|error| {

@@ -45,6 +45,45 @@ pub struct Gpu {
     description: String,
 }
 
+/// An open device that can be shared: one draws on it, an engine computes on it.
+#[derive(Clone)]
+pub struct SharedDevice {
+    /// Where the adapter was found.
+    pub instance: wgpu::Instance,
+    /// The adapter.
+    pub adapter: wgpu::Adapter,
+    /// The device.
+    pub device: wgpu::Device,
+    /// Its only queue.
+    pub queue: wgpu::Queue,
+    summary: AdapterSummary,
+    description: String,
+}
+
+impl SharedDevice {
+    /// Opens a device as [`Gpu::open`] does, without using it.
+    ///
+    /// # Errors
+    /// As [`Gpu::open`].
+    pub async fn open(choice: Option<&str>) -> Result<Self, GpuError> {
+        let instance = instance();
+        let mut adapters = enumerate(&instance).await;
+        let list: Vec<_> = adapters.iter().enumerate().map(|(i, a)| AdapterSummary::of(i, a)).collect();
+        let (place, why) = adapter::choose(&list, choice)?;
+        let adapter = adapters.swap_remove(place);
+        let summary = list[place].clone();
+        let (device, queue) = request(&adapter, &summary.name).await?;
+        let description = format!("{} ({}, {}), {why}", summary.name, summary.backend, summary.kind);
+        log::info!("adapter: {description}");
+        Ok(Self { instance, adapter, device, queue, summary, description })
+    }
+
+    /// The adapter as listed.
+    pub fn summary(&self) -> &AdapterSummary {
+        &self.summary
+    }
+}
+
 /// Bytes of the uniform arena: one slot of 256 bytes per dispatch of a submission.
 pub(super) const UNIFORM_BYTES: u64 = 1 << 20;
 
@@ -60,15 +99,14 @@ impl Gpu {
     /// # Errors
     /// [`GpuError::NoAdapter`], [`GpuError::NoSuchAdapter`], [`GpuError::Open`].
     pub async fn open(choice: Option<&str>) -> Result<Self, GpuError> {
-        let mut adapters = enumerate(&instance()).await;
-        let list: Vec<_> = adapters.iter().enumerate().map(|(i, a)| AdapterSummary::of(i, a)).collect();
-        let (place, why) = adapter::choose(&list, choice)?;
-        let adapter = adapters.swap_remove(place);
-        let summary = list[place].clone();
-        let (device, queue) = request(&adapter, &summary.name).await?;
-        let description = format!("{} ({}, {}), {why}", summary.name, summary.backend, summary.kind);
-        log::info!("adapter: {description}");
-        Ok(Self::new(device, queue, summary, description))
+        Ok(Self::on(SharedDevice::open(choice).await?))
+    }
+
+    /// Uses a device that is open already, beside whoever else uses it. What the driver reports outside of any call is
+    /// told to the one that came last.
+    pub fn on(shared: SharedDevice) -> Self {
+        let SharedDevice { device, queue, summary, description, .. } = shared;
+        Self::new(device, queue, summary, description)
     }
 
     fn new(device: wgpu::Device, queue: wgpu::Queue, summary: AdapterSummary, description: String) -> Self {

@@ -12,6 +12,6 @@ pub mod readback;
 
 pub use adapter::AdapterSummary;
 pub use buffer::{Binding, Buffer};
-pub use device::Gpu;
+pub use device::{Gpu, SharedDevice};
 pub use kernel::{Kernel, Source};
 pub use pass::Pass;

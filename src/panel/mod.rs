@@ -19,7 +19,7 @@ mod view;
 
 use egui::{CentralPanel, Frame, Margin, ScrollArea, Ui};
 
-use crate::service::{Command, Contestant, Prompt, Role, Stamped, Task, Turn, trace};
+use crate::service::{Command, Contestant, Failure, FailureKind, Prompt, Role, Stamped, Task, Turn, Update, trace};
 
 pub use controls::Controls;
 pub use look::install;
@@ -99,7 +99,7 @@ impl Panel {
     pub fn apply(&mut self, stamped: &Stamped) {
         self.recording.add(stamped);
         self.live.apply(stamped);
-        let ready = matches!(stamped.update, crate::service::Update::Ready(_));
+        let ready = matches!(stamped.update, Update::Ready(_));
         if let Some(facts) = self.live.facts.as_ref().filter(|_| ready) {
             self.controls.suit(facts);
         }
@@ -107,11 +107,17 @@ impl Panel {
 
     /// Shows a message of whoever shows the panel.
     pub fn tell(&mut self, message: String) {
-        let kind = crate::service::FailureKind::Refused;
-        self.live.apply(&Stamped {
-            at: self.live.now,
-            update: crate::service::Update::Failed(crate::service::Failure { kind, sequence: None, message }),
-        });
+        self.failed(FailureKind::Refused, message);
+    }
+
+    /// Shows that the service ended without a word.
+    pub fn fail(&mut self, message: String) {
+        self.failed(FailureKind::Gpu, message);
+    }
+
+    fn failed(&mut self, kind: FailureKind, message: String) {
+        let update = Update::Failed(Failure { kind, sequence: None, message });
+        self.live.apply(&Stamped { at: self.live.now, update });
     }
 
     /// Plays a saved run.

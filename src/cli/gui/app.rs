@@ -1,0 +1,201 @@
+//! The window around the panel: the worker, files that are dropped or chosen, what is kept between starts.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::Instant;
+
+use eframe::egui::{self, Ui};
+use isobath::gpu::SharedDevice;
+use isobath::panel::{self, Action, Controls, Panel};
+use isobath::service::Command;
+
+use super::frame_times::FrameTimes;
+use super::worker::{Device, Worker};
+use crate::cli::open::Place;
+use crate::cli::session;
+
+/// What a dialog was opened for.
+enum Chosen {
+    Folder(PathBuf),
+    Trace(PathBuf),
+    Saved(PathBuf, String),
+}
+
+pub struct App {
+    panel: Panel,
+    worker: Option<Worker>,
+    /// The thread's end has been told.
+    gone_told: bool,
+    place: Place,
+    shared: SharedDevice,
+    begin: Instant,
+    dialog: Option<Receiver<Option<Chosen>>>,
+    fresh: bool,
+    times: FrameTimes,
+}
+
+impl App {
+    pub fn new(
+        context: &eframe::CreationContext<'_>,
+        place: Place,
+        shared: SharedDevice,
+        lanes: Option<u32>,
+        fresh: bool,
+        replay: Option<String>,
+        times: FrameTimes,
+    ) -> anyhow::Result<Self> {
+        panel::install(&context.egui_ctx);
+        if fresh {
+            context.egui_ctx.set_theme(egui::Theme::Dark);
+        }
+        let kept = context.storage.filter(|_| !fresh).and_then(|storage| storage.get_string("controls"));
+        // What an older version kept may not fit any more.
+        let mut controls: Controls = kept.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        if let Some(lanes) = lanes {
+            controls.lanes = lanes;
+        }
+        let mut panel = Panel::new(controls);
+        panel.adapters = session::adapters().into_iter().map(|adapter| adapter.name).collect();
+        panel.can_open = true;
+        if let Some(text) = replay {
+            panel.replay(&text)?;
+        }
+        let begin = Instant::now();
+        let mut app = Self { panel, worker: None, gone_told: false, place, shared, begin, dialog: None, fresh, times };
+        app.load(&context.egui_ctx);
+        Ok(app)
+    }
+
+    /// Loads the model, in place of the one before it.
+    fn load(&mut self, context: &egui::Context) {
+        self.worker = None;
+        self.gone_told = false;
+        let own = &self.shared.summary().name;
+        let other = self.panel.controls.adapter.clone().filter(|name| name != own);
+        let device = other.map_or_else(|| Device::Shared(Box::new(self.shared.clone())), Device::Other);
+        let place = match &self.place {
+            Place::Folder(path) => Place::Folder(path.clone()),
+            Place::Gguf(path) => Place::Gguf(path.clone()),
+        };
+        let lanes = self.panel.controls.lanes;
+        self.worker = Some(Worker::start(place, device, lanes, self.begin, context.clone()));
+    }
+
+    fn open_model(&mut self, path: PathBuf, context: &egui::Context) {
+        match Place::find(Some(&path)) {
+            Ok(place) => {
+                self.place = place;
+                self.load(context);
+            }
+            Err(error) => self.panel.tell(error.to_string()),
+        }
+    }
+
+    fn open_trace(&mut self, path: &PathBuf) {
+        let read = fs::read_to_string(path).map_err(|error| format!("cannot read {path:?}: {error}"));
+        if let Err(why) = read.and_then(|text| self.panel.replay(&text).map_err(|error| format!("{path:?}: {error}"))) {
+            self.panel.tell(why);
+        }
+    }
+
+    /// What was dropped on the window: a model, or a saved run.
+    fn dropped(&mut self, context: &egui::Context) {
+        let files = context.input(|input| input.raw.dropped_files.clone());
+        for path in files.into_iter().map(|file| file.path().to_owned()) {
+            let is_trace = path.extension().is_some_and(|extension| extension == "jsonl");
+            if is_trace { self.open_trace(&path) } else { self.open_model(path, context) }
+        }
+    }
+
+    /// Asks for a file on a thread of its own.
+    fn ask(&mut self, context: &egui::Context, ask: impl FnOnce() -> Option<Chosen> + Send + 'static) {
+        let (sender, receiver) = mpsc::channel();
+        let context = context.clone();
+        self.dialog = Some(receiver);
+        thread::spawn(move || {
+            // A window that is gone no longer wants the answer.
+            let _ = sender.send(ask());
+            context.request_repaint();
+        });
+    }
+
+    fn chosen(&mut self, context: &egui::Context) {
+        let Some(Ok(answer)) = self.dialog.as_ref().map(Receiver::try_recv) else { return };
+        self.dialog = None;
+        match answer {
+            None => {}
+            Some(Chosen::Folder(path)) => self.open_model(path, context),
+            Some(Chosen::Trace(path)) => self.open_trace(&path),
+            Some(Chosen::Saved(path, text)) => {
+                if let Err(error) = fs::write(&path, text) {
+                    self.panel.tell(format!("cannot write {path:?}: {error}; choose another place"));
+                }
+            }
+        }
+    }
+
+    fn perform(&mut self, action: Action, context: &egui::Context) {
+        let dialog = || rfd::FileDialog::new();
+        match action {
+            Action::Command(command) => {
+                let ends = command == Command::CancelAll;
+                let taken = self.worker.as_ref().is_some_and(|worker| worker.send(command));
+                if !taken && !ends {
+                    self.panel.tell("no model is loaded; load one first".into());
+                }
+            }
+            Action::Reload => self.load(context),
+            Action::ChooseModel => {
+                let dialog = dialog().set_title("The folder of a model");
+                self.ask(context, move || dialog.pick_folder().map(Chosen::Folder));
+            }
+            Action::OpenTrace => {
+                let dialog = dialog().set_title("A saved run").add_filter("saved runs", &["jsonl"]);
+                self.ask(context, move || dialog.pick_file().map(Chosen::Trace));
+            }
+            Action::SaveTrace(text) => {
+                let dialog = dialog().set_title("Save this run").set_file_name("run.jsonl");
+                self.ask(context, move || dialog.save_file().map(|path| Chosen::Saved(path, text)));
+            }
+        }
+    }
+}
+
+impl eframe::App for App {
+    fn logic(&mut self, context: &egui::Context, frame: &mut eframe::Frame) {
+        if let Some(seconds) = frame.info().cpu_usage.filter(|_| self.panel.is_busy()) {
+            self.times.add(1e3 * seconds);
+        }
+        let gone = self.worker.as_ref().is_some_and(Worker::is_gone);
+        for stamped in self.worker.as_ref().map(Worker::take).unwrap_or_default() {
+            self.gone_told |= matches!(&stamped.update, isobath::service::Update::LoadingCancelled)
+                || matches!(&stamped.update, isobath::service::Update::Failed(failure) if failure.kind.is_final());
+            self.panel.apply(&stamped);
+        }
+        if gone && !std::mem::replace(&mut self.gone_told, true) {
+            self.panel.fail("the engine's thread ended by itself; the terminal says why. Load the model again".into());
+        }
+        self.dropped(context);
+        self.chosen(context);
+        self.panel.status = self.times.line();
+    }
+
+    fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
+        let context = ui.ctx().clone();
+        for action in self.panel.ui(ui) {
+            self.perform(action, &context);
+        }
+    }
+
+    fn save(&mut self, storage: &mut dyn eframe::Storage) {
+        if let Some(text) = serde_json::to_string(&self.panel.controls).ok().filter(|_| !self.fresh) {
+            storage.set_string("controls", text);
+        }
+    }
+
+    fn persist_egui_memory(&self) -> bool {
+        !self.fresh
+    }
+}

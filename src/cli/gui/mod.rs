@@ -1,0 +1,55 @@
+//! `isobath gui`: the window. It draws on the device that the engine computes on, and never waits for the engine.
+
+mod app;
+mod frame_times;
+mod worker;
+
+use std::fs;
+
+use anyhow::Context;
+use eframe::egui::ViewportBuilder;
+use eframe::egui_wgpu::{WgpuConfiguration, WgpuSetup, WgpuSetupExisting};
+use isobath::gpu::SharedDevice;
+use pollster::block_on;
+
+use super::args::Gui;
+use super::failure;
+use super::open::Place;
+use app::App;
+
+/// Opens the window and stays until it is closed.
+pub fn gui(command: &Gui) -> anyhow::Result<u8> {
+    let place = Place::find(command.model.as_deref())?;
+    let replay = command
+        .replay
+        .as_ref()
+        .map(|path| fs::read_to_string(path).with_context(|| format!("cannot read the saved run {path:?}")))
+        .transpose()?;
+    let shared = block_on(SharedDevice::open(command.adapter.as_deref()))?;
+    let SharedDevice { instance, adapter, device, queue, .. } = shared.clone();
+    let setup = WgpuSetup::Existing(WgpuSetupExisting { instance, adapter, device, queue });
+    let options = eframe::NativeOptions {
+        viewport: ViewportBuilder::default()
+            .with_title("Isobath")
+            .with_app_id("isobath")
+            .with_inner_size([1440.0, 900.0])
+            .with_min_inner_size([340.0, 480.0])
+            .with_drag_and_drop(true),
+        renderer: eframe::Renderer::Wgpu,
+        wgpu_options: WgpuConfiguration { wgpu_setup: setup, ..WgpuConfiguration::default() },
+        persist_window: !command.fresh,
+        ..eframe::NativeOptions::default()
+    };
+    let times = frame_times::FrameTimes::default();
+    let (told, lanes, fresh) = (times.clone(), command.lanes, command.fresh);
+    eframe::run_native(
+        "isobath",
+        options,
+        Box::new(move |context| Ok(Box::new(App::new(context, place, shared, lanes, fresh, replay, times)?))),
+    )
+    .map_err(|error| anyhow::anyhow!("the window cannot be opened: {error}; without a screen use `isobath run`"))?;
+    if command.frame_times {
+        eprintln!("{}", told.report());
+    }
+    Ok(failure::DONE)
+}

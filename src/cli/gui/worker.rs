@@ -1,0 +1,121 @@
+//! The engine's thread: the service at work, its updates kept until the window draws.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use eframe::egui::Context;
+use futures_channel::mpsc::{UnboundedSender, unbounded};
+use isobath::engine::EngineOptions;
+use isobath::error::ModelError;
+use isobath::gpu::{Gpu, SharedDevice};
+use isobath::service::{self, Command, Failure, FailureKind, Files, Stamped, Start, Update};
+use pollster::block_on;
+
+use crate::cli::open::{self, Place};
+
+/// The window is drawn again this soon after something was told.
+const SOON: Duration = Duration::from_millis(16);
+/// Ticks that are kept for a window that does not draw; of more, the latest.
+const MOST_WAITING: usize = 100_000;
+
+/// Where the engine computes.
+pub enum Device {
+    /// Where the window draws.
+    Shared(Box<SharedDevice>),
+    /// On another adapter, by its name.
+    Other(String),
+}
+
+/// A service on its thread. Dropping it ends the service.
+pub struct Worker {
+    commands: Option<UnboundedSender<Command>>,
+    told: Arc<Mutex<Vec<Stamped>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Worker {
+    /// Starts to load a model; `begin` is when the window's time began.
+    pub fn start(place: Place, device: Device, lanes: u32, begin: Instant, context: Context) -> Self {
+        let (commands, received) = unbounded();
+        let told: Arc<Mutex<Vec<Stamped>>> = Arc::default();
+        let inbox = told.clone();
+        let thread = thread::spawn(move || {
+            let clock = || begin.elapsed().as_secs_f64();
+            let mut tell = |stamped: Stamped| {
+                let mut told = inbox.lock().unwrap_or_else(PoisonError::into_inner);
+                if told.len() >= MOST_WAITING {
+                    // Pictures of ticks that nobody saw can be done without, texts cannot.
+                    told.retain(|stamped| !matches!(stamped.update, Update::Tick(_)));
+                }
+                told.push(stamped);
+                drop(told);
+                context.request_repaint_after(SOON);
+            };
+            tell(Stamped { at: clock(), update: Update::Loading { done: 0, total: 0 } });
+            let start = match read(&place, lanes) {
+                Ok(start) => start,
+                Err(error) => {
+                    let failure = Failure { kind: FailureKind::Load, sequence: None, message: error.to_string() };
+                    return tell(Stamped { at: clock(), update: Update::Failed(failure) });
+                }
+            };
+            let gpu = async {
+                match device {
+                    Device::Shared(shared) => Ok(Gpu::on(*shared)),
+                    Device::Other(name) => Gpu::open(Some(&name)).await,
+                }
+            };
+            block_on(service::run(start, gpu, received, &clock, &mut tell));
+        });
+        Self { commands: Some(commands), told, thread: Some(thread) }
+    }
+
+    /// Sends a command; `false` where nobody takes it any more.
+    pub fn send(&self, command: Command) -> bool {
+        self.commands.as_ref().is_some_and(|commands| commands.unbounded_send(command).is_ok())
+    }
+
+    /// What was told since the last call.
+    pub fn take(&self) -> Vec<Stamped> {
+        std::mem::take(&mut self.told.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether the thread is gone, for whatever reason.
+    pub fn is_gone(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // Nothing is written for nobody; the model's memory is free before the next one needs it.
+        self.send(Command::Pause { paused: false });
+        self.send(Command::CancelAll);
+        self.commands = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic has been printed by the thread itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn read(place: &Place, lanes: u32) -> Result<Start, ModelError> {
+    let files = match place {
+        Place::Folder(folder) => Files::Folder {
+            config: open::config(folder)?,
+            tokenizer: open::tokenizer(folder)?.into_bytes(),
+            chat_template: open::chat_template(folder)?,
+            tensors: vec![(name(&folder.join("model.safetensors")), Box::new(open::tensors(folder)?))],
+        },
+        Place::Gguf(path) => Files::Gguf { name: name(path), bytes: Box::new(open::map(path)?) },
+    };
+    let options = EngineOptions { lanes, ..EngineOptions::default() };
+    let shown = place.path().file_stem().map_or_else(|| name(place.path()), |stem| stem.to_string_lossy().into_owned());
+    Ok(Start { name: shown, note: place.note(), files, options })
+}
+
+fn name(path: &Path) -> String {
+    path.display().to_string()
+}
