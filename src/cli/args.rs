@@ -114,6 +114,10 @@ pub struct Gui {
     #[arg(long, value_name = "FILE")]
     pub replay: Option<PathBuf>,
 
+    /// Save the run when the window is closed, for `--replay`.
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+
     /// Neither take over nor keep what is set in the window.
     #[arg(long)]
     pub fresh: bool,

@@ -1,10 +1,12 @@
 //! Prompts, and the text that follows them: each token on the colour of its depth.
 
-use egui::text::{CCursor, LayoutJob, TextFormat};
-use egui::{Event, EventFilter, FontId, Frame, Galley, Key as Button, Margin, Rect, RichText, Sense, Stroke, Ui, vec2};
+use egui::text::{LayoutJob, TextFormat};
+use egui::{
+    Event, EventFilter, FontId, Frame, Galley, Key as Button, Margin, Pos2, Rect, RichText, Sense, Stroke, Ui, vec2,
+};
 
 use super::view::{Entry, Key, Sequence, View};
-use super::{Panel, Touch, called, look, token};
+use super::{Panel, Touch, called, look, others, token};
 use crate::engine::event::FinishReason;
 use crate::service::{Command, Contestant};
 
@@ -70,12 +72,14 @@ fn entry(ui: &mut Ui, view: &View, touch: &mut Touch, entry: &Entry) {
     if entry.sequences.len() > 1 {
         chooser(ui, touch, &entry.sequences, place);
     }
-    match view.sequences.get(&(name, None)) {
-        Some(sequence) => {
-            let before = if entry.chat { "" } else { &entry.prompt };
-            coloured(ui, view, touch, (name, None), sequence, before);
-        }
-        None => drop(ui.label(RichText::new("This text is no longer kept.").weak())),
+    let Some(sequence) = view.sequences.get(&(name, None)) else {
+        ui.label(RichText::new("This text is no longer kept.").weak());
+        return;
+    };
+    coloured(ui, view, touch, (name, None), sequence, if entry.chat { "" } else { &entry.prompt });
+    let latest = view.entries.back().is_some_and(|last| last.sequences == entry.sequences);
+    if latest && entry.sequences.len() > 1 && view.race.sequences.is_empty() {
+        others::draw(ui, view, touch, &entry.sequences, name);
     }
 }
 
@@ -133,10 +137,31 @@ impl Places {
         self.0.get(after.checked_sub(1)?).map(|(_, token)| *token)
     }
 
-    /// Characters of a token.
-    fn characters(&self, token: usize) -> Option<(usize, Option<usize>)> {
-        let at = self.0.iter().position(|(_, other)| *other == token)?;
-        Some((self.0[at].0, self.0.get(at + 1).map(|next| next.0)))
+    /// The rectangles behind tokens: one for each line that a token stands on.
+    fn blocks(&self, galley: &Galley, corner: Pos2) -> Vec<(usize, Rect)> {
+        let mut blocks: Vec<(usize, Rect)> = Vec::with_capacity(self.0.len());
+        let mut character = 0;
+        for row in &galley.rows {
+            let middle = corner.y + row.pos.y + row.row.size.y / 2.0;
+            let mut last = None;
+            for glyph in &row.row.glyphs {
+                let token = self.token(character);
+                character += 1;
+                let Some(token) = token else { continue };
+                let left = corner.x + row.pos.x + glyph.pos.x;
+                let right = left + glyph.advance_width;
+                match blocks.last_mut().filter(|_| last == Some(token)) {
+                    Some((_, block)) => block.max.x = right,
+                    None => {
+                        let half = 0.66 * glyph.font_height;
+                        blocks.push((token, Rect::from_x_y_ranges(left..=right, middle - half..=middle + half)));
+                    }
+                }
+                last = Some(token);
+            }
+            character += usize::from(row.ends_with_newline);
+        }
+        blocks
     }
 }
 
@@ -157,12 +182,7 @@ fn lay_out(ui: &Ui, view: &View, sequence: &Sequence, before: &str) -> (LayoutJo
     for (index, token) in sequence.tokens.iter().enumerate().filter(|(_, token)| !token.text.is_empty()) {
         places.push((characters, index));
         characters += token.text.chars().count();
-        let format = TextFormat {
-            color: look::on_depth(token.depth, rounds),
-            background: look::of_depth(token.depth, rounds),
-            expand_bg: 0.0,
-            ..plain.clone()
-        };
+        let format = TextFormat { color: look::on_depth(token.depth, rounds), ..plain.clone() };
         job.append(&token.text, 0.0, format);
     }
     job.append(&sequence.tail, 0.0, plain);
@@ -176,11 +196,14 @@ fn coloured(ui: &mut Ui, view: &View, touch: &mut Touch, key: Key, sequence: &Se
     let (rect, response) = ui.allocate_exact_size(galley.size(), Sense::click());
     let label = format!("{before}{}", sequence.text());
     response.widget_info(|| egui::WidgetInfo::labeled(egui::accesskit::Role::Label, true, &label));
-    ui.painter().galley(rect.min, galley.clone(), ui.visuals().text_color());
+    let blocks = places.blocks(&galley, rect.min);
+    for (index, block) in &blocks {
+        let depth = sequence.tokens.get(*index).map_or(1, |token| token.depth);
+        ui.painter().rect_filled(block.shrink2(vec2(0.5, 0.0)), 3.0, look::of_depth(depth, view.rounds()));
+    }
+    ui.painter().galley(rect.min, galley, ui.visuals().text_color());
     let under = response.hover_pos().and_then(|at| {
-        // The cursor is the nearest gap between two characters; a token is what one points at.
-        let cursor = galley.cursor_from_pos(at - rect.min - vec2(4.0, 0.0));
-        places.token(cursor.index.0)
+        blocks.iter().find(|(_, block)| block.expand2(vec2(0.0, 4.0)).contains(at)).map(|(index, _)| *index)
     });
     if let Some(index) = under {
         touch.hovered = Some((key, index));
@@ -195,8 +218,9 @@ fn coloured(ui: &mut Ui, view: &View, touch: &mut Touch, key: Key, sequence: &Se
         walk(ui, touch, key, sequence, &response);
     }
     for marked in [touch.hovered, touch.pinned].into_iter().flatten().filter(|(other, _)| *other == key) {
-        if let Some((start, end)) = places.characters(marked.1) {
-            outline(ui, &galley, rect, start, end);
+        let stroke = Stroke::new(2.0, ui.visuals().text_color());
+        for (_, block) in blocks.iter().filter(|(index, _)| *index == marked.1) {
+            ui.painter().rect_stroke(*block, 3.0, stroke, egui::StrokeKind::Outside);
         }
     }
     if let Some(token) = under.and_then(|index| sequence.tokens.get(index)) {
@@ -231,17 +255,6 @@ fn walk(ui: &Ui, touch: &mut Touch, key: Key, sequence: &Sequence, response: &eg
         };
         touch.pinned = Some((key, next));
     }
-}
-
-fn outline(ui: &Ui, galley: &Galley, rect: Rect, start: usize, end: Option<usize>) {
-    let at = |index: usize| galley.pos_from_cursor(CCursor::new(index)).translate(rect.min.to_vec2());
-    let from = at(start);
-    let to = end.map_or_else(|| galley.pos_from_cursor(galley.end()).translate(rect.min.to_vec2()), at);
-    // A token that is broken over two lines is marked to the end of the first.
-    let right = if (to.top() - from.top()).abs() < 1.0 { to.left() } else { rect.right() };
-    let marked = Rect::from_min_max(from.left_top(), egui::pos2(right, from.bottom()));
-    let stroke = Stroke::new(2.0, ui.visuals().text_color());
-    ui.painter().rect_stroke(marked.expand(1.0), 3.0, stroke, egui::StrokeKind::Outside);
 }
 
 fn ending(ui: &mut Ui, sequence: &Sequence, reason: FinishReason) {
@@ -294,7 +307,9 @@ impl Panel {
         let can_race = ready && !racing && self.live.rounds() > 1 && !self.live.is_busy();
         let race = ui.add_enabled(can_race && !self.prompt.trim().is_empty(), egui::Button::new("Race"));
         let hint = "The same sequences in turns: as deep as the model decides, and all rounds for every token";
-        if race.on_hover_text(hint).clicked() {
+        let keys = egui::KeyboardShortcut::new(egui::Modifiers::COMMAND, Button::R);
+        let pressed = race.enabled() && ui.input_mut(|input| input.consume_shortcut(&keys));
+        if race.on_hover_text(format!("{hint} (Ctrl R)")).clicked() || pressed {
             self.send(true);
         }
         if self.live.is_busy() && ui.button("Stop").on_hover_text("Escape").clicked() {

@@ -142,7 +142,11 @@ impl Controls {
 fn labelled(ui: &mut Ui, name: &str, control: impl FnOnce(&mut Ui) -> egui::Response) -> egui::Response {
     ui.horizontal(|ui| {
         ui.spacing_mut().slider_width = 72.0;
-        ui.add_sized([84.0, 20.0], egui::Label::new(name).halign(egui::Align::LEFT));
+        let size = egui::vec2(84.0, ui.spacing().interact_size.y);
+        ui.allocate_ui_with_layout(size, egui::Layout::left_to_right(egui::Align::Center), |ui| {
+            ui.set_min_width(84.0);
+            ui.label(RichText::new(name).weak());
+        });
         ui.name_inputs(name, control)
     })
     .inner

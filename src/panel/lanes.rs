@@ -6,8 +6,10 @@ use super::view::View;
 use super::{Touch, look};
 use crate::service::{Lane, LaneState};
 
-/// Seconds in which a lane's square moves to another bucket.
+/// Seconds in which a lane's square moves to another bucket, where ticks are slow enough to follow.
 const MOVE: f32 = 0.16;
+/// Tokens per second and lane from which squares jump.
+const FAST: f64 = 3.0;
 
 /// Columns: reading a prompt, then one for each depth.
 fn column(lane: &Lane, rounds: u32) -> Option<usize> {
@@ -55,6 +57,8 @@ pub fn buckets(ui: &mut Ui, view: &View, touch: &mut Touch) {
         ui.allocate_exact_size(vec2(ui.available_width(), rows as f32 * pitch + 22.0), Sense::click());
     let floor = area.bottom() - 22.0;
     let painter = ui.painter_at(area.expand(2.0));
+    let slow = view.paused || view.rates.now < FAST * count.max(1) as f64;
+    let time = if slow { MOVE } else { 0.0 };
     let mut piled = vec![0usize; columns];
     let mut marked = None;
     for (place, lane) in lanes.iter().enumerate() {
@@ -64,7 +68,7 @@ pub fn buckets(ui: &mut Ui, view: &View, touch: &mut Touch) {
         let x = area.left() + column as f32 * (width + gap) + (at % in_row) as f32 * pitch;
         let y = floor - ((at / in_row) % rows + 1) as f32 * pitch;
         let id = response.id.with(place);
-        let animate = |salt: &str, to: f32| ui.ctx().animate_value_with_time(id.with(salt), to, MOVE);
+        let animate = |salt: &str, to: f32| ui.ctx().animate_value_with_time(id.with(salt), to, time);
         let corner = area.left_top() + vec2(animate("x", x - area.left()), animate("y", y - area.top()));
         let square = Rect::from_min_size(corner, Vec2::splat(side));
         let colour = match lane.state {

@@ -11,6 +11,7 @@ mod depth_map;
 mod header;
 mod lanes;
 mod look;
+mod others;
 mod rates;
 mod replay;
 mod throughput;
@@ -143,6 +144,11 @@ impl Panel {
     /// What the prompt box holds.
     pub fn set_prompt(&mut self, prompt: impl Into<String>) {
         self.prompt = prompt.into();
+    }
+
+    /// What has happened since the model was loaded, to be saved; `None` before that.
+    pub fn recording(&self) -> Option<String> {
+        self.recording.save()
     }
 
     /// Whether anything is under way.

@@ -7,7 +7,7 @@ use crate::service::Contestant;
 
 /// The rate, and beside a race who is how fast.
 pub fn draw(ui: &mut Ui, view: &View) {
-    look::title(ui, "Throughput", if view.race.running { "a race, in turns on the same device" } else { "" });
+    look::title(ui, "Throughput", beside(view));
     let full = view.race.rate(Contestant::Full);
     let adaptive = view.race.rate(Contestant::Adaptive);
     ui.horizontal_top(|ui| {
@@ -31,6 +31,15 @@ pub fn draw(ui: &mut Ui, view: &View) {
     match (adaptive, full) {
         (Some(adaptive), Some(full)) => bars(ui, adaptive, full, view.race.ceiling().unwrap_or(1.0)),
         _ => curve(ui, view),
+    }
+}
+
+fn beside(view: &View) -> &'static str {
+    match (view.race.running, view.race.rate(Contestant::Full).is_some(), view.rounds() > 1) {
+        (true, true, _) => "a race, in turns on the same device",
+        (true, false, _) => "a race; the first two heats warm up",
+        (false, false, true) => "Race measures full depth beside it",
+        _ => "",
     }
 }
 

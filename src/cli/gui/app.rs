@@ -32,8 +32,21 @@ pub struct App {
     shared: SharedDevice,
     begin: Instant,
     dialog: Option<Receiver<Option<Chosen>>>,
-    fresh: bool,
+    options: Options,
     times: FrameTimes,
+}
+
+/// What the command line says of the window.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Lanes, in place of those kept.
+    pub lanes: Option<u32>,
+    /// Nothing is taken over or kept.
+    pub fresh: bool,
+    /// A saved run to be shown.
+    pub replay: Option<String>,
+    /// Where this run is saved in the end.
+    pub record: Option<PathBuf>,
 }
 
 impl App {
@@ -41,29 +54,28 @@ impl App {
         context: &eframe::CreationContext<'_>,
         place: Place,
         shared: SharedDevice,
-        lanes: Option<u32>,
-        fresh: bool,
-        replay: Option<String>,
+        options: Options,
         times: FrameTimes,
     ) -> anyhow::Result<Self> {
         panel::install(&context.egui_ctx);
-        if fresh {
+        if options.fresh {
             context.egui_ctx.set_theme(egui::Theme::Dark);
         }
-        let kept = context.storage.filter(|_| !fresh).and_then(|storage| storage.get_string("controls"));
+        let kept = context.storage.filter(|_| !options.fresh).and_then(|storage| storage.get_string("controls"));
         // What an older version kept may not fit any more.
         let mut controls: Controls = kept.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-        if let Some(lanes) = lanes {
+        if let Some(lanes) = options.lanes {
             controls.lanes = lanes;
         }
         let mut panel = Panel::new(controls);
         panel.adapters = session::adapters().into_iter().map(|adapter| adapter.name).collect();
         panel.can_open = true;
-        if let Some(text) = replay {
-            panel.replay(&text)?;
+        if let Some(text) = &options.replay {
+            panel.replay(text)?;
         }
         let begin = Instant::now();
-        let mut app = Self { panel, worker: None, gone_told: false, place, shared, begin, dialog: None, fresh, times };
+        let mut app =
+            Self { panel, worker: None, gone_told: false, place, shared, begin, dialog: None, options, times };
         app.load(&context.egui_ctx);
         Ok(app)
     }
@@ -72,8 +84,11 @@ impl App {
     fn load(&mut self, context: &egui::Context) {
         self.worker = None;
         self.gone_told = false;
-        let own = &self.shared.summary().name;
-        let other = self.panel.controls.adapter.clone().filter(|name| name != own);
+        let own = self.shared.summary();
+        let other = self.panel.controls.adapter.clone().filter(|name| *name != own.name);
+        // A driver that computes on the CPU draws a frame only behind the ticks in its queue, which take long there:
+        // with a queue of its own the window stays alive.
+        let other = other.or_else(|| (own.kind == "software").then(|| own.name.clone()));
         let device = other.map_or_else(|| Device::Shared(Box::new(self.shared.clone())), Device::Other);
         let place = match &self.place {
             Place::Folder(path) => Place::Folder(path.clone()),
@@ -184,18 +199,32 @@ impl eframe::App for App {
 
     fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
         let context = ui.ctx().clone();
+        let quit = egui::KeyboardShortcut::new(egui::Modifiers::COMMAND, egui::Key::Q);
+        if context.input_mut(|input| input.consume_shortcut(&quit)) {
+            context.send_viewport_cmd(egui::ViewportCommand::Close);
+        }
         for action in self.panel.ui(ui) {
             self.perform(action, &context);
         }
     }
 
     fn save(&mut self, storage: &mut dyn eframe::Storage) {
-        if let Some(text) = serde_json::to_string(&self.panel.controls).ok().filter(|_| !self.fresh) {
+        if let Some(text) = serde_json::to_string(&self.panel.controls).ok().filter(|_| !self.options.fresh) {
             storage.set_string("controls", text);
         }
     }
 
+    fn on_exit(&mut self) {
+        let Some(path) = &self.options.record else { return };
+        let written = self.panel.recording().map(|text| fs::write(path, text));
+        match written {
+            Some(Ok(())) => {}
+            Some(Err(error)) => log::error!("cannot write the run to {path:?}: {error}"),
+            None => log::error!("nothing is written to {path:?}: no model was loaded"),
+        }
+    }
+
     fn persist_egui_memory(&self) -> bool {
-        !self.fresh
+        !self.options.fresh
     }
 }

@@ -15,7 +15,7 @@ use pollster::block_on;
 use super::args::Gui;
 use super::failure;
 use super::open::Place;
-use app::App;
+use app::{App, Options};
 
 /// Opens the window and stays until it is closed.
 pub fn gui(command: &Gui) -> anyhow::Result<u8> {
@@ -41,11 +41,12 @@ pub fn gui(command: &Gui) -> anyhow::Result<u8> {
         ..eframe::NativeOptions::default()
     };
     let times = frame_times::FrameTimes::default();
-    let (told, lanes, fresh) = (times.clone(), command.lanes, command.fresh);
+    let told = times.clone();
+    let wishes = Options { lanes: command.lanes, fresh: command.fresh, replay, record: command.record.clone() };
     eframe::run_native(
         "isobath",
         options,
-        Box::new(move |context| Ok(Box::new(App::new(context, place, shared, lanes, fresh, replay, times)?))),
+        Box::new(move |context| Ok(Box::new(App::new(context, place, shared, wishes, times)?))),
     )
     .map_err(|error| anyhow::anyhow!("the window cannot be opened: {error}; without a screen use `isobath run`"))?;
     if command.frame_times {
