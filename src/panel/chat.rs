@@ -144,10 +144,12 @@ impl Places {
         for row in &galley.rows {
             let middle = corner.y + row.pos.y + row.row.size.y / 2.0;
             let mut last = None;
-            for glyph in &row.row.glyphs {
+            // A space that ends a line belongs to the token of the next, and is not shown.
+            let shown = row.row.glyphs.iter().rposition(|glyph| !glyph.chr.is_whitespace()).map_or(0, |last| last + 1);
+            for (place, glyph) in row.row.glyphs.iter().enumerate() {
                 let token = self.token(character);
                 character += 1;
-                let Some(token) = token else { continue };
+                let Some(token) = token.filter(|_| place < shown) else { continue };
                 let left = corner.x + row.pos.x + glyph.pos.x;
                 let right = left + glyph.advance_width;
                 match blocks.last_mut().filter(|_| last == Some(token)) {
@@ -195,7 +197,7 @@ fn coloured(ui: &mut Ui, view: &View, touch: &mut Touch, key: Key, sequence: &Se
     let galley = ui.painter().layout_job(job);
     let (rect, response) = ui.allocate_exact_size(galley.size(), Sense::click());
     let label = format!("{before}{}", sequence.text());
-    response.widget_info(|| egui::WidgetInfo::labeled(egui::accesskit::Role::Label, true, &label));
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::accesskit::Role::Paragraph, true, &label));
     let blocks = places.blocks(&galley, rect.min);
     for (index, block) in &blocks {
         let depth = sequence.tokens.get(*index).map_or(1, |token| token.depth);

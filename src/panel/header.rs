@@ -46,7 +46,11 @@ impl Panel {
             return;
         };
         ui.label(RichText::new(&facts.name).size(15.0));
-        let about = format!("{} parameters, {} rounds", look::short(facts.parameters as f64), facts.rounds);
+        let parameters = look::short(facts.parameters as f64);
+        let about = match ui.ctx().content_rect().width() < 600.0 {
+            true => parameters,
+            false => format!("{parameters} parameters, {} rounds", facts.rounds),
+        };
         let response = ui.label(RichText::new(about).weak());
         if let Some(note) = &facts.note {
             response.on_hover_text(note);

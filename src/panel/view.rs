@@ -223,6 +223,10 @@ impl View {
     fn submitted(&mut self, sequences: &[Task]) {
         let Some(first) = sequences.first() else { return };
         let (prompt, chat) = shown(&first.prompt);
+        if !self.race.running {
+            // Its figures stay, its texts make room.
+            self.race.sequences.clear();
+        }
         for task in sequences {
             self.sequences.insert((task.name, None), Sequence::default());
         }
