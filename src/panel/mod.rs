@@ -20,12 +20,17 @@ mod view;
 
 use egui::{CentralPanel, Frame, Margin, ScrollArea, Ui};
 
-use crate::service::{Command, Contestant, Failure, FailureKind, Prompt, Role, Stamped, Task, Turn, Update, trace};
+use crate::service::{
+    Command, Contestant, Failure, FailureKind, Prompt, Role, Settings, Stamped, Task, Turn, Update, trace,
+};
 
 pub use controls::Controls;
 pub use look::install;
 use replay::{Recording, Replay};
 use view::{Key, View};
+
+/// Tokens of a sequence in a heat, at most: heats that alternate often share what else the machine does.
+const RACE_TOKENS: u32 = 64;
 
 /// What the panel asks of whoever shows it.
 #[derive(Debug, Clone, PartialEq)]
@@ -298,8 +303,9 @@ impl Panel {
         self.touch.pinned = None;
         self.replay = None;
         let settings = self.controls.settings.clone();
+        let most = settings.max_tokens.min(RACE_TOKENS);
         self.touch.command(match race {
-            true => Command::Race { sequences, settings },
+            true => Command::Race { sequences, settings: Settings { max_tokens: most, ..settings } },
             false => Command::Submit { sequences, settings },
         });
         if chat {

@@ -41,7 +41,7 @@ pub enum Command {
     Race {
         /// Names and prompts.
         sequences: Vec<Task>,
-        /// How all of them are written; `depth` is left aside.
+        /// How all of them are written. `depth`, `stop` and `ignore_end` are left aside: both write `max_tokens` each.
         settings: Settings,
     },
     /// End the race.

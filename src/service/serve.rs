@@ -240,14 +240,12 @@ impl Server<'_> {
             };
             return self.failed(FailureKind::Refused, None, message);
         }
-        let mut settings = settings.clone();
+        // Both write as many tokens, or the one with the shorter texts would end with idle lanes.
+        let settings = Settings { ignore_end: true, stop: vec![], ..settings.clone() };
         let mut prompts = Vec::with_capacity(sequences.len());
         for task in &sequences {
             match self.encode(&task.prompt) {
-                Ok((prompt, stop)) => {
-                    settings.stop.extend(stop.filter(|stop| !settings.stop.contains(stop)));
-                    prompts.push((task.name, prompt));
-                }
+                Ok((prompt, _)) => prompts.push((task.name, prompt)),
                 Err(error) => return self.failed(FailureKind::Refused, Some(task.name), error.to_string()),
             }
         }
