@@ -6,7 +6,7 @@
 
 use egui::accesskit::Role;
 use egui::{Key, Modifiers, Theme, Vec2, vec2};
-use egui_kittest::kittest::{NodeT, Queryable};
+use egui_kittest::kittest::Queryable;
 use egui_kittest::{Harness, SnapshotOptions};
 use isobath::panel::{Action, Controls, Panel, install};
 use isobath::service::{Command, Prompt, Stamped, Update, trace};
