@@ -1,4 +1,4 @@
-//! Writes `tests/traces/stories.jsonl`, the run that tests of the panel play: the bundled model with 8 lanes, 10
+//! Writes `tests/traces/stories.jsonl`, the run that tests of the panel play: the bundled model with 8 lanes, ten
 //! sequences, then a race of four heats that count.
 //!
 //!     cargo run --example record_trace
@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (mut told, mut heats, mut ended) = (Vec::new(), 0, 0);
     let begin = Instant::now();
     let mut tell = |stamped: service::Stamped| {
-        let mut say = |command| sender.as_ref().map(|sender| sender.unbounded_send(command));
+        let say = |command| sender.as_ref().map(|sender| sender.unbounded_send(command));
         match &stamped.update {
             Update::Sequence { contestant: None, event: isobath::engine::event::Event::Finished { .. }, .. } => {
                 ended += 1;

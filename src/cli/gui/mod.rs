@@ -1,4 +1,5 @@
-//! `isobath gui`: the window. It draws on the device that the engine computes on, and never waits for the engine.
+//! `isobath gui`: the window. It draws on the device that the engine computes on (with software drivers on one of its
+//! own), and never waits for the engine.
 
 mod app;
 mod frame_times;
