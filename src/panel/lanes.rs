@@ -107,7 +107,7 @@ pub fn buckets(ui: &mut Ui, view: &View, touch: &mut Touch) {
 /// What each lane did in the last ticks: a row per lane, a column per tick.
 pub fn history(ui: &mut Ui, view: &View, touch: &mut Touch) {
     let count = view.facts.as_ref().map_or(0, |facts| facts.lanes as usize).max(1);
-    let height = (160.0 / count as f32).clamp(2.0, 14.0);
+    let height = (128.0 / count as f32).clamp(2.0, 14.0);
     let step = 3.0;
     let columns = ((ui.available_width() / step) as usize).max(1);
     look::title(ui, "Lanes", "the last ticks, the newest at the right");

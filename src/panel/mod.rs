@@ -250,13 +250,13 @@ impl Panel {
         let Self { live, replay, touch, .. } = self;
         let view = replay.as_ref().map_or(&*live, |replay| &replay.view);
         throughput::draw(ui, view);
-        ui.add_space(20.0);
+        ui.add_space(16.0);
         lanes::buckets(ui, view, touch);
-        ui.add_space(20.0);
+        ui.add_space(16.0);
         lanes::history(ui, view, touch);
-        ui.add_space(20.0);
+        ui.add_space(16.0);
         depth_map::map(ui, view, touch);
-        ui.add_space(20.0);
+        ui.add_space(16.0);
         depth_map::histogram(ui, view);
     }
 

@@ -3,17 +3,15 @@
 use egui::{Align2, Color32, FontId, Pos2, Rect, RichText, Sense, Shape, Stroke, Ui, pos2, vec2};
 
 use super::{look, view::View};
-use crate::service::Contestant;
 
 /// The rate, and beside a race who is how fast.
 pub fn draw(ui: &mut Ui, view: &View) {
     look::title(ui, "Throughput", beside(view));
-    let full = view.race.rate(Contestant::Full);
-    let adaptive = view.race.rate(Contestant::Adaptive);
+    let rates = view.race.rates();
     ui.horizontal_top(|ui| {
         ui.spacing_mut().item_spacing.x = 28.0;
         let ceiling = view.race.ceiling().or(view.tick.as_ref().filter(|t| t.mean_depth > 0.0).map(|t| t.ceiling));
-        let realised = view.race.realised();
+        let realised = rates.map(|(adaptive, full)| adaptive / full);
         figure(ui, &format!("{:.0}", view.rates.now), "tokens/s");
         if let Some(realised) = realised {
             figure(ui, &format!("{realised:.2}×"), "full depth");
@@ -28,14 +26,14 @@ pub fn draw(ui: &mut Ui, view: &View) {
                 .on_hover_text("What was gained over full depth, as a part of the ceiling");
         }
     });
-    match (adaptive, full) {
-        (Some(adaptive), Some(full)) => bars(ui, adaptive, full, view.race.ceiling().unwrap_or(1.0)),
-        _ => curve(ui, view),
+    match rates {
+        Some((adaptive, full)) => bars(ui, adaptive, full, view.race.ceiling().unwrap_or(1.0)),
+        None => curve(ui, view),
     }
 }
 
 fn beside(view: &View) -> &'static str {
-    match (view.race.running, view.race.rate(Contestant::Full).is_some(), view.rounds() > 1) {
+    match (view.race.running, view.race.rates().is_some(), view.rounds() > 1) {
         (true, true, _) => "a race, in turns on the same device",
         (true, false, _) => "a race; the first two heats warm up",
         (false, false, true) => "Race measures full depth beside it",

@@ -92,24 +92,18 @@ pub struct RaceView {
 }
 
 impl RaceView {
-    /// Median tokens per second of a contestant's heats.
-    pub fn rate(&self, contestant: Contestant) -> Option<f64> {
-        let own = self.heats.iter().filter(|heat| heat.contestant == contestant);
-        let rates: Vec<f64> = own.map(Heat::tokens_per_second).collect();
-        (!rates.is_empty()).then(|| crate::bench::median(&rates))
-    }
-
-    /// How much faster adaptive depth is than full depth: the median over pairs, which ran one after the other.
-    pub fn realised(&self) -> Option<f64> {
-        let mut ratios = Vec::new();
+    /// Tokens per second, adaptive and at full depth, of the pair that gained the median: a machine that is busy elsewhere
+    /// slows both of a pair. Of two in the middle, the one that gained less.
+    pub fn rates(&self) -> Option<(f64, f64)> {
+        let mut pairs = Vec::new();
         for heat in self.heats.iter().filter(|heat| heat.contestant == Contestant::Adaptive) {
-            let partner = self
-                .heats
-                .iter()
-                .find(|other| other.contestant == Contestant::Full && other.number / 2 == heat.number / 2);
-            ratios.extend(partner.map(|full| heat.tokens_per_second() / full.tokens_per_second().max(1e-9)));
+            let is_partner =
+                |other: &&Heat| other.contestant == Contestant::Full && other.number / 2 == heat.number / 2;
+            let full = self.heats.iter().find(is_partner);
+            pairs.extend(full.map(|full| (heat.tokens_per_second(), full.tokens_per_second().max(1e-9))));
         }
-        (!ratios.is_empty()).then(|| crate::bench::median(&ratios))
+        pairs.sort_by(|a, b| (a.0 / a.1).total_cmp(&(b.0 / b.1)));
+        pairs.get(pairs.len().saturating_sub(1) / 2).copied()
     }
 
     /// The speed-up that no engine can exceed, at the mean depth of the adaptive heats.
@@ -141,7 +135,7 @@ pub struct View {
     pub tick: Option<Box<Tick>>,
     /// Tokens per second over time.
     pub rates: Rates,
-    /// All tokens by depth.
+    /// Tokens by depth, but for those that a race made run all rounds.
     pub histogram: DepthHistogram,
     /// Thresholds that hold, first round first.
     pub thresholds: Vec<f32>,
@@ -194,7 +188,9 @@ impl View {
                 self.race.turn = None;
             }
             Update::Sequence { sequence, contestant, event } => {
-                if let Event::Token(token) = event {
+                if let Event::Token(token) = event
+                    && *contestant != Some(Contestant::Full)
+                {
                     self.histogram.add(token.depth);
                 }
                 self.sequences.entry((*sequence, *contestant)).or_default().tell(event);
@@ -343,9 +339,9 @@ mod tests {
         ] {
             told(&mut view, 0.0, update);
         }
-        assert!((view.race.realised().unwrap() - 1.3).abs() < 1e-9);
+        let (adaptive, full) = view.race.rates().unwrap();
+        assert!((adaptive / full - 1.3).abs() < 1e-9, "{adaptive} {full}");
         assert_eq!(view.race.ceiling(), Some(1.4));
-        assert_eq!(view.race.rate(Adaptive), Some(50.0));
     }
 
     #[test]
