@@ -256,7 +256,8 @@ fn instance() -> wgpu::Instance {
 }
 
 async fn enumerate(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
-    let adapters = instance.enumerate_adapters(wgpu::Backends::all()).await;
+    // OpenGL, which a window toolkit may bring in, lacks what the kernels need.
+    let adapters = instance.enumerate_adapters(wgpu::Backends::PRIMARY).await;
     if !adapters.is_empty() {
         return adapters;
     }
