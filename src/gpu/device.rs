@@ -252,11 +252,13 @@ impl Gpu {
 }
 
 fn instance() -> wgpu::Instance {
-    wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env())
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
+    // OpenGL, which a window toolkit may bring in, lacks what the kernels need.
+    descriptor.backends &= wgpu::Backends::PRIMARY;
+    wgpu::Instance::new(descriptor)
 }
 
 async fn enumerate(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
-    // OpenGL, which a window toolkit may bring in, lacks what the kernels need.
     let adapters = instance.enumerate_adapters(wgpu::Backends::PRIMARY).await;
     if !adapters.is_empty() {
         return adapters;
