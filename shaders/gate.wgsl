@@ -91,11 +91,16 @@ fn choose_depth(row: u32, forced: u32) {
     granted[row] = (granted[row] & 0xffff0000u) | select(forced, best + 1u, forced == NOT_FORCED);
 }
 
+// What all threads see of `granted`. Browsers take a barrier only behind a condition that provably holds for all threads,
+// which a buffer that is also written does not give.
+var<workgroup> granted_here: u32;
+
 @compute @workgroup_size(WG)
 fn gate(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     if group.x >= list[0] { return; }
     let row = list[1u + group.x];
-    let word = granted[row];
+    if thread == 0u { granted_here = granted[row]; }
+    let word = workgroupUniformLoad(&granted_here);
     let round = word & 0xffffu;
     let forced = select(params.forced, word >> 16u, word >= 0x10000u);
     if round >= params.rounds { return; }

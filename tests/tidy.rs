@@ -37,7 +37,8 @@ fn sources() -> Vec<Source> {
 
 fn collect(folder: &Path, prefix: &str, sources: &mut Vec<Source>) {
     const KINDS: [&str; 5] = ["rs", "wgsl", "toml", "md", "sh"];
-    const LEFT_OUT: [&str; 6] = ["target", ".git", "tests/cache", "assets", "train/venv", "train/runs"];
+    const LEFT_OUT: [&str; 7] =
+        ["target", ".git", "tests/cache", "tests/browser/node_modules", "assets", "train/venv", "train/runs"];
     for entry in fs::read_dir(folder).unwrap() {
         let entry = entry.unwrap();
         let path = format!("{prefix}{}", entry.file_name().to_string_lossy());

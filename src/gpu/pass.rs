@@ -90,13 +90,23 @@ impl Gpu {
             bind_group_layouts: &[Some(&layout)],
             immediate_size: 0,
         });
+        let pipeline = self.compile(name, source, Some(&pipeline_layout));
+        Pipeline { pipeline, layout }
+    }
+
+    fn compile(
+        &self,
+        name: &'static str,
+        source: &Source,
+        layout: Option<&wgpu::PipelineLayout>,
+    ) -> wgpu::ComputePipeline {
         let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
             label: Some(name),
             source: wgpu::ShaderSource::Wgsl(source.text().into()),
         });
-        let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(name),
-            layout: Some(&pipeline_layout),
+            layout,
             module: &module,
             entry_point: Some(name),
             // Every kernel writes its workgroup memory before it reads it.
@@ -105,8 +115,20 @@ impl Gpu {
                 ..Default::default()
             },
             cache: None,
-        });
-        Pipeline { pipeline, layout }
+        })
+    }
+
+    /// Builds a kernel's pipeline and throws it away: does this device take the text?
+    ///
+    /// # Errors
+    /// [`GpuError::Pipeline`] with the compiler's words.
+    pub async fn try_pipeline(&self, name: &'static str, source: &Source) -> Result<(), GpuError> {
+        let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let _ = self.compile(name, source, None);
+        match scope.pop().await {
+            Some(error) => Err(GpuError::Pipeline { kernel: name.to_owned(), why: error.to_string() }),
+            None => Ok(()),
+        }
     }
 
     fn bind_group(
