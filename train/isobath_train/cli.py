@@ -12,13 +12,13 @@ from .config import Config, config_from_dict, read_config
 
 def starting_config(arguments: argparse.Namespace) -> Config:
     """Of a new run. One that starts from converted weights has their architecture, whatever the file says of it."""
-    from .checkpoint import read_checkpoint
+    from .folder import read_start
 
     if not arguments.config:
         raise ValueError("--config is needed to start a run")
     config = read_config(arguments.config)
     if arguments.init:
-        made = config_from_dict(read_checkpoint(Path(arguments.init))["config"])
+        made = config_from_dict(read_start(Path(arguments.init))["config"])
         config.model, config.recursion, config.kv, config.lora = made.model, made.recursion, made.kv, made.lora
     if arguments.flops_budget is not None:
         config.train.flops_budget = arguments.flops_budget
@@ -27,6 +27,7 @@ def starting_config(arguments: argparse.Namespace) -> Config:
 
 def train(arguments: argparse.Namespace) -> int:
     from .checkpoint import read_checkpoint
+    from .folder import read_start
     from .trainer import Trainer
 
     out, state = Path(arguments.out), None
@@ -45,7 +46,7 @@ def train(arguments: argparse.Namespace) -> int:
         config.train.corpus = arguments.corpus
     trainer = Trainer(config, out)
     if arguments.init and state is None:
-        trainer.model.load_state_dict(read_checkpoint(Path(arguments.init))["model"])
+        trainer.model.load_state_dict(read_start(Path(arguments.init))["model"])
     if state is not None:
         trainer.restore(state)
     if arguments.decay_from:
@@ -149,7 +150,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--decay-from", help="checkpoint of the stable phase: begin its decay now, in OUT")
     one.add_argument("--decay-steps", type=int, help="length of that decay; default: the configured share")
     one.add_argument("--flops-budget", type=float, help="end of the run, or of that decay, in training FLOPs")
-    one.add_argument("--init", help="checkpoint with the weights to start from, made by convert")
+    one.add_argument("--init", help="weights to start from: a checkpoint made by convert, or a folder of the engine")
     one.add_argument("--corpus", help="folder with the data, instead of the config's")
 
     one = command("evaluate", evaluate, "Held-out loss by threshold, by top-k and at fixed depths")
