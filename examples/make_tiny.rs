@@ -96,7 +96,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         tensors.push((name, tensor));
     }
-    fs::write(folder.join("model.safetensors"), export_safetensors(tensors, ExportType::F16)?)?;
+    fs::write(folder.join("model.safetensors"), export_safetensors(tensors, ExportType::As(DataType::F16))?)?;
     fs::write(folder.join("config.json"), format!("{config_json:#}\n"))?;
     fs::write(folder.join("tokenizer.json"), format!("{tokenizer}\n"))?;
     Ok(())

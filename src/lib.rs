@@ -40,6 +40,8 @@
 //! ```
 
 pub mod bench;
+#[cfg(feature = "convert")]
+pub mod convert;
 pub mod depth;
 pub mod engine;
 pub mod error;

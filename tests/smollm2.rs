@@ -223,7 +223,7 @@ fn exported_folder_gives_the_same() {
     let gguf = Gguf::parse(&bytes, "SmolLM2").unwrap();
     let tokenizer = Tokenizer::from_vocabulary(gguf.vocabulary().unwrap()).unwrap();
     let tokenizer = Tokenizer::from_json(tokenizer.to_json().unwrap().as_bytes()).unwrap();
-    let (config, tensors) = export_folder(&gguf.config().unwrap(), &gguf, ExportType::F16).unwrap();
+    let (config, tensors) = export_folder(&gguf.config().unwrap(), &gguf, ExportType::As(DataType::F16)).unwrap();
     let config = ModelConfig::from_json(&config).unwrap();
     let folder = Safetensors::parse(&tensors, "model.safetensors").unwrap();
     let loaded = Loaded::new(config.clone(), &folder);

@@ -325,11 +325,12 @@ fn every_package_has_lints() {
 // -------------------------------------------------------------------------------------------------------- direction
 
 /// A module may use what stands in an earlier row. `error` and the plain data of a model are open to all.
-const ORDER: [&[&str]; 9] = [
+const ORDER: [&[&str]; 10] = [
     &["depth", "schedule", "text"],
     &["gpu"],
     &["kernels"],
     &["model"],
+    &["convert"],
     &["engine"],
     &["bench", "eval"],
     &["service"],

@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use isobath::engine::request::{Routing, Sampling};
 use isobath::error::RequestError;
 
+pub use super::args_convert::{Convert, Import, SharingChoice, StartChoice, Writing};
 pub use super::args_measure::{Bench, Eval, OrderChoice, TableFormat};
 
 const AFTER_HELP: &str = "\
@@ -47,6 +48,10 @@ pub enum Command {
     Eval(Eval),
     /// Show a model's plan, sizes and faults without opening a GPU.
     Inspect(Inspect),
+    /// Write a model of others as a folder or a GGUF file, quantised where that is asked for.
+    Import(Import),
+    /// Make a plain model recursive, ready to be trained further, or unroll a recursive one.
+    Convert(Convert),
     /// Open the window: text in the colours of depth, lanes, and throughput, live.
     #[cfg(feature = "gui")]
     Gui(Gui),

@@ -5,23 +5,29 @@
 
 mod adapters;
 mod args;
+mod args_convert;
 mod args_measure;
 mod batch;
 mod bench;
 mod chat;
+mod convert;
+mod destination;
 mod eval;
 mod failure;
 #[cfg(test)]
 mod fake;
 #[cfg(feature = "gui")]
 mod gui;
+mod import;
 mod inspect;
 mod interrupt;
+mod loss;
 mod open;
 mod paint;
 mod progress;
 mod run;
 mod session;
+mod source;
 mod writer;
 
 use std::process::ExitCode;
@@ -42,6 +48,8 @@ pub fn main() -> ExitCode {
         Command::Bench(command) => bench::bench(command),
         Command::Eval(command) => eval::eval(command),
         Command::Inspect(command) => inspect::inspect(command),
+        Command::Import(command) => import::import(command),
+        Command::Convert(command) => convert::convert(command),
         #[cfg(feature = "gui")]
         Command::Gui(command) => gui::gui(command),
         Command::Adapters(command) => adapters::adapters(command.json),

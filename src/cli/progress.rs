@@ -16,6 +16,11 @@ impl Progress {
         Self::styled(quiet, "loading {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}")
     }
 
+    /// A bar for bytes that are written.
+    pub fn writing(quiet: bool) -> Self {
+        Self::styled(quiet, "writing {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}")
+    }
+
     /// A bar that counts things of some name.
     pub fn counting(quiet: bool, name: &str) -> Self {
         Self::styled(quiet, &format!("{name} {{wide_bar}} {{pos}}/{{len}} {{eta}}"))

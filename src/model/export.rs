@@ -1,15 +1,21 @@
-//! Writes models in Isobath's own format: a `config.json` and one `.safetensors` file, in memory.
+//! Writes models in Isobath's own format: a `config.json` and one `.safetensors` file.
+//!
+//! An [`Export`] is a file to be: its head is known, its tensors are converted one by one as they are written, so
+//! that a model larger than memory can be converted.
 //!
 //! **Invariant:** what is written reads back as the same config and, with [`ExportType::Keep`], the same bytes.
 //! The caller writes the files.
 
-use half::{bf16, f16};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use super::config::ModelConfig;
+use super::gguf_names::permute;
 use super::json_fields::refuse;
 use super::names::{LM_HEAD, check_tensors, expected};
-use super::pack::dequantise_row;
+use super::quantise::recode;
 use super::tensor::{DataType, Tensor, TensorSource};
 use crate::error::ModelError;
 
@@ -18,66 +24,193 @@ use crate::error::ModelError;
 pub enum ExportType {
     /// As they are; quantised ones as `U8` with their type and shape in the metadata.
     Keep,
-    /// Everything as f32.
-    F32,
-    /// Everything as f16; a number beyond its range is an error.
-    F16,
-    /// Everything as bf16.
-    Bf16,
+    /// Everything as f32, f16 or bf16; a number beyond its range is an error. A quantised type is for matrices whose
+    /// rows are whole blocks of it: where they are not, q8_0 takes the place of q6_K, and vectors, routers and all
+    /// other tensors stay as they are.
+    As(DataType),
 }
 
 impl ExportType {
-    fn of(self, tensor: &Tensor) -> DataType {
-        match self {
-            Self::Keep => tensor.data_type,
-            Self::F32 => DataType::F32,
-            Self::F16 => DataType::F16,
-            Self::Bf16 => DataType::Bf16,
+    /// The type in which a tensor of that name, type and shape is written.
+    pub fn of(self, name: &str, found: DataType, shape: &[usize]) -> DataType {
+        let Self::As(wanted) = self else { return found };
+        if wanted.block().0 == 1 {
+            return wanted;
         }
+        let quantised = shape.len() == 2 && !name.contains("router");
+        let second = if wanted == DataType::Q6K { DataType::Q8_0 } else { wanted };
+        [wanted, second].into_iter().find(|fits| quantised && fits.bytes(shape).is_some()).unwrap_or(found)
     }
 }
 
-/// The bytes of a `.safetensors` file. Tensors of wider types stand first, so that all are aligned.
-pub fn export_safetensors<'a>(
-    tensors: impl IntoIterator<Item = (String, Tensor<'a>)>,
+/// Tensors in memory.
+#[derive(Debug, Clone, Default)]
+pub struct Loose<'a> {
+    tensors: BTreeMap<String, Tensor<'a>>,
+}
+
+impl<'a> Loose<'a> {
+    /// Collects them; a name may stand once.
+    pub fn new(tensors: impl IntoIterator<Item = (String, Tensor<'a>)>) -> Result<Self, ModelError> {
+        let mut loose = Self::default();
+        for (name, tensor) in tensors {
+            if loose.tensors.insert(name.clone(), tensor).is_some() {
+                return Err(refuse(format!("tensor `{name}` is to be written twice")));
+            }
+        }
+        Ok(loose)
+    }
+}
+
+impl TensorSource for Loose<'_> {
+    fn names(&self) -> Vec<String> {
+        self.tensors.keys().cloned().collect()
+    }
+
+    fn tensor(&self, name: &str) -> Result<Option<Tensor<'_>>, ModelError> {
+        Ok(self.tensors.get(name).cloned())
+    }
+
+    fn info(&self, name: &str) -> Result<Option<(DataType, Vec<usize>)>, ModelError> {
+        Ok(self.tensors.get(name).map(|tensor| (tensor.data_type, tensor.shape.clone())))
+    }
+}
+
+/// A tensor of a file to be.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Canonical name.
+    pub name: String,
+    /// In which type it is written.
+    pub data_type: DataType,
+    /// Dimensions, outermost first.
+    pub shape: Vec<usize>,
+    /// Bytes that it takes.
+    pub bytes: usize,
+    /// Zeros behind it.
+    pub(super) padding: usize,
+    /// Number of heads whose rows llama.cpp wants in its own order.
+    pub(super) permuted: Option<usize>,
+}
+
+impl Entry {
+    /// As the source has it, in the type that `export` asks for.
+    pub(super) fn of(source: &dyn TensorSource, name: String, export: ExportType) -> Result<Self, ModelError> {
+        let Some((found, shape)) = source.info(&name)? else {
+            return Err(ModelError::MissingTensor { name, because: "it is to be written".into() });
+        };
+        let data_type = export.of(&name, found, &shape);
+        let bytes = data_type.bytes(&shape).ok_or_else(|| {
+            refuse(format!("tensor `{name}` has shape {shape:?}, which {} cannot store", data_type.name()))
+        })?;
+        Ok(Self { name, data_type, shape, bytes, padding: 0, permuted: None })
+    }
+}
+
+/// A file to be.
+pub struct Export<'a> {
+    pub(super) source: &'a dyn TensorSource,
+    pub(super) head: Vec<u8>,
+    pub(super) entries: Vec<Entry>,
+}
+
+impl Export<'_> {
+    /// The tensors in the order in which they are written.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Bytes of the whole file.
+    pub fn bytes(&self) -> u64 {
+        let tensors = self.entries.iter().map(|entry| (entry.bytes + entry.padding) as u64);
+        self.head.len() as u64 + tensors.sum::<u64>()
+    }
+
+    /// Hands the file to `sink` piece by piece; one tensor at a time is in memory.
+    pub fn write<E: From<ModelError>>(&self, sink: &mut dyn FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        sink(&self.head)?;
+        for entry in &self.entries {
+            sink(&self.data(entry)?)?;
+            if entry.padding > 0 {
+                sink(&vec![0; entry.padding])?;
+            }
+        }
+        Ok(())
+    }
+
+    fn data(&self, entry: &Entry) -> Result<Cow<'_, [u8]>, ModelError> {
+        let gone = || ModelError::MissingTensor { name: entry.name.clone(), because: "it was there before".into() };
+        let tensor = self.source.tensor(&entry.name)?.ok_or_else(gone)?;
+        let data = recode(&entry.name, tensor, entry.data_type)?;
+        Ok(match entry.permuted {
+            Some(heads) => Cow::Owned(permute(&data, entry.shape[0], heads)),
+            None => data,
+        })
+    }
+
+    /// The whole file in memory.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, ModelError> {
+        let mut bytes = Vec::new();
+        self.write(&mut |piece| {
+            bytes.extend_from_slice(piece);
+            Ok::<(), ModelError>(())
+        })?;
+        Ok(bytes)
+    }
+}
+
+/// A `.safetensors` file of the named tensors. Those of wider types stand first, so that all are aligned.
+pub fn safetensors<'a>(
+    source: &'a dyn TensorSource,
+    names: impl IntoIterator<Item = String>,
     export: ExportType,
-) -> Result<Vec<u8>, ModelError> {
-    let mut tensors: Vec<(String, Tensor)> = tensors.into_iter().collect();
-    tensors.sort_by(|(name_a, a), (name_b, b)| {
-        let width = |tensor| stored_width(export.of(tensor));
-        width(b).cmp(&width(a)).then_with(|| name_a.cmp(name_b))
-    });
+) -> Result<Export<'a>, ModelError> {
+    let entries = names.into_iter().map(|name| Entry::of(source, name, export));
+    let mut entries = entries.collect::<Result<Vec<Entry>, _>>()?;
+    entries.sort_by(|a, b| stored_width(b.data_type).cmp(&stored_width(a.data_type)).then_with(|| a.name.cmp(&b.name)));
     let (mut header, mut metadata) = (Map::new(), Map::new());
     let mut end = 0;
-    for (name, tensor) in &tensors {
-        let (entry, kind) = describe(name, tensor, export.of(tensor), &mut end)?;
+    for entry in &entries {
+        let (description, kind) = describe(entry, &mut end)?;
         if let Some(kind) = kind {
-            metadata.insert(format!("isobath.{name}"), kind.into());
+            metadata.insert(format!("isobath.{}", entry.name), kind.into());
         }
-        if header.insert(name.clone(), entry).is_some() {
-            return Err(refuse(format!("tensor `{name}` is to be written twice")));
+        if header.insert(entry.name.clone(), description).is_some() {
+            return Err(refuse(format!("tensor `{}` is to be written twice", entry.name)));
         }
     }
     metadata.insert("format".into(), "pt".into());
     header.insert("__metadata__".into(), Value::Object(metadata));
     let mut header = Value::Object(header).to_string().into_bytes();
     header.resize(header.len().next_multiple_of(8), b' ');
-    let mut bytes = Vec::with_capacity(8 + header.len() + end);
-    bytes.extend((header.len() as u64).to_le_bytes());
-    bytes.extend(header);
-    for (name, tensor) in &tensors {
-        write(name, tensor, export.of(tensor), &mut bytes)?;
-    }
-    Ok(bytes)
+    let head = [&(header.len() as u64).to_le_bytes()[..], &header].concat();
+    Ok(Export { source, head, entries })
 }
 
-/// The text of `config.json` and the bytes of `model.safetensors`: the tensors that the config asks for and the
-/// adapters, nothing else.
-pub fn export_folder(
-    config: &ModelConfig,
-    source: &dyn TensorSource,
+/// The bytes of a `.safetensors` file.
+pub fn export_safetensors<'a>(
+    tensors: impl IntoIterator<Item = (String, Tensor<'a>)>,
     export: ExportType,
-) -> Result<(String, Vec<u8>), ModelError> {
+) -> Result<Vec<u8>, ModelError> {
+    let loose = Loose::new(tensors)?;
+    safetensors(&loose, loose.names(), export)?.to_bytes()
+}
+
+/// The text of `config.json`, and `model.safetensors` to be: the tensors that the config asks for and the adapters,
+/// nothing else.
+pub fn folder<'a>(
+    config: &ModelConfig,
+    source: &'a dyn TensorSource,
+    export: ExportType,
+) -> Result<(String, Export<'a>), ModelError> {
+    let names = wanted(config, source)?;
+    let mut json = config.to_json();
+    json["tie_word_embeddings"] = json!(!names.iter().any(|name| name == LM_HEAD));
+    Ok((format!("{json:#}\n"), safetensors(source, names, export)?))
+}
+
+/// The tensors of a model that can be run as it is.
+pub(super) fn wanted(config: &ModelConfig, source: &dyn TensorSource) -> Result<Vec<String>, ModelError> {
     config.check()?;
     if let Some(error) = check_tensors(config, source).into_iter().next() {
         return Err(error);
@@ -86,15 +219,17 @@ pub fn export_folder(
     let has = |name: &str| names.iter().any(|other| other == name);
     let mut wanted: Vec<String> = expected(config, &has).into_iter().map(|(name, ..)| name).collect();
     wanted.extend(names.iter().filter(|name| name.contains(".lora_")).cloned());
-    let mut tensors = Vec::new();
-    for name in wanted {
-        if let Some(tensor) = source.tensor(&name)? {
-            tensors.push((name, tensor));
-        }
-    }
-    let mut json = config.to_json();
-    json["tie_word_embeddings"] = json!(!has(LM_HEAD));
-    Ok((format!("{json:#}\n"), export_safetensors(tensors, export)?))
+    Ok(wanted)
+}
+
+/// The text of `config.json` and the bytes of `model.safetensors`.
+pub fn export_folder(
+    config: &ModelConfig,
+    source: &dyn TensorSource,
+    export: ExportType,
+) -> Result<(String, Vec<u8>), ModelError> {
+    let (json, file) = folder(config, source, export)?;
+    Ok((json, file.to_bytes()?))
 }
 
 /// Bytes per number as safetensors sees it: blocks are bytes to it.
@@ -106,61 +241,24 @@ fn stored_width(data_type: DataType) -> usize {
 }
 
 /// The header's entry, and for a quantised tensor its entry in the metadata; moves `end` behind the tensor.
-fn describe(
-    name: &str,
-    tensor: &Tensor,
-    data_type: DataType,
-    end: &mut usize,
-) -> Result<(Value, Option<String>), ModelError> {
-    let size = data_type.bytes(&tensor.shape).ok_or_else(|| {
-        refuse(format!("tensor `{name}` has shape {:?}, which {} cannot store", tensor.shape, data_type.name()))
-    })?;
+fn describe(entry: &Entry, end: &mut usize) -> Result<(Value, Option<String>), ModelError> {
+    let Entry { name, data_type, shape, bytes, .. } = entry;
     let start = *end;
-    *end += size;
-    let plain = |dtype: &str| json!({ "dtype": dtype, "shape": tensor.shape, "data_offsets": [start, *end] });
+    *end += bytes;
+    let plain = |dtype: &str| json!({ "dtype": dtype, "shape": shape, "data_offsets": [start, *end] });
     Ok(match data_type {
         DataType::F32 => (plain("F32"), None),
         DataType::F16 => (plain("F16"), None),
         DataType::Bf16 => (plain("BF16"), None),
         _ => {
-            let [out, input] = tensor.shape[..] else {
+            let [out, input] = shape[..] else {
                 return Err(refuse(format!(
-                    "tensor `{name}` has shape {:?}; only matrices are stored as {}",
-                    tensor.shape,
+                    "tensor `{name}` has shape {shape:?}; only matrices are stored as {}",
                     data_type.name()
                 )));
             };
-            let entry = json!({ "dtype": "U8", "shape": [size], "data_offsets": [start, *end] });
+            let entry = json!({ "dtype": "U8", "shape": [bytes], "data_offsets": [start, *end] });
             (entry, Some(format!("{}:{out}x{input}", data_type.name())))
         }
     })
-}
-
-fn write(name: &str, tensor: &Tensor, data_type: DataType, bytes: &mut Vec<u8>) -> Result<(), ModelError> {
-    if data_type == tensor.data_type {
-        bytes.extend_from_slice(&tensor.data);
-        return Ok(());
-    }
-    let columns = tensor.shape.last().copied().unwrap_or(1);
-    let Some(row_bytes) = tensor.data_type.bytes(&[columns]).filter(|size| *size > 0) else {
-        return Ok(());
-    };
-    let mut row = vec![0.0; columns];
-    for (index, file) in tensor.data.chunks_exact(row_bytes).enumerate() {
-        dequantise_row(tensor.data_type, file, columns, &mut row);
-        match data_type {
-            DataType::F16 => {
-                if let Some(value) = row.iter().find(|value| value.is_finite() && f16::from_f32(**value).is_infinite())
-                {
-                    return Err(refuse(format!(
-                        "tensor `{name}` holds {value} in row {index}, which f16 cannot hold; export as f32 or bf16"
-                    )));
-                }
-                bytes.extend(row.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()));
-            }
-            DataType::Bf16 => bytes.extend(row.iter().flat_map(|value| bf16::from_f32(*value).to_le_bytes())),
-            _ => bytes.extend(row.iter().flat_map(|value| value.to_le_bytes())),
-        }
-    }
-    Ok(())
 }

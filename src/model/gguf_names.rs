@@ -14,48 +14,89 @@ pub(super) enum Permuted {
     Keys,
 }
 
+/// GGUF's name and canonical name of tensors outside of layers.
+const OUTER: [(&str, &str); 3] =
+    [("token_embd.weight", EMBEDDING), ("output_norm.weight", FINAL_NORM), ("output.weight", LM_HEAD)];
+
+/// GGUF's path, canonical path and permutation of tensors of a layer.
+const INNER: [(&str, &str, Option<Permuted>); 9] = [
+    ("attn_q", "self_attn.q_proj", Some(Permuted::Queries)),
+    ("attn_k", "self_attn.k_proj", Some(Permuted::Keys)),
+    ("attn_v", "self_attn.v_proj", None),
+    ("attn_output", "self_attn.o_proj", None),
+    ("ffn_gate", "mlp.gate_proj", None),
+    ("ffn_up", "mlp.up_proj", None),
+    ("ffn_down", "mlp.down_proj", None),
+    ("attn_norm", "input_layernorm", None),
+    ("ffn_norm", "post_attention_layernorm", None),
+];
+
+/// ggml's numbers of the types that can be used.
+const TYPES: [(u32, DataType); 7] = [
+    (0, DataType::F32),
+    (1, DataType::F16),
+    (2, DataType::Q4_0),
+    (3, DataType::Q4_1),
+    (8, DataType::Q8_0),
+    (14, DataType::Q6K),
+    (30, DataType::Bf16),
+];
+
 /// Canonical name and permutation; `None` for a name that Llama models do not have. Tensors that only a recursive
 /// model has stand under their canonical names.
 pub(super) fn canonical(name: &str) -> Option<(String, Option<Permuted>)> {
-    let plain = |name: &str| Some((name.to_string(), None));
-    match name {
-        "token_embd.weight" => return plain(EMBEDDING),
-        "output_norm.weight" => return plain(FINAL_NORM),
-        "output.weight" => return plain(LM_HEAD),
-        _ => {}
+    if let Some((_, name)) = OUTER.iter().find(|(theirs, _)| *theirs == name) {
+        return Some((name.to_string(), None));
     }
     let Some(rest) = name.strip_prefix("blk.") else {
-        return if name.starts_with("model.") { plain(name) } else { None };
+        return name.starts_with("model.").then(|| (name.to_string(), None));
     };
     let (layer, part) = rest.split_once('.')?;
-    let layer: u32 = layer.parse().ok()?;
-    let (path, permuted) = match part.strip_suffix(".weight")? {
-        "attn_q" => ("self_attn.q_proj", Some(Permuted::Queries)),
-        "attn_k" => ("self_attn.k_proj", Some(Permuted::Keys)),
-        "attn_v" => ("self_attn.v_proj", None),
-        "attn_output" => ("self_attn.o_proj", None),
-        "ffn_gate" => ("mlp.gate_proj", None),
-        "ffn_up" => ("mlp.up_proj", None),
-        "ffn_down" => ("mlp.down_proj", None),
-        "attn_norm" => ("input_layernorm", None),
-        "ffn_norm" => ("post_attention_layernorm", None),
-        _ => return None,
-    };
-    Some((format!("model.layers.{layer}.{path}.weight"), permuted))
+    let (layer, part): (u32, &str) = (layer.parse().ok()?, part.strip_suffix(".weight")?);
+    let (_, path, permuted) = INNER.iter().find(|(theirs, ..)| *theirs == part)?;
+    Some((format!("model.layers.{layer}.{path}.weight"), *permuted))
+}
+
+/// The path within a layer, and the layer, of a canonical name.
+fn inner(name: &str) -> Option<(&str, &'static (&'static str, &'static str, Option<Permuted>))> {
+    let (layer, path) = name.strip_prefix("model.layers.")?.split_once('.')?;
+    let path = path.strip_suffix(".weight")?;
+    Some((layer, INNER.iter().find(|(_, ours, _)| *ours == path)?))
+}
+
+/// GGUF's name for the tensor of a plain Llama model, `None` for any other.
+pub(super) fn ggml_name(canonical: &str) -> Option<String> {
+    if let Some((theirs, _)) = OUTER.iter().find(|(_, ours)| *ours == canonical) {
+        return Some(theirs.to_string());
+    }
+    inner(canonical).map(|(layer, (theirs, ..))| format!("blk.{layer}.{theirs}.weight"))
+}
+
+/// Whose rows llama.cpp permutes in the tensor of that canonical name.
+pub(super) fn permuted(canonical: &str) -> Option<Permuted> {
+    inner(canonical).and_then(|(_, (.., permuted))| *permuted)
+}
+
+/// Rows in llama.cpp's order: of a head's rows, `i + j * half` comes to `2 * i + j`, with half = head_dim / 2.
+pub(super) fn permute(data: &[u8], rows: usize, heads: usize) -> Vec<u8> {
+    let (row_bytes, head_dim) = (data.len() / rows, rows / heads);
+    let mut out = Vec::with_capacity(data.len());
+    for row in 0..rows {
+        let (head, within) = (row / head_dim, row % head_dim);
+        let from = head * head_dim + within % 2 * (head_dim / 2) + within / 2;
+        out.extend_from_slice(&data[from * row_bytes..(from + 1) * row_bytes]);
+    }
+    out
 }
 
 /// The type of that number, `None` where it cannot be used.
 pub(super) fn data_type(number: u32) -> Option<DataType> {
-    Some(match number {
-        0 => DataType::F32,
-        1 => DataType::F16,
-        2 => DataType::Q4_0,
-        3 => DataType::Q4_1,
-        8 => DataType::Q8_0,
-        14 => DataType::Q6K,
-        30 => DataType::Bf16,
-        _ => return None,
-    })
+    TYPES.iter().find(|(other, _)| *other == number).map(|(_, data_type)| *data_type)
+}
+
+/// ggml's number of the type.
+pub(super) fn type_number(data_type: DataType) -> u32 {
+    TYPES.iter().find(|(_, other)| *other == data_type).map_or(0, |(number, _)| *number)
 }
 
 /// ggml's name for the type of that number.

@@ -220,20 +220,6 @@ pub fn unpack_row(data_type: DataType, words: &[u32], columns: usize, out: &mut 
     }
 }
 
-/// Quantises a row by ggml's rule: per block of 32, d = max|x| / 127 stored as f16, q = round(x / d).
-/// The length must be a multiple of 32.
-pub fn quantise_q8_0(row: &[f32]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(row.len() / BLOCK * 34);
-    for block in row.chunks_exact(BLOCK) {
-        let largest = block.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
-        let scale = largest / 127.0;
-        let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
-        bytes.extend(f16::from_f32(scale).to_le_bytes());
-        bytes.extend(block.iter().map(|value| (value * inverse).round() as i8 as u8));
-    }
-    bytes
-}
-
 #[cfg(test)]
 mod tests {
     use std::borrow::Cow;
@@ -315,19 +301,5 @@ mod tests {
         assert_eq!((out[0], out[15], out[16], out[31]), (-4.0, 3.5, 3.5, -4.0));
         dequantise_row(DataType::Q4_1, &[&half(0.5)[..], &half(-1.0), &nibbles].concat(), 32, &mut out);
         assert_eq!((out[0], out[15], out[16], out[31]), (-1.0, 6.5, 6.5, -1.0));
-    }
-
-    #[test]
-    fn q8_0_keeps_what_it_can() {
-        let row: Vec<f32> = (0..64).map(|i| (i as f32 - 31.5) * 0.1).collect();
-        let bytes = quantise_q8_0(&row);
-        assert_eq!(bytes.len(), 68);
-        let mut back = vec![0.0; 64];
-        dequantise_row(DataType::Q8_0, &bytes, 64, &mut back);
-        for (value, back) in row.iter().zip(&back) {
-            // Half a step of 3.15 / 127, and the rounding of the scale to f16.
-            assert!((value - back).abs() <= 0.0142, "{value} {back}");
-        }
-        assert_eq!(quantise_q8_0(&[0.0; 32]), vec![0; 34]);
     }
 }

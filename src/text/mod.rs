@@ -8,6 +8,7 @@ pub mod stream;
 mod strftime;
 #[cfg(test)]
 mod tests;
+mod to_gguf;
 pub mod tokenizer;
 mod vocabulary;
 

@@ -245,7 +245,7 @@ impl Tokenizer {
 }
 
 /// A part of the description, in the crate's type; JSON's null is no part.
-fn part<T: serde::de::DeserializeOwned>(name: &str, json: Value) -> Result<Option<T>, TextError> {
+pub(super) fn part<T: serde::de::DeserializeOwned>(name: &str, json: Value) -> Result<Option<T>, TextError> {
     let kind = json.get("type").and_then(Value::as_str).unwrap_or("without a type").to_string();
     serde_json::from_value(json).map_err(|error| refused(format!("{name} ({kind}) cannot be used: {error}")))
 }

@@ -19,10 +19,11 @@ const SUPPORTED_PRE: &str =
 const SPLIT_BEFORE_DIGITS: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|";
 const SPLIT_AFTER_DIGITS: &str = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
-const NORMAL: i32 = 1;
+pub(super) const NORMAL: i32 = 1;
 const UNKNOWN: i32 = 2;
-const CONTROL: i32 = 3;
-const USER_DEFINED: i32 = 4;
+pub(super) const CONTROL: i32 = 3;
+pub(super) const USER_DEFINED: i32 = 4;
+pub(super) const UNUSED: i32 = 5;
 
 /// The keys `tokenizer.ggml.*` of a GGUF file.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -50,10 +51,10 @@ pub struct GgufVocabulary {
 }
 
 /// Splitting rule and what goes with it.
-struct Pre {
-    normalizer: Value,
-    pre_tokenizer: Value,
-    ignore_merges: bool,
+pub(super) struct Pre {
+    pub(super) normalizer: Value,
+    pub(super) pre_tokenizer: Value,
+    pub(super) ignore_merges: bool,
 }
 
 /// Puts the vocabulary into the terms of a `tokenizer.json`.
@@ -151,7 +152,7 @@ fn byte_level_part(use_regex: bool) -> Value {
     json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": use_regex})
 }
 
-fn splitting(pre: &str) -> Result<Pre, TextError> {
+pub(super) fn splitting(pre: &str) -> Result<Pre, TextError> {
     let sequence =
         |first: Value, use_regex| json!({"type": "Sequence", "pretokenizers": [first, byte_level_part(use_regex)]});
     let by_expression = |digits: &str| {

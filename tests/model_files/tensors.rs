@@ -8,7 +8,8 @@ use isobath::model::export::{ExportType, export_folder, export_safetensors};
 use isobath::model::folder::Safetensors;
 use isobath::model::gguf::Gguf;
 use isobath::model::names::check_tensors;
-use isobath::model::pack::{dequantise_row, quantise_q8_0};
+use isobath::model::pack::dequantise_row;
+use isobath::model::quantise::write_row;
 use isobath::model::tensor::{DataType, Tensor, TensorSource};
 
 use crate::tiny_model::{self, says};
@@ -133,9 +134,11 @@ fn problems_are_listed_up_to_a_limit() {
 fn exported_folder_is_the_same_model() {
     let bytes = tiny_model::gguf().bytes();
     let gguf = Gguf::parse(&bytes, "tiny.gguf").unwrap();
-    for (export, data_type) in
-        [(ExportType::Keep, DataType::F32), (ExportType::F16, DataType::F16), (ExportType::Bf16, DataType::Bf16)]
-    {
+    for (export, data_type) in [
+        (ExportType::Keep, DataType::F32),
+        (ExportType::As(DataType::F16), DataType::F16),
+        (ExportType::As(DataType::Bf16), DataType::Bf16),
+    ] {
         let (json, file) = export_folder(&tiny_model::config(), &gguf, export).unwrap();
         assert_eq!(ModelConfig::from_json(&json).unwrap(), tiny_model::config());
         let file = Safetensors::parse(&file, "model.safetensors").unwrap();
@@ -152,20 +155,21 @@ fn exported_folder_is_the_same_model() {
     }
     let mut tensors = vec![("a".to_string(), matrix(2, 2))];
     tensors[0].1.data.to_mut()[12..].copy_from_slice(&1e6f32.to_le_bytes());
-    says(export_safetensors(tensors, ExportType::F16), &["`a`", "1000000", "row 1", "bf16"]);
+    says(export_safetensors(tensors, ExportType::As(DataType::F16)), &["`a`", "1000000", "row 1", "bf16"]);
 }
 
 #[test]
 fn quantised_tensors_are_kept_or_dequantised() {
     let numbers: Vec<f32> = (0..64).map(|i| i as f32 - 20.0).collect();
-    let data = quantise_q8_0(&numbers);
+    let mut data = Vec::new();
+    write_row(DataType::Q8_0, &numbers, &mut data);
     let tensor =
         || ("w".to_string(), Tensor { data_type: DataType::Q8_0, shape: vec![2, 32], data: Cow::Borrowed(&data) });
     let kept = export_safetensors([tensor(), ("a".to_string(), matrix(1, 1))], ExportType::Keep).unwrap();
     let kept = Safetensors::parse(&kept, "model.safetensors").unwrap();
     let back = kept.tensor("w").unwrap().unwrap();
     assert_eq!((back.data_type, &back.shape, &*back.data), (DataType::Q8_0, &vec![2, 32], &*data));
-    let plain = export_safetensors([tensor()], ExportType::F32).unwrap();
+    let plain = export_safetensors([tensor()], ExportType::As(DataType::F32)).unwrap();
     let plain = Safetensors::parse(&plain, "model.safetensors").unwrap();
     let mut want = vec![0.0; 64];
     dequantise_row(DataType::Q8_0, &data, 64, &mut want);

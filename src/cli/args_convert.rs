@@ -1,0 +1,135 @@
+//! What can be said to the commands that write models: `import` and `convert`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use isobath::model::tensor::DataType;
+
+#[derive(Debug, Args)]
+pub struct Import {
+    /// Folder with config.json and weights, of Hugging Face, of the released Mixture-of-Recursions code or of Isobath, or
+    /// a .gguf file.
+    pub source: PathBuf,
+
+    /// Folder to write, or a file whose name ends with .gguf.
+    pub dest: PathBuf,
+
+    /// YAML with which the model was trained; it says what the tensors do not tell.
+    #[arg(long, value_name = "YAML")]
+    pub training: Option<PathBuf>,
+
+    /// A setting that the tensors do not tell, as in `router.alpha=0.1`; can be given several times. The paths are those
+    /// of the `isobath` block (docs/models.md).
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    pub set: Vec<String>,
+
+    /// Type of the weights [default: as they are].
+    #[arg(long, value_name = "TYPE", value_parser = data_type)]
+    pub dtype: Option<DataType>,
+
+    #[command(flatten)]
+    pub writing: Writing,
+}
+
+#[derive(Debug, Args)]
+pub struct Convert {
+    /// A plain Llama model; with --merge a recursive one.
+    pub source: PathBuf,
+
+    /// Folder to write; with --merge also a file whose name ends with .gguf.
+    pub dest: PathBuf,
+
+    /// How often the shared layers run.
+    #[arg(long, value_name = "N", required_unless_present = "merge")]
+    pub recursions: Option<u32>,
+
+    /// Which layers share their weights.
+    #[arg(long, value_enum, default_value_t = SharingChoice::Cycle)]
+    pub sharing: SharingChoice,
+
+    /// Where the shared weights come from [default: average with adapters, stepwise without].
+    #[arg(long, value_enum)]
+    pub start: Option<StartChoice>,
+
+    /// Rank of the adapters that take up what sharing loses; 0 for none, a large number for full rank.
+    #[arg(long, value_name = "R", default_value_t = 0)]
+    pub rank: u32,
+
+    /// Every unrolled layer keeps norms of its own.
+    #[arg(long)]
+    pub own_norms: bool,
+
+    /// The other way: unroll a recursive model into a plain one and merge its adapters.
+    #[arg(long, conflicts_with_all = ["recursions", "sharing", "start", "rank", "own_norms"])]
+    pub merge: bool,
+
+    /// Type of the weights.
+    #[arg(long, value_name = "TYPE", value_parser = data_type, default_value = "f32")]
+    pub dtype: DataType,
+
+    #[command(flatten)]
+    pub writing: Writing,
+}
+
+/// What both have.
+#[derive(Debug, Clone, Args)]
+pub struct Writing {
+    /// A tokenizer.json, where the source has none.
+    #[arg(long, value_name = "FILE")]
+    pub tokenizer: Option<PathBuf>,
+
+    /// Judge both models by this text and tell what the change costs.
+    #[arg(long, value_name = "TEXT")]
+    pub measure: Option<PathBuf>,
+
+    /// Judge by the first N windows of 512 tokens only.
+    #[arg(long, value_name = "N", requires = "measure")]
+    pub windows: Option<u32>,
+
+    /// GPU to judge on, by index or part of its name (see `isobath adapters`).
+    #[arg(long, value_name = "NAME|INDEX", requires = "measure")]
+    pub adapter: Option<String>,
+
+    /// Overwrite a model that is there.
+    #[arg(long)]
+    pub force: bool,
+
+    /// Print nothing on stderr but errors.
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// `--sharing`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum SharingChoice {
+    /// The whole stack is one block that repeats.
+    Cycle,
+    /// Each layer repeats in place.
+    Sequence,
+    /// As cycle; the first and the last layer stand alone.
+    MiddleCycle,
+    /// As sequence; the first and the last layer stand alone.
+    MiddleSequence,
+}
+
+/// `--start`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StartChoice {
+    /// Layers at even distances.
+    Stepwise,
+    /// The mean of all layers that are to share.
+    Average,
+    /// The lowest layers.
+    Lower,
+    /// The highest layers.
+    Upper,
+}
+
+fn data_type(name: &str) -> Result<DataType, String> {
+    let found = DataType::ALL.into_iter().find(|data_type| data_type.name().eq_ignore_ascii_case(name));
+    found.ok_or_else(|| {
+        let names: Vec<&str> = DataType::ALL.iter().map(|data_type| data_type.name()).collect();
+        format!("it must be one of {}", names.join(", "))
+    })
+}

@@ -1,0 +1,152 @@
+//! A model's files as they are, whether or not they describe the model: what `import` and `convert` read.
+
+use std::fs;
+use std::path::Path;
+
+use isobath::convert::facts::Facts;
+use isobath::error::ModelError;
+use isobath::model::config::ModelConfig;
+use isobath::model::folder::{Folder, Safetensors};
+use isobath::model::gguf::Gguf;
+use isobath::model::tensor::TensorSource;
+use isobath::text::{GgufVocabulary, Tokenizer};
+use serde_json::Value;
+
+use super::open::{self, Place};
+
+/// Everything of a model but what its settings mean.
+pub struct Opened<'a> {
+    /// The settings, where they are complete; the text of config.json, where they may not be.
+    pub settings: Settings,
+    pub tensors: &'a dyn TensorSource,
+    pub text: Text,
+}
+
+/// How much a model says of itself.
+pub enum Settings {
+    /// All.
+    Complete(Box<ModelConfig>),
+    /// A config.json that may lack what makes the model recursive, or none.
+    Partial(Option<String>),
+}
+
+/// Tokenizer and chat template.
+#[derive(Debug, Clone, Default)]
+pub struct Text {
+    pub tokenizer: Option<Spelling>,
+    pub template: Option<String>,
+    /// tokenizer_config.json.
+    pub tokenizer_config: Option<String>,
+}
+
+/// A tokenizer in the form in which it was found.
+#[derive(Debug, Clone)]
+pub enum Spelling {
+    Json(Vec<u8>),
+    Gguf(Box<GgufVocabulary>),
+}
+
+impl Text {
+    /// The bytes of a tokenizer.json.
+    pub fn json(&self) -> anyhow::Result<Vec<u8>> {
+        match &self.tokenizer {
+            Some(Spelling::Json(bytes)) => Ok(bytes.clone()),
+            Some(Spelling::Gguf(vocabulary)) => {
+                Ok(Tokenizer::from_vocabulary((**vocabulary).clone())?.to_json()?.into_bytes())
+            }
+            None => Err(missing().into()),
+        }
+    }
+
+    /// The vocabulary of a GGUF file.
+    pub fn vocabulary(&self, vocab_size: u32) -> anyhow::Result<GgufVocabulary> {
+        match &self.tokenizer {
+            Some(Spelling::Json(bytes)) => Ok(GgufVocabulary::from_json(bytes, vocab_size)?),
+            Some(Spelling::Gguf(vocabulary)) => Ok((**vocabulary).clone()),
+            None => Err(missing().into()),
+        }
+    }
+}
+
+fn missing() -> ModelError {
+    ModelError::Config {
+        why: "the source has no tokenizer.json; name the one that belongs to the model with --tokenizer FILE".into(),
+    }
+}
+
+/// Opens a model and hands it on. `tokenizer` takes the place of the model's own; facts that stand beside the weights are
+/// added to `facts`.
+pub fn open<T>(
+    place: &Place,
+    tokenizer: Option<&Path>,
+    facts: &mut Facts,
+    then: impl FnOnce(Opened<'_>, &mut Facts) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let named = tokenizer.map(read).transpose()?.map(Spelling::Json);
+    match place {
+        Place::Gguf(path) => {
+            let bytes = open::map(path)?;
+            let file = Gguf::parse(&bytes, &path.display().to_string())?;
+            let own = || anyhow::Ok(Spelling::Gguf(Box::new(file.vocabulary()?)));
+            let tokenizer = Some(named.map_or_else(own, Ok)?);
+            let template = file.string("tokenizer.chat_template")?.map(str::to_owned);
+            let text = Text { tokenizer, template, tokenizer_config: None };
+            let settings = Settings::Complete(Box::new(file.config()?));
+            then(Opened { settings, tensors: &file, text }, facts)
+        }
+        Place::Folder(folder) => {
+            let own = optional(folder, "tokenizer.json")?.map(Spelling::Json);
+            let text = Text {
+                tokenizer: named.or(own),
+                template: open::chat_template(folder)?,
+                tokenizer_config: open::tokenizer_config(folder)?,
+            };
+            let settings = settings(folder)?;
+            let weights = open::tensors(folder)?;
+            let mut files = vec![Safetensors::parse(&weights, "model.safetensors")?];
+            let adapters = folder.join("adapter_model.safetensors");
+            let adapters = adapters.is_file().then(|| open::map(&adapters)).transpose()?;
+            if let Some(bytes) = &adapters {
+                files.push(Safetensors::parse(bytes, "adapter_model.safetensors")?);
+                scale_of_adapters(folder, facts)?;
+            }
+            then(Opened { settings, tensors: &Folder::new(files)?, text }, facts)
+        }
+    }
+}
+
+/// A config.json with an `isobath` block says all; any other may be that of a recursive model that does not say so.
+fn settings(folder: &Path) -> anyhow::Result<Settings> {
+    let Some(bytes) = optional(folder, "config.json")? else { return Ok(Settings::Partial(None)) };
+    let text = String::from_utf8(bytes).map_err(|error| ModelError::Format {
+        file: folder.join("config.json").display().to_string(),
+        why: error.to_string(),
+    })?;
+    let value: Value = serde_json::from_str(&text).unwrap_or_default();
+    if value["isobath"].is_null() {
+        return Ok(Settings::Partial(Some(text)));
+    }
+    Ok(Settings::Complete(Box::new(ModelConfig::from_json(&text)?)))
+}
+
+/// What peft writes beside adapters: their scale, unless it differs from one to the next.
+fn scale_of_adapters(folder: &Path, facts: &mut Facts) -> anyhow::Result<()> {
+    let Some(bytes) = optional(folder, "adapter_config.json")? else { return Ok(()) };
+    let settings: Value = serde_json::from_slice(&bytes)
+        .map_err(|error| ModelError::Format { file: "adapter_config.json".into(), why: error.to_string() })?;
+    let empty = |key: &str| settings[key].as_object().is_none_or(serde_json::Map::is_empty);
+    let plain = empty("alpha_pattern") && empty("rank_pattern") && settings["use_rslora"] != true;
+    if let (true, Some(alpha), Some(rank)) = (plain, settings["lora_alpha"].as_f64(), settings["r"].as_f64()) {
+        facts.add("lora.scale", alpha / rank, "adapter_config.json (lora_alpha / r)")?;
+    }
+    Ok(())
+}
+
+fn optional(folder: &Path, name: &str) -> Result<Option<Vec<u8>>, ModelError> {
+    let path = folder.join(name);
+    path.is_file().then(|| read(&path)).transpose()
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, ModelError> {
+    fs::read(path).map_err(|source| ModelError::Read { path: path.to_owned(), source })
+}
