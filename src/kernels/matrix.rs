@@ -25,6 +25,8 @@ pub struct Matrix {
     pub columns: u32,
     /// Parts in order.
     pub parts: Vec<Part>,
+    /// `[rows]`, added to the outputs.
+    pub bias: Option<Buffer>,
 }
 
 impl Matrix {
