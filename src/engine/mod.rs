@@ -6,6 +6,7 @@
 pub mod event;
 mod generate;
 mod lane;
+mod policy;
 mod report;
 pub mod request;
 pub mod score;
