@@ -165,6 +165,7 @@ fn since(before: &Statistics, after: &Statistics) -> Statistics {
         outside_passes: after.outside_passes - before.outside_passes,
         round_passes: after.round_passes - before.round_passes,
         host: HostTime {
+            recording: after.host.recording - before.host.recording,
             submitting: after.host.submitting - before.host.submitting,
             waiting: after.host.waiting - before.host.waiting,
             telling: after.host.telling - before.host.telling,

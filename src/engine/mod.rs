@@ -7,6 +7,7 @@ pub mod event;
 mod generate;
 mod lane;
 pub mod measure;
+mod policy;
 mod report;
 pub mod request;
 pub mod score;
@@ -90,7 +91,9 @@ pub struct Statistics {
 /// The host's time, by what it did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct HostTime {
-    /// Planning, recording and submitting ticks, in nanoseconds.
+    /// Planning and recording ticks, in nanoseconds.
+    pub recording: u64,
+    /// Handing them to the device. Drivers that compute on the CPU may do so within this call.
     pub submitting: u64,
     /// Waiting for the GPU.
     pub waiting: u64,

@@ -14,14 +14,12 @@ use crate::schedule::{End, Outcome, Report, SequenceId as Name};
 impl Engine {
     /// Keeps the GPU busy, then reads the oldest tick.
     pub(super) async fn turn(&mut self) -> Result<(), Error> {
-        let begun = self.now();
         while self.in_flight.len() < self.ahead {
             if !self.submit_tick()? {
                 break;
             }
         }
         let submitted = self.now();
-        self.statistics.host.submitting += submitted - begun;
         let Some(InFlight { pending, number, read, decodes }) = self.in_flight.pop_front() else { return Ok(()) };
         let words: Vec<u32> = self.gpu.finish(pending).await?;
         self.gpu.collect_profile().await?;

@@ -26,6 +26,7 @@ pub(super) struct InFlight {
 impl Engine {
     /// Submits the next tick, if there is anything to do.
     pub(super) fn submit_tick(&mut self) -> Result<bool, GpuError> {
+        let begun = self.now();
         let Some(plan) = self.scheduler.next_tick() else { return Ok(false) };
         self.write_plan(&plan);
         let (tick, kinds) = self.look_ahead(&plan);
@@ -53,7 +54,10 @@ impl Engine {
         self.statistics.ticks += 1;
         let tokens: usize = read.iter().map(|(_, _, tokens)| tokens).sum();
         let parts = [(events, 0..events.bytes() / 4), (&self.read_depths, 0..tokens as u64)];
+        let recorded = self.now();
         let pending = pass.submit_and_read(&parts[..if tokens > 0 { 2 } else { 1 }]);
+        self.statistics.host.recording += recorded - begun;
+        self.statistics.host.submitting += self.now() - recorded;
         self.in_flight.push_back(InFlight { pending, number: plan.number, read, decodes: plan.decoding > 0 });
         Ok(true)
     }

@@ -2,7 +2,7 @@
 
 use isobath::bench::ledger::Outcome;
 use isobath::bench::statistics::{median, spread, warnings};
-use isobath::engine::Engine;
+use isobath::engine::{Engine, HostTime};
 use isobath::model::tick::Order;
 use serde::Serialize;
 use serde_json::Value;
@@ -41,12 +41,16 @@ pub struct Row {
     pub mean_depth: f64,
     pub submissions_per_tick: f64,
     pub dispatches_per_tick: f64,
-    /// Planning, recording and submitting.
+    /// Planning and recording.
     pub host_us_per_tick: f64,
+    /// Handing over.
+    pub submit_us_per_tick: f64,
     /// Telling what came of it.
     pub telling_us_per_tick: f64,
-    /// Share of the time at most; the host was not waiting for the GPU then, which may still have been at work.
+    /// Share of the time at most: the device was certainly at work in the rest.
     pub idle_at_most: f64,
+    /// How that is known.
+    pub idle_from: &'static str,
     pub hash: String,
     /// What it is compared with.
     pub against: Option<&'static str>,
@@ -93,6 +97,12 @@ impl Repeated {
     /// As a row that is compared with nothing yet.
     pub fn row(&self, test: String, setting: &Setting, lanes: u32, engine: &Engine) -> Row {
         let ticks = |outcome: &Outcome| outcome.engine.ticks.max(1) as f64;
+        // A driver that computes on the CPU does it while it is waited for, or within the call that submits.
+        let software = setting.kind == "software";
+        let busy = |outcome: &Outcome| {
+            let HostTime { submitting, waiting, .. } = outcome.engine.host;
+            (waiting + if software { submitting } else { 0 }) as f64
+        };
         let (tokens_per_second, deviation) = spread(&self.tokens_per_second);
         let gb_per_second = spread(&self.gb_per_second).0;
         Row {
@@ -111,9 +121,11 @@ impl Repeated {
             mean_depth: self.mean(|one| one.mean_depth),
             submissions_per_tick: self.mean(|one| one.engine.submissions as f64 / ticks(one)),
             dispatches_per_tick: self.mean(|one| one.engine.dispatches as f64 / ticks(one)),
-            host_us_per_tick: self.mean(|one| one.engine.host.submitting as f64 / 1e3 / ticks(one)),
+            host_us_per_tick: self.mean(|one| one.engine.host.recording as f64 / 1e3 / ticks(one)),
+            submit_us_per_tick: self.mean(|one| one.engine.host.submitting as f64 / 1e3 / ticks(one)),
             telling_us_per_tick: self.mean(|one| one.engine.host.telling as f64 / 1e3 / ticks(one)),
-            idle_at_most: self.mean(|one| (1.0 - one.engine.host.waiting as f64 / 1e9 / one.seconds).max(0.0)),
+            idle_at_most: self.mean(|one| (1.0 - busy(one) / 1e9 / one.seconds).max(0.0)),
+            idle_from: if software { "waiting and submitting" } else { "waiting" },
             hash: self.hash(),
             against: None,
             against_order: None,
@@ -178,6 +190,7 @@ impl Row {
         add("submissions/tick", format!("{:.2}", self.submissions_per_tick));
         add("dispatches/tick", format!("{:.0}", self.dispatches_per_tick));
         add("host µs/tick", format!("{:.0}", self.host_us_per_tick));
+        add("submit µs/tick", format!("{:.0}", self.submit_us_per_tick));
         add("idle at most", format!("{:.1} %", 100.0 * self.idle_at_most));
         add("hash", self.hash.clone());
         if let Some(hash) = &self.against_hash {
