@@ -36,12 +36,17 @@ pub fn adapters() -> Vec<AdapterSummary> {
 
 /// Reads a model and puts it on the GPU.
 pub fn load(place: &Place, loading: &Loading) -> anyhow::Result<Box<dyn Writer>> {
-    Ok(Box::new(session(place, loading, EngineOptions::default())?))
+    Ok(Box::new(session(place, loading, EngineOptions::default(), true)?))
 }
 
 /// Reads a model and puts it on the GPU, for more than one sequence.
 pub fn engine(place: &Place, loading: &Loading, options: EngineOptions) -> anyhow::Result<Engine> {
-    Ok(session(place, loading, options)?.engine)
+    Ok(session(place, loading, options, true)?.engine)
+}
+
+/// The same model run as if it had no gates, to tell what they cost; what it writes is another text.
+pub fn gateless_engine(place: &Place, loading: &Loading, options: EngineOptions) -> anyhow::Result<Engine> {
+    Ok(session(place, loading, options, false)?.engine)
 }
 
 /// Makes up a model of some shape and puts it on the GPU.
@@ -52,13 +57,14 @@ pub fn random_engine(config: &ModelConfig, loading: &Loading, options: EngineOpt
     Ok(start(loading, options, config, &source, tokenizer, None)?.engine)
 }
 
-fn session(place: &Place, loading: &Loading, options: EngineOptions) -> anyhow::Result<Session> {
+fn session(place: &Place, loading: &Loading, options: EngineOptions, gates: bool) -> anyhow::Result<Session> {
     if let Some(note) = place.note().filter(|_| !loading.quiet) {
         eprintln!("{note}");
     }
     match place {
         Place::Folder(folder) => {
-            let config = ModelConfig::from_json(&open::config(folder)?)?;
+            let mut config = ModelConfig::from_json(&open::config(folder)?)?;
+            config.router = config.router.filter(|_| gates);
             let tokenizer = Tokenizer::from_json(open::tokenizer(folder)?.as_bytes())?;
             let template = open::chat_template(folder)?;
             let bytes = open::tensors(folder)?;

@@ -18,6 +18,7 @@ mod gguf_names;
 mod gguf_tokenizer;
 mod json_fields;
 pub mod lora;
+pub mod memory;
 pub mod names;
 pub mod pack;
 pub mod plan;

@@ -8,6 +8,7 @@ use super::names::{self, Linear, Norm, RouterRole};
 use super::plan::{Plan, PlanLayer, Writes};
 use super::tensor::{DataType, Tensor, TensorSource};
 use super::{lora, pack};
+use crate::depth::policy::AT_LEAST;
 use crate::error::{Error, ModelError};
 use crate::gpu::{Buffer, Gpu};
 use crate::kernels::matrix::{Matrix, Part};
@@ -88,6 +89,8 @@ pub struct Weights {
     pub auxiliary: Option<RouterWeights>,
     /// `[rounds]`, zero where the model has none. Expert-choice models have none of their own: theirs is minus the threshold
     pub router_bias: Buffer,
+    /// Text of the rule that decides on a further round.
+    pub router_rule: &'static str,
 }
 
 /// Largest piece of a matrix that is repacked at once.
@@ -164,7 +167,7 @@ impl<'a> Loader<'a> {
         }
         let router_bias = self.gpu.upload("router bias", &bias)?;
         self.gpu.check().await?;
-        Ok(Weights { embedding, head, final_norm, layers, router, auxiliary, router_bias })
+        Ok(Weights { embedding, head, final_norm, layers, router, auxiliary, router_bias, router_rule: AT_LEAST })
     }
 
     fn tensor(&mut self, name: &str) -> Result<Tensor<'a>, ModelError> {
