@@ -37,7 +37,7 @@ impl Matrix {
 
     /// Bytes on the GPU.
     pub fn bytes(&self) -> u64 {
-        self.parts.iter().map(|part| part.buffer.bytes()).sum()
+        self.parts.iter().map(|part| &part.buffer).chain(&self.bias).map(Buffer::bytes).sum()
     }
 }
 

@@ -113,7 +113,7 @@ fn refused(error: Error) -> TextError {
 }
 
 /// Methods of Python's values. The crate's `title` takes words at spaces; Python's begins one behind each non-letter.
-fn method(state: &State, value: &Value, name: &str, arguments: &[Value]) -> Result<Value, Error> {
+fn method(state: &mut State, value: &Value, name: &str, arguments: &[Value]) -> Result<Value, Error> {
     match (value.as_str(), name, arguments) {
         (Some(text), "title", []) => {
             let mut inside = false;
