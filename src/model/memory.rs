@@ -123,10 +123,11 @@ fn cache(state: &State) -> Group<'_> {
 
 /// Bytes of a layer that one pass reads.
 fn layer_bytes(layer: &LayerWeights, depths: usize) -> u64 {
-    let LayerWeights { input_norm, post_norm, qkv, output, gate_up, down, adapters, encoding } = layer;
+    let LayerWeights { input_norm, post_norm, qkv, output, gate_up, down, adapters, encoding, head_norms } = layer;
     let mean = |matrices: &[Matrix]| matrices.iter().map(Matrix::bytes).sum::<u64>() / matrices.len().max(1) as u64;
     let bank = |bank: &Bank| bank.buffer.bytes() / if bank.stride == 0 { 1 } else { depths as u64 };
     let adapters: u64 = adapters.values().map(|adapter| bank(&adapter.down) + bank(&adapter.up)).sum();
-    let norms = bank(input_norm) + bank(post_norm) + encoding.as_ref().map_or(0, bank);
+    let optional = [encoding, head_norms].into_iter().flatten().map(bank).sum::<u64>();
+    let norms = bank(input_norm) + bank(post_norm) + optional;
     mean(qkv) + mean(output) + gate_up.bytes() + down.bytes() + adapters + norms
 }
