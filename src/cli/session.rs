@@ -140,15 +140,20 @@ impl Writer for Session {
     }
 
     fn profile(&self) -> Option<String> {
-        let times = self.engine.gpu().profile();
-        let total: f64 = times.iter().map(|row| row.microseconds).sum();
-        let line = |row: &isobath::gpu::profile::KernelTime| {
-            let share = 100.0 * row.microseconds / total.max(1e-9);
-            format!("{:16} {:8} {:12.0} us {share:5.1} %", row.kernel, row.dispatches, row.microseconds)
-        };
-        let lines: Vec<String> = times.iter().map(line).collect();
-        (self.profile && !lines.is_empty()).then(|| lines.join("\n"))
+        kernel_times(&self.engine).filter(|_| self.profile)
     }
+}
+
+/// The time that each kernel took, the most expensive first; none where nothing was timed.
+pub fn kernel_times(engine: &Engine) -> Option<String> {
+    let times = engine.gpu().profile();
+    let total: f64 = times.iter().map(|row| row.microseconds).sum();
+    let line = |row: &isobath::gpu::profile::KernelTime| {
+        let share = 100.0 * row.microseconds / total.max(1e-9);
+        format!("{:16} {:8} {:12.0} us {share:5.1} %", row.kernel, row.dispatches, row.microseconds)
+    };
+    let lines: Vec<String> = times.iter().map(line).collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
 /// What can be read of a model without a GPU.

@@ -129,6 +129,9 @@ impl<'a> Bencher<'a> {
             if group.experiments {
                 self.experiments(&group, &mut engine, &setting, table)?;
             }
+            if let Some(times) = session::kernel_times(&engine) {
+                eprintln!("{times}");
+            }
         }
         Ok(failure::DONE)
     }
