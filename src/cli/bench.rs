@@ -60,7 +60,7 @@ fn load(command: &Bench, lanes: u32) -> anyhow::Result<Engine> {
             session::random_engine(&config, &loading, options)
         }
         None => {
-            let place = Place::find(loading.model.as_deref())?;
+            let place = Place::of(&loading)?;
             if loading.context.is_none() {
                 let facts = session::facts(&place)?;
                 loading.context = facts.config.map(|config| longest.min(config.context_length));

@@ -6,6 +6,7 @@
 pub mod event;
 mod generate;
 mod lane;
+pub mod prompts;
 mod report;
 pub mod request;
 pub mod score;
