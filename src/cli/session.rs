@@ -8,7 +8,7 @@ use isobath::engine::{Engine, EngineOptions};
 use isobath::error::{Error, ModelError};
 use isobath::gpu::{AdapterSummary, Gpu};
 use isobath::model::config::ModelConfig;
-use isobath::model::folder::Safetensors;
+use isobath::model::folder::Folder;
 use isobath::model::gguf::Gguf;
 use isobath::model::names::check_tensors;
 use isobath::model::random::Random;
@@ -67,8 +67,8 @@ fn session(place: &Place, loading: &Loading, options: EngineOptions, gates: bool
             config.router = config.router.filter(|_| gates);
             let tokenizer = Tokenizer::from_json(open::tokenizer(folder)?.as_bytes())?;
             let template = open::chat_template(folder)?;
-            let bytes = open::tensors(folder)?;
-            let source = Safetensors::parse(&bytes, &folder.join("model.safetensors").display().to_string())?;
+            let files = open::weights(folder)?;
+            let source = Folder::parse(&files)?;
             start(loading, options, &config, &source, tokenizer, template.as_deref())
         }
         Place::Gguf(path) => {
@@ -176,15 +176,15 @@ pub fn facts(place: &Place) -> anyhow::Result<Facts> {
 
 fn facts_of_folder(folder: &Path) -> anyhow::Result<Facts> {
     let config = open::config(folder)?;
-    let mut facts = Facts { format: "safetensors folder", ..empty() };
+    let mut facts = Facts { format: "model folder", ..empty() };
     keep(&mut facts, ModelConfig::from_json(&config), |facts, config| facts.config = Some(config));
     let tokenizer =
         open::tokenizer(folder).map_err(Error::from).and_then(|json| Ok(Tokenizer::from_json(json.as_bytes())?));
     keep(&mut facts, tokenizer, |facts, tokenizer| facts.vocabulary = Some(tokenizer.vocab_size()));
     keep(&mut facts, open::chat_template(folder), |facts, template| facts.chat_template = template.is_some());
-    match open::tensors(folder) {
+    match open::weights(folder) {
         Err(error) => facts.faults.push(error.to_string()),
-        Ok(bytes) => match Safetensors::parse(&bytes, "model.safetensors") {
+        Ok(files) => match Folder::parse(&files) {
             Err(error) => facts.faults.push(error.to_string()),
             Ok(source) => read_tensors(&mut facts, &source),
         },

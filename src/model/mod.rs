@@ -1,6 +1,7 @@
 //! From the bytes of a model file to weights on the GPU and the order in which its layers run.
 
 pub mod block;
+pub mod checkpoint;
 pub mod config;
 mod config_block;
 mod config_check;
@@ -25,6 +26,7 @@ pub mod plan;
 pub mod random;
 pub mod reference;
 pub mod rounds;
+pub mod shards;
 pub mod state;
 pub mod tensor;
 pub mod tick;

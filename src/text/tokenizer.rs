@@ -16,6 +16,7 @@ use tokenizers::{
 };
 
 use super::detokenizer::{DecodeRule, Pieces};
+use super::parts;
 use super::vocabulary::{self, GgufVocabulary};
 use crate::error::TextError;
 
@@ -131,6 +132,7 @@ impl Tokenizer {
 
     fn build(description: Description) -> Result<Self, TextError> {
         let Description { added_tokens, normalizer, pre_tokenizer, post_processor, decoder, model } = description;
+        parts::check(&normalizer, &pre_tokenizer, &post_processor)?;
         let rule = DecodeRule::from_json(&decoder)?;
         let mut inner = tokenizers::Tokenizer::new(byte_pair_encoding(model)?);
         inner.with_normalizer(part::<tokenizers::NormalizerWrapper>("normalizer", normalizer)?).map_err(refused)?;
