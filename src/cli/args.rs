@@ -10,7 +10,7 @@ use isobath::engine::request::{Routing, Sampling};
 use isobath::error::RequestError;
 
 pub use super::args_convert::{Convert, Import, SharingChoice, StartChoice, Writing};
-pub use super::args_measure::{Bench, Eval, OrderChoice, TableFormat};
+pub use super::args_measure::{Bench, Eval, Experiment, OrderChoice, TableFormat};
 
 const AFTER_HELP: &str = "\
 Results are written to stdout, everything else to stderr.
@@ -42,7 +42,7 @@ pub enum Command {
     Run(Run),
     /// Talk with a model; /help lists what else can be said.
     Chat(Chat),
-    /// Measure this machine: what does stopping early save when many sequences are written at once?
+    /// Measure this machine: reading, writing, and what stopping early saves when many sequences are written at once.
     Bench(Bench),
     /// Judge a model by a text it has not seen: loss at every depth, and what depth buys.
     Eval(Eval),
@@ -155,8 +155,13 @@ pub struct Chat {
 
 #[derive(Debug, Args)]
 pub struct Inspect {
-    /// Folder with config.json, tokenizer.json and model.safetensors, or a .gguf file [default: the bundled model].
+    /// Folder with config.json, tokenizer.json and model.safetensors, a .gguf file, or owner/name[:file.gguf] on the
+    /// Hugging Face Hub [default: the bundled model].
     pub model: Option<PathBuf>,
+
+    /// Branch, tag or commit of a model on the Hub [default: main].
+    #[arg(long, value_name = "REVISION")]
+    pub revision: Option<String>,
 
     /// Write one JSON object instead of the picture.
     #[arg(long)]
@@ -173,8 +178,13 @@ pub struct Adapters {
 /// Which model, on what.
 #[derive(Debug, Clone, Args)]
 pub struct Loading {
-    /// Folder with config.json, tokenizer.json and model.safetensors, or a .gguf file [default: the bundled model].
+    /// Folder with config.json, tokenizer.json and model.safetensors, a .gguf file, or owner/name[:file.gguf] on the
+    /// Hugging Face Hub [default: the bundled model].
     pub model: Option<PathBuf>,
+
+    /// Branch, tag or commit of a model on the Hub [default: main].
+    #[arg(long, value_name = "REVISION")]
+    pub revision: Option<String>,
 
     /// GPU to use, by index or part of its name (see `isobath adapters`).
     #[arg(long, value_name = "NAME|INDEX")]

@@ -18,6 +18,8 @@ mod failure;
 mod fake;
 #[cfg(feature = "gui")]
 mod gui;
+#[cfg(feature = "hub")]
+mod hub;
 mod import;
 mod inspect;
 mod interrupt;

@@ -6,7 +6,7 @@ use std::path::Path;
 use isobath::convert::facts::Facts;
 use isobath::error::ModelError;
 use isobath::model::config::ModelConfig;
-use isobath::model::folder::{Folder, Safetensors};
+use isobath::model::folder::Folder;
 use isobath::model::gguf::Gguf;
 use isobath::model::tensor::TensorSource;
 use isobath::text::{GgufVocabulary, Tokenizer};
@@ -102,15 +102,13 @@ pub fn open<T>(
                 tokenizer_config: open::tokenizer_config(folder)?,
             };
             let settings = settings(folder)?;
-            let weights = open::tensors(folder)?;
-            let mut files = vec![Safetensors::parse(&weights, "model.safetensors")?];
+            let mut files = open::weights(folder)?;
             let adapters = folder.join("adapter_model.safetensors");
-            let adapters = adapters.is_file().then(|| open::map(&adapters)).transpose()?;
-            if let Some(bytes) = &adapters {
-                files.push(Safetensors::parse(bytes, "adapter_model.safetensors")?);
+            if adapters.is_file() {
+                files.push((adapters.display().to_string(), open::map(&adapters)?));
                 scale_of_adapters(folder, facts)?;
             }
-            then(Opened { settings, tensors: &Folder::new(files)?, text }, facts)
+            then(Opened { settings, tensors: &Folder::parse(&files)?, text }, facts)
         }
     }
 }

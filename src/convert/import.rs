@@ -52,6 +52,15 @@ pub fn import<'a>(
         used.insert(theirs.clone());
         map.insert(ours, theirs);
     }
+    if let (Layout::Plain(_), None) = (names.layout, config.recursion) {
+        // Biases and norms of heads, which members of the Llama family have.
+        for (ours, ..) in names::expected(&config, &|_| true) {
+            if let Some(theirs) = names.canonical(&ours) {
+                used.insert(theirs.clone());
+                map.entry(ours).or_insert_with(|| theirs.clone());
+            }
+        }
+    }
     if equal(source, map.get(names::LM_HEAD), map.get(names::EMBEDDING))? {
         map.remove(names::LM_HEAD);
     }

@@ -236,6 +236,11 @@ impl Names {
         give(ROUTER_BIAS.into(), self.names.get(&format!("model.layers.{}.router_bias", blocks.first)));
     }
 
+    /// The name in the file of a tensor that stands under its canonical name.
+    pub(super) fn canonical(&self, name: &str) -> Option<&String> {
+        self.names.get(name)
+    }
+
     /// All names in the file.
     pub(super) fn all(&self) -> impl Iterator<Item = &String> {
         self.names.values()

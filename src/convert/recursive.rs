@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use super::low_rank::{Factors, factors};
 use crate::error::ModelError;
 use crate::model::config::{KvMode, LIMITS, Lora, ModelConfig, Recursion, Sharing};
+use crate::model::family::{Architecture, Biases};
 use crate::model::names::{self, EMBEDDING, FINAL_NORM, LM_HEAD, Linear, Norm};
 use crate::model::tensor::{DataType, Tensor, TensorSource};
 use crate::model::weights::values;
@@ -91,6 +92,12 @@ impl<'a> Recursive<'a> {
             return Err(ModelError::Unsupported {
                 what: "a recursive model as the start of another".into(),
                 supported: "plain Llama models; unroll it first (`isobath convert --merge`)".into(),
+            });
+        }
+        if config.architecture != Architecture::Llama || config.biases != Biases::default() || config.window.is_some() {
+            return Err(ModelError::Unsupported {
+                what: format!("a model of type {} as the start of a recursive one", config.architecture.model_type()),
+                supported: "Llama models without biases and windows".into(),
             });
         }
         let Recipe { count, sharing, .. } = recipe;

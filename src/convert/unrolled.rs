@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use super::low_rank::{Factors, add};
 use crate::error::ModelError;
 use crate::model::config::ModelConfig;
+use crate::model::family::{Architecture, Biases};
 use crate::model::lora;
 use crate::model::names::{self, EMBEDDING, FINAL_NORM, LM_HEAD, Linear, Norm, lora_a, lora_b};
 use crate::model::tensor::{DataType, Tensor, TensorSource};
@@ -33,6 +34,9 @@ impl<'a> Unrolled<'a> {
             None => return refuse("that is not recursive"),
             Some(recursion) if recursion.encoding => return refuse("with recursion encodings"),
             Some(_) if config.router.is_some() => return refuse("with a router"),
+            Some(_) if config.architecture != Architecture::Llama || config.biases != Biases::default() => {
+                return refuse("of another type than llama");
+            }
             Some(_) => {}
         }
         let mut plain = config.clone();

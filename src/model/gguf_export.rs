@@ -5,6 +5,7 @@
 
 use super::config::{KvMode, ModelConfig};
 use super::export::{Entry, Export, ExportType, wanted};
+use super::family::{Architecture, Biases, RopeScaling};
 use super::gguf_names::{Permuted, ggml_name, permuted, type_number};
 use super::json_fields::refuse;
 use super::names::EMBEDDING;
@@ -59,6 +60,10 @@ fn check(config: &ModelConfig, vocabulary: &GgufVocabulary) -> Result<(), ModelE
         ("has a router", config.router.is_some()),
         ("shares keys and values between layers", config.kv != KvMode::Own),
         ("has adapters", config.lora.is_some()),
+        ("is not a Llama model but one of its family", config.architecture != Architecture::Llama),
+        ("has biases", config.biases != Biases::default()),
+        ("has a window of attention", config.window.is_some()),
+        ("scales its rotary embedding", config.rope_scaling != RopeScaling::None),
     ];
     if let Some((what, _)) = parts.iter().find(|(_, is)| *is) {
         return Err(ModelError::Unsupported {

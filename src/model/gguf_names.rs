@@ -1,9 +1,12 @@
-//! GGUF's names for the tensors of a Llama model, and ggml's numbers for data types.
+//! GGUF's names for the tensors of the Llama family, and ggml's numbers for data types.
 //!
 //! **Invariant:** a name that is not known is not guessed: it is an error once the config is asked for.
 
 use super::names::{EMBEDDING, FINAL_NORM, LM_HEAD};
 use super::tensor::DataType;
+
+/// What each frequency of the rotary embedding is divided by, `[head_dim / 2]`.
+pub(super) const ROPE_FACTORS: &str = "rope_freqs.weight";
 
 /// Whose heads' rows llama.cpp has permuted in this tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,11 +18,15 @@ pub(super) enum Permuted {
 }
 
 /// GGUF's name and canonical name of tensors outside of layers.
-const OUTER: [(&str, &str); 3] =
-    [("token_embd.weight", EMBEDDING), ("output_norm.weight", FINAL_NORM), ("output.weight", LM_HEAD)];
+const OUTER: [(&str, &str); 4] = [
+    ("token_embd.weight", EMBEDDING),
+    ("output_norm.weight", FINAL_NORM),
+    ("output.weight", LM_HEAD),
+    (ROPE_FACTORS, ROPE_FACTORS),
+];
 
 /// GGUF's path, canonical path and permutation of tensors of a layer.
-const INNER: [(&str, &str, Option<Permuted>); 9] = [
+const INNER: [(&str, &str, Option<Permuted>); 11] = [
     ("attn_q", "self_attn.q_proj", Some(Permuted::Queries)),
     ("attn_k", "self_attn.k_proj", Some(Permuted::Keys)),
     ("attn_v", "self_attn.v_proj", None),
@@ -29,6 +36,8 @@ const INNER: [(&str, &str, Option<Permuted>); 9] = [
     ("ffn_down", "mlp.down_proj", None),
     ("attn_norm", "input_layernorm", None),
     ("ffn_norm", "post_attention_layernorm", None),
+    ("attn_q_norm", "self_attn.q_norm", None),
+    ("attn_k_norm", "self_attn.k_norm", None),
 ];
 
 /// ggml's numbers of the types that can be used.
@@ -42,7 +51,7 @@ const TYPES: [(u32, DataType); 7] = [
     (30, DataType::Bf16),
 ];
 
-/// Canonical name and permutation; `None` for a name that Llama models do not have. Tensors that only a recursive
+/// Canonical name and permutation; `None` for a name that no member of the family has. Tensors that only a recursive
 /// model has stand under their canonical names.
 pub(super) fn canonical(name: &str) -> Option<(String, Option<Permuted>)> {
     if let Some((_, name)) = OUTER.iter().find(|(theirs, _)| *theirs == name) {
@@ -52,9 +61,11 @@ pub(super) fn canonical(name: &str) -> Option<(String, Option<Permuted>)> {
         return name.starts_with("model.").then(|| (name.to_string(), None));
     };
     let (layer, part) = rest.split_once('.')?;
-    let (layer, part): (u32, &str) = (layer.parse().ok()?, part.strip_suffix(".weight")?);
+    let layer: u32 = layer.parse().ok()?;
+    let (part, kind) = part.rsplit_once('.')?;
     let (_, path, permuted) = INNER.iter().find(|(theirs, ..)| *theirs == part)?;
-    Some((format!("model.layers.{layer}.{path}.weight"), *permuted))
+    let fits = kind == "weight" || kind == "bias" && !part.ends_with("norm");
+    fits.then(|| (format!("model.layers.{layer}.{path}.{kind}"), *permuted))
 }
 
 /// The path within a layer, and the layer, of a canonical name.

@@ -1,11 +1,14 @@
 //! From the bytes of a model file to weights on the GPU and the order in which its layers run.
 
 pub mod block;
+pub mod checkpoint;
 pub mod config;
 mod config_block;
 mod config_check;
+mod config_family;
 mod config_json;
 pub mod export;
+pub mod family;
 pub mod folder;
 pub mod forward;
 pub mod gguf;
@@ -17,6 +20,7 @@ mod gguf_names;
 mod gguf_tokenizer;
 mod json_fields;
 pub mod lora;
+pub mod memory;
 pub mod names;
 pub mod pack;
 pub mod plan;
@@ -24,6 +28,7 @@ pub mod quantise;
 pub mod random;
 pub mod reference;
 pub mod rounds;
+pub mod shards;
 pub mod state;
 pub mod tensor;
 pub mod tick;

@@ -11,8 +11,9 @@ use crate::engine::{Engine, EngineOptions};
 use crate::error::{Error, ModelError};
 use crate::gpu::Gpu;
 use crate::model::config::{ModelConfig, RouterKind};
-use crate::model::folder::{Folder, Safetensors};
+use crate::model::folder::Folder;
 use crate::model::gguf::Gguf;
+use crate::model::shards::WeightFile;
 use crate::model::tensor::{DataType, Tensor, TensorSource};
 use crate::model::tick::Order;
 use crate::text::{ChatTemplate, Tokenizer};
@@ -158,7 +159,7 @@ pub(super) async fn load(
             let tokenizer = Tokenizer::from_json(tokenizer)?;
             let mut parsed = Vec::with_capacity(tensors.len());
             for (name, bytes) in tensors {
-                parsed.push(Safetensors::parse((**bytes).as_ref(), name)?);
+                parsed.push(WeightFile::parse((**bytes).as_ref(), name)?);
             }
             let source = Folder::new(parsed)?;
             build(&start, gpu, &config, &source, tokenizer, chat_template.as_deref(), inbox, progress).await

@@ -13,7 +13,7 @@ use isobath::service::Command;
 
 use super::frame_times::FrameTimes;
 use super::worker::{Device, Worker};
-use crate::cli::open::Place;
+use crate::cli::open::{Fetching, Place};
 use crate::cli::session;
 
 /// What a dialog was opened for.
@@ -99,7 +99,7 @@ impl App {
     }
 
     fn open_model(&mut self, path: PathBuf, context: &egui::Context) {
-        match Place::find(Some(&path)) {
+        match Place::find(Some(&path), Fetching::default()) {
             Ok(place) => {
                 self.place = place;
                 self.load(context);
