@@ -1,6 +1,6 @@
 // Attention of QROWS rows of the list over one stretch of the context, for GROUP query heads that share a KV head.
 //
-//     score = query . key / sqrt(head_dim)         entries up to the row's own
+//     score = query . key / sqrt(head_dim)         entries up to the row's own, as far back as the window
 //     partial = sum exp(score - max) * value,  with max and sum of exp(score - max)
 //
 // A stretch has STRETCH entries wherever the row stands, so that a row's sums never depend on its company.
@@ -20,6 +20,7 @@ struct Params {
     max_pages: u32,
     max_stretches: u32,
     context: u32,        // positions per lane in `reach`
+    window: u32,         // entries that a row sees at most, its own included
     scale: f32,
 }
 
@@ -49,11 +50,8 @@ fn attention(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_
     if first >= count { return; }
     let begin = group.x * STRETCH;
     let kv_head = group.y * GROUP * params.kv_heads / params.heads;
-    var longest = 0u;
-    for (var q = 0u; q < QROWS; q++) {
-        longest = max(longest, entries_of(list[1u + min(first + q, count - 1u)]));
-    }
-    if begin >= longest { return; }
+    let span = span_of(first, count);
+    if begin >= span.y || begin + STRETCH <= span.x { return; }
     for (var i = thread; i < PAIRS * HEAD4; i += TILE) {
         let pair = i / HEAD4;
         let row = list[1u + min(first + pair / GROUP, count - 1u)];
@@ -70,14 +68,14 @@ fn attention(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_
     var weight_sum = 0.0;
     workgroupBarrier();
 
-    for (var tile = begin; tile < min(longest, begin + STRETCH); tile += TILE) {
+    for (var tile = max(begin, span.x / TILE * TILE); tile < min(span.y, begin + STRETCH); tile += TILE) {
         // Scores: a thread per entry, its key read once for all rows that share it.
         let entry = tile + thread;
         var at = 0xffffffffu;
         var key: array<vec4<f32>, HEAD4>;
         for (var q = 0u; q < QROWS; q++) {
             let row = list[1u + min(first + q, count - 1u)];
-            let open = entry < entries_of(row);
+            let open = entry < entries_of(row) && entry >= first_of(row);
             if open {
                 let wanted = address_of(rows[row], entry, kv_head);
                 address[q * TILE + thread] = wanted;
@@ -120,10 +118,11 @@ fn attention(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_
             if i >= PAIRS * HEAD4 { break; }
             let pair = i / HEAD4;
             let q = pair / GROUP;
-            let open = entries_of(list[1u + min(first + q, count - 1u)]);
+            let row = list[1u + min(first + q, count - 1u)];
             var sum = sums[o] * factor[pair];
-            for (var e = 0u; e < TILE; e++) {
-                if tile + e >= open { break; }
+            let end = min(entries_of(row), tile + TILE);
+            for (var entry = max(tile, first_of(row)); entry < end; entry++) {
+                let e = entry - tile;
                 let value = cache[address[q * TILE + e] + PAGE * HEAD4 + i % HEAD4];
                 sum = fma(vec4<f32>(score[pair * TILE + e]), value, sum);
             }

@@ -10,6 +10,7 @@ struct Params {
     stride: u32,         // numbers per output row
     compact: u32,        // 1: entries are counted by KV index; 0: by position
     max_stretches: u32,
+    window: u32,         // entries that a row sees at most
 }
 
 const STRETCH = 256u;
@@ -27,15 +28,16 @@ fn attention_merge(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
     let row = list[1u + group.x];
     let entries = select(rows[row].y, rows[row].w, params.compact == 1u) + 1u;
     let stretches = (entries + STRETCH - 1u) / STRETCH;
+    let first = (entries - min(entries, params.window)) / STRETCH;
     let start = (row * params.heads + group.y) * params.max_stretches * (HEAD4 + 1u);
     var highest = LOWEST;
-    for (var s = 0u; s < stretches; s++) {
+    for (var s = first; s < stretches; s++) {
         highest = max(highest, partial[start + s * (HEAD4 + 1u) + HEAD4].x);
     }
     for (var d = thread; d < HEAD4; d += 32u) {
         var sum = vec4<f32>(0.0);
         var weight = 0.0;
-        for (var s = 0u; s < stretches; s++) {
+        for (var s = first; s < stretches; s++) {
             let at = start + s * (HEAD4 + 1u);
             let factor = exp(partial[at + HEAD4].x - highest);
             sum = fma(vec4<f32>(factor), partial[at + d], sum);

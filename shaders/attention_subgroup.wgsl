@@ -18,6 +18,7 @@ struct Params {
     max_pages: u32,
     max_stretches: u32,
     context: u32,        // positions per lane in `reach`
+    window: u32,         // entries that a row sees at most, its own included
     scale: f32,
 }
 
@@ -36,8 +37,8 @@ const LOWEST = -1e30;
 fn attention_subgroup(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     if group.z >= list[0] { return; }
     let row = list[1u + group.z];
-    let begin = group.x * STRETCH;
-    let end = min(entries_of(row), begin + STRETCH);
+    let begin = max(group.x * STRETCH, first_of(row));
+    let end = min(entries_of(row), (group.x + 1u) * STRETCH);
     if begin >= end { return; }
     let info = rows[row];
     let first_head = group.y * GROUP;

@@ -1,6 +1,6 @@
 // Looks up the embedding of each row's token, and notes the token as seen by its lane (for the repeat penalty).
 //
-//     hidden[row] = table[token(row)]          token(row) = tokens[row], or the lane's last one where that is NEXT
+//     hidden[row] = scale * table[token(row)]          token(row) = tokens[row], or the lane's last one where that is NEXT
 //
 // Grid: one workgroup per row of the list. A table beyond one binding comes in parts; rows of other parts are left.
 // CPU twin: `cpu` in `src/kernels/embed.rs`.
@@ -12,6 +12,7 @@ struct Params {
     rows: u32,           // tokens in this part
     stride: u32,         // vectors per hidden row
     seen_stride: u32,    // words of a lane's set of seen tokens
+    scale: f32,
 }
 
 const NEXT = 0xffffffffu;
@@ -37,13 +38,13 @@ fn embed(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_inde
     for (var i = thread; i < params.blocks; i += 64u) {
         let b = load_block(token - params.first, i);
         let at = row * params.stride + i * 8u;
-        hidden[at] = b.w0;
-        hidden[at + 1u] = b.w1;
-        hidden[at + 2u] = b.w2;
-        hidden[at + 3u] = b.w3;
-        hidden[at + 4u] = b.w4;
-        hidden[at + 5u] = b.w5;
-        hidden[at + 6u] = b.w6;
-        hidden[at + 7u] = b.w7;
+        hidden[at] = params.scale * b.w0;
+        hidden[at + 1u] = params.scale * b.w1;
+        hidden[at + 2u] = params.scale * b.w2;
+        hidden[at + 3u] = params.scale * b.w3;
+        hidden[at + 4u] = params.scale * b.w4;
+        hidden[at + 5u] = params.scale * b.w5;
+        hidden[at + 6u] = params.scale * b.w6;
+        hidden[at + 7u] = params.scale * b.w7;
     }
 }

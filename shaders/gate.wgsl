@@ -1,7 +1,7 @@
 // The router: scores a row before its next round and decides whether the round is run.
 //
 //     score = weight . act(input / temperature)       act: identity, or exact GELU behind the first layer of an MLP
-//     expert-choice: gate = f(score); the round is granted iff score + bias[round] >= 0
+//     expert-choice: gate = f(score); the round is granted iff goes_on(score, score before, -bias[round], round)
 //     token-choice:  p = f(scores); rounds granted = 1 + argmax(p + bias); gate = p there
 //
 // A row's next round is the number of rounds already granted to it. What a row was forced to stands before all scores.
@@ -119,7 +119,10 @@ fn gate(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
                 if params.token_choice == 0u { gates[row] = gate_of(score); }
             }
             if params.decide == 1u && params.token_choice == 0u {
-                let open = score + bias[round] >= 0.0 || (params.first_free == 1u && round == 0u);
+                var previous = score;
+                if round > 0u { previous = scores[row * params.rounds + round - 1u]; }
+                let goes = goes_on(score, previous, -bias[round], round);
+                let open = goes || (params.first_free == 1u && round == 0u);
                 granted[row] = word + u32(select(round < forced, open, forced == NOT_FORCED));
             }
         }

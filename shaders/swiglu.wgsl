@@ -1,6 +1,6 @@
 // The gated activation of the feed-forward part.
 //
-//     output = silu(gate) * up          silu(x) = x / (1 + exp(-x))
+//     output = act(gate) * up          act(x) = x / (1 + exp(-x)), or GELU by its approximation with tanh
 //
 // Grid: (width / 64, rows of the list). CPU twin: `cpu` in `src/kernels/swiglu.rs`.
 
@@ -8,6 +8,7 @@ struct Params {
     width: u32,
     input_stride: u32,  // numbers per row of gate | up
     output_stride: u32, // numbers per output row
+    gelu: u32,          // 1: GELU; 0: SiLU
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -22,6 +23,9 @@ fn swiglu(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
     let row = list[1u + group.y];
     let gate = input[row * params.input_stride + i];
     let up = input[row * params.input_stride + params.width + i];
-    // Beyond -80 the exponential overflows on some drivers; there silu is 0 to f32 precision.
-    output[row * params.output_stride + i] = gate / (1.0 + exp(-max(gate, -80.0))) * up;
+    // GELU's x (1 + tanh(z)) / 2 is x / (1 + exp(-2 z)) with z = sqrt(2 / pi) (x + 0.044715 x^3).
+    let gelu = 1.5957691216057308 * (gate + 0.044715 * gate * gate * gate);
+    // Beyond -80 the exponential overflows on some drivers; there the activation is 0 to f32 precision.
+    let slope = max(select(gate, gelu, params.gelu == 1u), -80.0);
+    output[row * params.output_stride + i] = gate / (1.0 + exp(-slope)) * up;
 }

@@ -19,7 +19,7 @@ use pollster::block_on;
 #[path = "support/networks.rs"]
 mod networks;
 
-use networks::{Model, with_router, without_router};
+use networks::{Model, of_the_family, with_router, without_router};
 
 /// Tokens with depth and bits of the log-probability, and the reason of the end.
 type Written = (Vec<(u32, u32, u32)>, Option<FinishReason>);
@@ -98,12 +98,13 @@ fn check(network: &Model, order: Order) {
 /// One network of each kind of plan, KV mode and router: devices are costly, and pages know of nothing else.
 fn kinds() -> Vec<Model> {
     let mut seen = HashSet::new();
-    let networks = without_router().into_iter().chain(with_router());
+    let networks = without_router().into_iter().chain(with_router()).chain(of_the_family());
     networks
         .filter(|network| {
             let router = network.config.router.as_ref().map(|router| router.kind);
             seen.insert((
                 network.plan.shared,
+                network.config.window.is_some(),
                 std::mem::discriminant(&network.config.kv),
                 router.map(|kind| format!("{kind:?}")),
             ))

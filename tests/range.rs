@@ -13,7 +13,7 @@ use isobath::model::forward::{Depth, Input, Network, Step};
 use isobath::model::reference::{Reference, Sequence};
 use isobath::model::state::{Room, State};
 use isobath::model::weights::{Loader, Weights};
-use networks::{Model, with_router, without_router};
+use networks::{Model, of_the_family, with_router, without_router};
 use pollster::block_on;
 
 const TOKENS: u32 = 19;
@@ -134,6 +134,11 @@ fn check_all(models: &[Model]) {
 #[test]
 fn networks_without_a_router() {
     check_all(&without_router());
+}
+
+#[test]
+fn networks_of_the_family() {
+    check_all(&of_the_family());
 }
 
 #[test]

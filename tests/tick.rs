@@ -14,7 +14,7 @@ use isobath::model::forward::{Depth, Input, Network, Step};
 use isobath::model::state::{Room, State};
 use isobath::model::tick::{Order, Tick};
 use isobath::model::weights::{Loader, Weights};
-use networks::{Model, with_router, without_router};
+use networks::{Model, of_the_family, with_router, without_router};
 use pollster::block_on;
 
 const LANES: u32 = 4;
@@ -182,4 +182,9 @@ fn networks_without_a_router() {
 #[test]
 fn networks_with_a_router() {
     check_all(&with_router());
+}
+
+#[test]
+fn networks_of_the_family() {
+    check_all(&of_the_family());
 }

@@ -8,6 +8,12 @@ fn entries_of(row: u32) -> u32 {
     return select(rows[row].y, rows[row].w, params.compact == 1u) + 1u;
 }
 
+// The first of them that lies in its window.
+fn first_of(row: u32) -> u32 {
+    let entries = entries_of(row);
+    return entries - min(entries, params.window);
+}
+
 // First vector of an entry's key; where rounds overlay round 0, an entry that did not run this round is taken from there.
 fn address_of(info: vec4<u32>, entry: u32, kv_head: u32) -> u32 {
     var depth = info.z;

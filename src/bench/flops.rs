@@ -27,11 +27,12 @@ impl TokenFlops {
         let outer = (plan.prologue.len() + plan.epilogue.len()) as f64;
         let inner: usize = plan.rounds.iter().map(|round| round.len()).sum();
         let rounds = plan.rounds.len().max(1) as f64;
-        Self {
-            outside: outer * layer + 2.0 * hidden * wide(config.vocab_size),
-            round: inner as f64 * layer / rounds,
-            rounds,
-        }
+        Self { outside: outer * layer + Self::head(config), round: inner as f64 * layer / rounds, rounds }
+    }
+
+    /// Operations of the head alone.
+    pub fn head(config: &ModelConfig) -> f64 {
+        2.0 * f64::from(config.hidden_size) * f64::from(config.vocab_size)
     }
 
     /// Operations at a depth.

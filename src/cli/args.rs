@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use isobath::engine::request::{Routing, Sampling};
 use isobath::error::RequestError;
 
-pub use super::args_measure::{Bench, Eval, OrderChoice, TableFormat};
+pub use super::args_measure::{Bench, Eval, Experiment, OrderChoice, TableFormat};
 
 const AFTER_HELP: &str = "\
 Results are written to stdout, everything else to stderr.
@@ -41,7 +41,7 @@ pub enum Command {
     Run(Run),
     /// Talk with a model; /help lists what else can be said.
     Chat(Chat),
-    /// Measure this machine: what does stopping early save when many sequences are written at once?
+    /// Measure this machine: reading, writing, and what stopping early saves when many sequences are written at once.
     Bench(Bench),
     /// Judge a model by a text it has not seen: loss at every depth, and what depth buys.
     Eval(Eval),

@@ -16,42 +16,73 @@ pub struct Bench {
     #[arg(long, value_name = "SHAPE", conflicts_with = "model")]
     pub random: Option<String>,
 
-    /// Sequences side by side; several are measured one after the other.
-    #[arg(long, value_name = "N,..", value_delimiter = ',', default_value = "32")]
+    /// Tests by name: `pp512` reads a prompt, `tg128` writes, `tg128 @ d512` with so much context, `tg32 x8` in 8 lanes.
+    #[arg(short, long, value_name = "NAME,..", value_delimiter = ',')]
+    pub test: Vec<String>,
+
+    /// Read prompts of so many tokens [default, where nothing else is chosen: 256].
+    #[arg(long, value_name = "TOKENS,..", value_delimiter = ',')]
+    pub pp: Vec<u32>,
+
+    /// Write so many tokens in each lane [default, where nothing else is chosen: 32].
+    #[arg(long, value_name = "TOKENS,..", value_delimiter = ',')]
+    pub tg: Vec<u32>,
+
+    /// Tokens of context before the first that `--tg` writes [default: 0, or 0,256 where nothing is chosen].
+    #[arg(long, value_name = "TOKENS,..", value_delimiter = ',')]
+    pub at: Vec<u32>,
+
+    /// Sequences side by side, for `--tg` and the experiments [default: 1,8,32, and 32 for experiments].
+    #[arg(long, value_name = "N,..", value_delimiter = ',')]
     pub lanes: Vec<u32>,
 
-    /// Shares of depth 1, 2, .. that are drawn for the tokens instead of asking the model's gate [default with --random:
-    /// equal shares].
+    /// What does stopping early save? A queue of requests of random lengths, adaptive against the best full depth.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub experiment: Vec<Experiment>,
+
+    /// What do gates cost? The same queue at full depth, against the same model without its gates.
+    #[arg(long)]
+    pub gateless: bool,
+
+    /// Shares of depth 1, 2, .. that are drawn for the tokens instead of asking the model's gate [default for the gates of
+    /// --random: equal shares].
     #[arg(long, value_name = "P,..", value_delimiter = ',')]
     pub depths: Vec<f32>,
 
-    /// Mean of the output lengths.
+    /// Experiments: mean of the output lengths.
     #[arg(long, value_name = "TOKENS", default_value_t = 256)]
     pub mean: u32,
 
-    /// Standard deviation of the output lengths [default: a quarter of the mean].
+    /// Experiments: standard deviation of the output lengths [default: a quarter of the mean].
     #[arg(long, value_name = "TOKENS")]
     pub deviation: Option<u32>,
 
-    /// Tokens of each prompt.
+    /// Experiments: tokens of each prompt.
     #[arg(long, value_name = "TOKENS", default_value_t = 1)]
     pub prompt: u32,
 
-    /// Requests in the queue per lane.
+    /// Experiments: requests in the queue per lane.
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub requests: u32,
 
-    /// Repetitions, adaptive and full depth in turns.
+    /// Repetitions; what is compared runs in turns.
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub repetitions: u32,
 
-    /// In which order rounds are run [default: what suits the model].
+    /// In which order rounds are run [default: what suits model and adapter; experiments try all and take the best].
     #[arg(long, value_enum)]
     pub order: Option<OrderChoice>,
 
     /// How the table is written.
     #[arg(long, value_enum, default_value_t = TableFormat::Md)]
     pub output: TableFormat,
+}
+
+/// `--experiment`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Experiment {
+    /// Adaptive depth against full depth.
+    Depth,
 }
 
 /// `--order`.

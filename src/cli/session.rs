@@ -36,12 +36,17 @@ pub fn adapters() -> Vec<AdapterSummary> {
 
 /// Reads a model and puts it on the GPU.
 pub fn load(place: &Place, loading: &Loading) -> anyhow::Result<Box<dyn Writer>> {
-    Ok(Box::new(session(place, loading, EngineOptions::default())?))
+    Ok(Box::new(session(place, loading, EngineOptions::default(), true)?))
 }
 
 /// Reads a model and puts it on the GPU, for more than one sequence.
 pub fn engine(place: &Place, loading: &Loading, options: EngineOptions) -> anyhow::Result<Engine> {
-    Ok(session(place, loading, options)?.engine)
+    Ok(session(place, loading, options, true)?.engine)
+}
+
+/// The same model run as if it had no gates, to tell what they cost; what it writes is another text.
+pub fn gateless_engine(place: &Place, loading: &Loading, options: EngineOptions) -> anyhow::Result<Engine> {
+    Ok(session(place, loading, options, false)?.engine)
 }
 
 /// Makes up a model of some shape and puts it on the GPU.
@@ -52,13 +57,14 @@ pub fn random_engine(config: &ModelConfig, loading: &Loading, options: EngineOpt
     Ok(start(loading, options, config, &source, tokenizer, None)?.engine)
 }
 
-fn session(place: &Place, loading: &Loading, options: EngineOptions) -> anyhow::Result<Session> {
+fn session(place: &Place, loading: &Loading, options: EngineOptions, gates: bool) -> anyhow::Result<Session> {
     if let Some(note) = place.note().filter(|_| !loading.quiet) {
         eprintln!("{note}");
     }
     match place {
         Place::Folder(folder) => {
-            let config = ModelConfig::from_json(&open::config(folder)?)?;
+            let mut config = ModelConfig::from_json(&open::config(folder)?)?;
+            config.router = config.router.filter(|_| gates);
             let tokenizer = Tokenizer::from_json(open::tokenizer(folder)?.as_bytes())?;
             let template = open::chat_template(folder)?;
             let bytes = open::tensors(folder)?;
@@ -134,15 +140,20 @@ impl Writer for Session {
     }
 
     fn profile(&self) -> Option<String> {
-        let times = self.engine.gpu().profile();
-        let total: f64 = times.iter().map(|row| row.microseconds).sum();
-        let line = |row: &isobath::gpu::profile::KernelTime| {
-            let share = 100.0 * row.microseconds / total.max(1e-9);
-            format!("{:16} {:8} {:12.0} us {share:5.1} %", row.kernel, row.dispatches, row.microseconds)
-        };
-        let lines: Vec<String> = times.iter().map(line).collect();
-        (self.profile && !lines.is_empty()).then(|| lines.join("\n"))
+        kernel_times(&self.engine).filter(|_| self.profile)
     }
+}
+
+/// The time that each kernel took, the most expensive first; none where nothing was timed.
+pub fn kernel_times(engine: &Engine) -> Option<String> {
+    let times = engine.gpu().profile();
+    let total: f64 = times.iter().map(|row| row.microseconds).sum();
+    let line = |row: &isobath::gpu::profile::KernelTime| {
+        let share = 100.0 * row.microseconds / total.max(1e-9);
+        format!("{:16} {:8} {:12.0} us {share:5.1} %", row.kernel, row.dispatches, row.microseconds)
+    };
+    let lines: Vec<String> = times.iter().map(line).collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
 /// What can be read of a model without a GPU.

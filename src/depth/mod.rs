@@ -3,6 +3,7 @@
 //! **Invariant:** pure rules and sums; no GPU, no clock, no files.
 
 pub mod palette;
+pub mod policy;
 pub mod trace;
 
 pub use trace::{DepthHistogram, TokenTrace, Trace};

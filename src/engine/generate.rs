@@ -128,8 +128,7 @@ impl Engine {
 fn submission(id: SequenceId, request: &Request, depth: Depth) -> Submission {
     // What changes keys and values beside the tokens: how deep each of them goes.
     let key = match depth {
-        // Depths by lot depend on the seed: shared with nobody.
-        _ if request.drawn_depths.is_some() => 1 << 63 | id.0,
+        _ if request.drawn_depths.is_some() => 1 << 63 | lot(request) >> 1,
         Depth::Model => 0,
         Depth::Fixed(rounds) => u64::from(rounds),
         Depth::TopK => 1 << 62,
@@ -144,6 +143,14 @@ fn submission(id: SequenceId, request: &Request, depth: Depth) -> Submission {
         // Rows that compete must be read together.
         whole_prompt: request.routing == Routing::TopK && request.depth.is_none(),
     }
+}
+
+/// Depths by lot are the same for the same seed and shares. Behind the prompt, which runs all rounds: so the prompt's length
+/// is part of it.
+fn lot(request: &Request) -> u64 {
+    let shares = request.drawn_depths.unwrap_or_default().map(|share| u64::from(share.to_bits()));
+    let words = [request.sampling.seed, request.prompt.len() as u64].into_iter().chain(shares);
+    words.fold(0xcbf2_9ce4_8422_2325, |hash, word| (hash ^ word).wrapping_mul(0x100_0000_01b3).rotate_left(29))
 }
 
 /// Most refusals are found before; what remains is the size of the cache.

@@ -6,6 +6,8 @@
 pub mod event;
 mod generate;
 mod lane;
+pub mod measure;
+mod policy;
 mod report;
 pub mod request;
 pub mod score;
@@ -72,6 +74,31 @@ pub struct Statistics {
     pub ticks: u64,
     /// Dispatches in them.
     pub dispatches: u64,
+    /// Submissions of command buffers: one for each tick, and more where prompts are read at different depths.
+    pub submissions: u64,
+    /// Tokens of prompts that were read.
+    pub read: u64,
+    /// Rounds run to read them.
+    pub read_rounds: u64,
+    /// Times that the weights outside the rounds were passed over, by a chunk of prompts or a tick.
+    pub outside_passes: u64,
+    /// Times that those of one round were.
+    pub round_passes: u64,
+    /// Where the host's time went; all zero without a [clock](Engine::set_clock).
+    pub host: HostTime,
+}
+
+/// The host's time, by what it did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct HostTime {
+    /// Planning and recording ticks, in nanoseconds.
+    pub recording: u64,
+    /// Handing them to the device. Drivers that compute on the CPU may do so within this call.
+    pub submitting: u64,
+    /// Waiting for the GPU.
+    pub waiting: u64,
+    /// Telling what came of ticks.
+    pub telling: u64,
 }
 
 /// Longest sequence unless another is asked for: the cache of a long context would take memory that few prompts need.
@@ -114,6 +141,7 @@ pub struct Engine {
     told: VecDeque<(SequenceId, Event)>,
     last_id: u64,
     statistics: Statistics,
+    clock: Option<measure::Clock>,
 }
 
 impl Engine {
@@ -142,10 +170,7 @@ impl Engine {
         }
         let mixes = Order::can_mix(&plan, config);
         let order = match options.order {
-            Some(Order::Mixed) if !mixes => {
-                let range = "waves: rounds of this model do not share all their weights".to_owned();
-                return Err(RequestError::Setting { name: "order", value: "mixed".into(), range }.into());
-            }
+            Some(Order::Mixed) if !mixes => return Err(measure::cannot_mix().into()),
             Some(order) => order,
             // A mixed pass reads shared weights once for lanes of all depths, but a token then takes more dispatches. Alone,
             // and on a CPU, which computes as long as it reads, these cost more than they save (measured: README).
@@ -182,6 +207,7 @@ impl Engine {
             told: VecDeque::new(),
             last_id: 0,
             statistics: Statistics::default(),
+            clock: None,
         })
     }
 
@@ -225,6 +251,16 @@ impl Engine {
     /// Tokens of the longest sequence.
     pub fn context(&self) -> u32 {
         self.state.sizes.room.context
+    }
+
+    /// Sequences side by side.
+    pub fn lanes(&self) -> u32 {
+        self.state.sizes.room.lanes
+    }
+
+    /// Tokens of prompts that are read in one tick.
+    pub fn chunk(&self) -> u32 {
+        self.state.sizes.room.rows
     }
 
     /// Bytes of the KV cache that was set aside.

@@ -3,10 +3,12 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::event::{Event, FinishReason};
+use super::tick::InFlight;
 use super::{Engine, SequenceId};
 use crate::error::Error;
 use crate::kernels::finish::LaneEvent;
 use crate::model::forward::Depth;
+use crate::model::tick::Order;
 use crate::schedule::{End, Outcome, Report, SequenceId as Name};
 
 impl Engine {
@@ -17,14 +19,18 @@ impl Engine {
                 break;
             }
         }
-        let Some(oldest) = self.in_flight.pop_front() else { return Ok(()) };
-        let words: Vec<u32> = self.gpu.finish(oldest.pending).await?;
+        let submitted = self.now();
+        let Some(InFlight { pending, number, read, decodes }) = self.in_flight.pop_front() else { return Ok(()) };
+        let words: Vec<u32> = self.gpu.finish(pending).await?;
         self.gpu.collect_profile().await?;
+        let told = self.now();
+        self.statistics.host.waiting += told - submitted;
         let (events, depths) = words.split_at(self.state.lanes.events.bytes() as usize / 4);
         let drawn = LaneEvent::parse(events, self.plan.n_rounds());
+        self.count_passes(depths, decodes, &drawn);
         let mut reports = vec![];
         let mut from = 0;
-        for (lane, serial, tokens) in oldest.read {
+        for (lane, serial, tokens) in read {
             let depths = depths[from..from + tokens].iter().map(|word| *word as u8).collect();
             reports.push(Report::Chunk { lane, serial, depths });
             from += tokens;
@@ -38,9 +44,30 @@ impl Engine {
             let LaneEvent { lane, serial, token, depth, ended, .. } = *drawn;
             Report::Token { lane, serial, token, depth: depth as u8, end: end(ended) }
         }));
-        let outcomes = self.scheduler.report(oldest.number, &reports);
+        let outcomes = self.scheduler.report(number, &reports);
         self.tell_outcomes(outcomes, &drawn);
+        self.statistics.host.telling += self.now() - told;
         Ok(())
+    }
+
+    /// How often the tick passed over the weights: rounds that nobody ran read none.
+    fn count_passes(&mut self, read: &[u32], decodes: bool, drawn: &[LaneEvent]) {
+        let statistics = &mut self.statistics;
+        if !read.is_empty() {
+            statistics.outside_passes += 1;
+            statistics.round_passes += u64::from(read.iter().map(|word| word & 0xffff).max().unwrap_or(0));
+            statistics.read += read.len() as u64;
+            statistics.read_rounds += read.iter().map(|word| u64::from(word & 0xffff)).sum::<u64>();
+        }
+        if decodes {
+            statistics.outside_passes += u64::from(!drawn.is_empty());
+            statistics.round_passes += match self.order {
+                // What a wave tells of was run in the tick before it.
+                Order::Waves => u64::from(drawn.iter().map(|drawn| drawn.depth).max().unwrap_or(0)),
+                // Submitted ahead for sequences that have ended, a tick finds no lane and reads nothing.
+                Order::Mixed => u64::from(!self.active.is_empty()),
+            };
+        }
     }
 
     fn tell_outcomes(&mut self, outcomes: Vec<Outcome>, drawn: &[LaneEvent]) {

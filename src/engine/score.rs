@@ -130,26 +130,4 @@ impl Engine {
             _ => Ok(()),
         }
     }
-
-    /// Shifts the threshold of each round of an expert-choice model: a token goes on where its score is at least this.
-    /// Holds from the next tick on; a trained model's own threshold is 0.
-    ///
-    /// # Errors
-    /// A model without an expert-choice router, or another number of rounds.
-    pub fn set_thresholds(&mut self, thresholds: &[f32]) -> Result<(), RequestError> {
-        let expert = self.config.router.as_ref().is_some_and(|router| router.kind == RouterKind::Expert);
-        if !expert || thresholds.len() != self.plan.rounds.len() || thresholds.iter().any(|x| x.is_nan()) {
-            let range = match expert {
-                true => format!("one number for each of {} rounds", self.plan.n_rounds()),
-                false => "left alone: this model has no expert-choice router".into(),
-            };
-            return Err(RequestError::Setting { name: "threshold", value: format!("{thresholds:?}"), range });
-        }
-        // Infinite numbers would make NaN of an infinite score.
-        let bias: Vec<f32> = thresholds.iter().map(|x| -x.clamp(-1e30, 1e30)).collect();
-        // What is kept of earlier prompts was computed with other depths.
-        self.scheduler.forget_prefixes();
-        self.gpu.write(&self.weights.router_bias, 0, &bias);
-        Ok(())
-    }
 }

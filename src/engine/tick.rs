@@ -19,11 +19,14 @@ pub(super) struct InFlight {
     pub number: u64,
     /// What was read: lane, serial number, tokens; in the order of their depths.
     pub read: Vec<(u32, u32, usize)>,
+    /// Lanes were moved on, beside reading.
+    pub decodes: bool,
 }
 
 impl Engine {
     /// Submits the next tick, if there is anything to do.
     pub(super) fn submit_tick(&mut self) -> Result<bool, GpuError> {
+        let begun = self.now();
         let Some(plan) = self.scheduler.next_tick() else { return Ok(false) };
         self.write_plan(&plan);
         let (tick, kinds) = self.look_ahead(&plan);
@@ -36,6 +39,7 @@ impl Engine {
             if which > 0 {
                 // The inputs of a step are written at once, so a submission has room for one.
                 self.statistics.dispatches += pass.n_dispatches() as u64;
+                self.statistics.submissions += 1;
                 pass.submit();
                 pass = self.gpu.pass();
             }
@@ -46,11 +50,15 @@ impl Engine {
             self.network().tick(&mut pass, &tick)?;
         }
         self.statistics.dispatches += pass.n_dispatches() as u64;
+        self.statistics.submissions += 1;
         self.statistics.ticks += 1;
         let tokens: usize = read.iter().map(|(_, _, tokens)| tokens).sum();
         let parts = [(events, 0..events.bytes() / 4), (&self.read_depths, 0..tokens as u64)];
+        let recorded = self.now();
         let pending = pass.submit_and_read(&parts[..if tokens > 0 { 2 } else { 1 }]);
-        self.in_flight.push_back(InFlight { pending, number: plan.number, read });
+        self.statistics.host.recording += recorded - begun;
+        self.statistics.host.submitting += self.now() - recorded;
+        self.in_flight.push_back(InFlight { pending, number: plan.number, read, decodes: plan.decoding > 0 });
         Ok(true)
     }
 

@@ -31,6 +31,11 @@ impl Buffer {
         self.bytes
     }
 
+    /// Tells it from all others; clones share it.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
     /// The buffer as a kernel's input.
     pub fn read(&self) -> Binding<'_> {
         Binding { buffer: self, write: false }

@@ -210,6 +210,11 @@ impl Gpu {
         }
     }
 
+    /// Bytes of memory that were handed out for this device's buffers, where the platform tells.
+    pub fn allocated_bytes(&self) -> Option<u64> {
+        self.device.generate_allocator_report().map(|report| report.total_allocated_bytes)
+    }
+
     /// Keeps an error scope's outcome; reports it at once where the platform knows it already.
     pub(super) fn watch(
         &self,

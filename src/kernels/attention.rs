@@ -60,6 +60,8 @@ pub struct Params {
     pub max_stretches: u32,
     /// Positions per lane in `reach`.
     pub context: u32,
+    /// Entries that a row sees at most, its own included.
+    pub window: u32,
     /// `1 / sqrt(head_dim)`.
     pub scale: f32,
 }
@@ -96,7 +98,10 @@ impl Kernel for Attention<'_> {
     fn source(&self) -> Source {
         let constants =
             vec![("HEAD4", self.params.head_dim.div_ceil(4)), ("GROUP", self.tile.heads), ("QROWS", self.tile.rows)];
-        Source { parts: vec![include_str!("../../shaders/attention.wgsl"), super::ENTRIES, super::KV], constants }
+        Source {
+            parts: vec![include_str!("../../shaders/attention.wgsl"), super::SPAN, super::ENTRIES, super::KV],
+            constants,
+        }
     }
 
     fn params(&self) -> Params {
@@ -148,6 +153,7 @@ mod tests {
         /// Entries that each row sees.
         entries: Vec<u32>,
         overlay: bool,
+        window: u32,
     }
 
     /// Two lanes, two classes (depth 0 and 1), pages dealt out backwards; odd positions ran depth 1.
@@ -186,6 +192,7 @@ mod tests {
             max_pages,
             max_stretches,
             context,
+            window: case.window,
             scale: 1.0 / (head_dim as f32).sqrt(),
         };
         let [pages_buffer, reach] = [&pages, &reach].map(|words| device.upload(words));
@@ -207,7 +214,14 @@ mod tests {
             Some(_) => device.run(&attention),
             None => device.run(&AttentionSubgroup { attention }),
         }
-        let params = attention_merge::Params { heads, head_dim, stride: heads * head_dim, compact: 0, max_stretches };
+        let params = attention_merge::Params {
+            heads,
+            head_dim,
+            stride: heads * head_dim,
+            compact: 0,
+            max_stretches,
+            window: case.window,
+        };
         device.run(&AttentionMerge {
             partial: &partial,
             rows: &rows_buffer,
@@ -226,8 +240,9 @@ mod tests {
                     let vector = ((page * kv_heads + kv_head) * 2 + which) * PAGE + entry % PAGE;
                     &cache[(vector * head4 * 4) as usize..][..head_dim as usize]
                 };
-                let keys: Vec<_> = (0..entries).map(|e| at(e, 0)).collect();
-                let values: Vec<_> = (0..entries).map(|e| at(e, 1)).collect();
+                let seen = entries.saturating_sub(case.window)..entries;
+                let keys: Vec<_> = seen.clone().map(|e| at(e, 0)).collect();
+                let values: Vec<_> = seen.map(|e| at(e, 1)).collect();
                 let query = &qkv[row * stride as usize + (head * head_dim) as usize..][..head_dim as usize];
                 let start = row * (heads * head_dim) as usize + (head * head_dim) as usize;
                 assert_close("attention", &got[start..][..head_dim as usize], &cpu(query, &keys, &values), 1e-5);
@@ -240,10 +255,50 @@ mod tests {
     fn gpu_matches_cpu_whatever_the_company() {
         let device = Device::open();
         for case in [
-            Case { heads: 1, kv_heads: 1, head_dim: 2, entries: vec![1], overlay: false },
-            Case { heads: 4, kv_heads: 2, head_dim: 6, entries: vec![1, 33, 64, 65, 2], overlay: false },
-            Case { heads: 9, kv_heads: 3, head_dim: 64, entries: vec![255, 256, 257, 700, 3, 64], overlay: true },
-            Case { heads: 4, kv_heads: 4, head_dim: 16, entries: vec![5, 6, 7, 8, 9, 10, 11], overlay: true },
+            Case { heads: 1, kv_heads: 1, head_dim: 2, entries: vec![1], overlay: false, window: u32::MAX },
+            Case {
+                heads: 4,
+                kv_heads: 2,
+                head_dim: 6,
+                entries: vec![1, 33, 64, 65, 2],
+                overlay: false,
+                window: u32::MAX,
+            },
+            Case {
+                heads: 9,
+                kv_heads: 3,
+                head_dim: 64,
+                entries: vec![255, 256, 257, 700, 3, 64],
+                overlay: true,
+                window: u32::MAX,
+            },
+            Case {
+                heads: 4,
+                kv_heads: 4,
+                head_dim: 16,
+                entries: vec![5, 6, 7, 8, 9, 10, 11],
+                overlay: true,
+                window: u32::MAX,
+            },
+            // Windows that begin within a tile, at its end, in another stretch, and before the row's neighbours do.
+            Case { heads: 4, kv_heads: 2, head_dim: 6, entries: vec![1, 33, 64, 65, 2], overlay: false, window: 32 },
+            Case {
+                heads: 2,
+                kv_heads: 1,
+                head_dim: 8,
+                entries: vec![700, 319, 320, 321, 20, 600],
+                overlay: false,
+                window: 64,
+            },
+            Case {
+                heads: 6,
+                kv_heads: 2,
+                head_dim: 16,
+                entries: vec![900, 257, 256, 1, 513],
+                overlay: true,
+                window: 300,
+            },
+            Case { heads: 2, kv_heads: 2, head_dim: 4, entries: vec![3, 260, 7], overlay: false, window: 1 },
         ] {
             let largest = Tile::largest(case.heads, case.kv_heads, case.head_dim);
             let alone = check(&device, &case, Some(Tile { rows: 1, heads: 1 }));

@@ -35,6 +35,8 @@ pub struct Params {
     pub compact: u32,
     /// Stretches that `partial` has room for.
     pub max_stretches: u32,
+    /// Entries that a row sees at most.
+    pub window: u32,
 }
 }
 

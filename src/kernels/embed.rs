@@ -44,6 +44,8 @@ pub struct Params {
     pub stride: u32,
     /// Words of a lane's set of seen tokens.
     pub seen_stride: u32,
+    /// Factor of the table's numbers.
+    pub scale: f32,
 }
 }
 
@@ -77,9 +79,9 @@ impl Kernel for Embed<'_> {
     }
 }
 
-/// CPU twin: the table's row, dequantised.
-pub fn cpu(table: &[f32], width: usize, token: u32) -> Vec<f32> {
-    table[token as usize * width..][..width].to_vec()
+/// CPU twin: the table's row, dequantised, times the scale.
+pub fn cpu(table: &[f32], width: usize, token: u32, scale: f32) -> Vec<f32> {
+    table[token as usize * width..][..width].iter().map(|x| x * scale).collect()
 }
 
 #[cfg(test)]
@@ -133,13 +135,14 @@ mod tests {
                         rows: part.rows,
                         stride: padded(width) / 4,
                         seen_stride: 1,
+                        scale: 1.5,
                     },
                 });
             }
             let got = device.floats(&hidden);
             for (row, token) in [6, 0, 5, 2].into_iter().enumerate() {
                 let start = row * padded(width) as usize;
-                assert_eq!(got[start..][..width as usize], cpu(&table, width as usize, token), "row {row}");
+                assert_eq!(got[start..][..width as usize], cpu(&table, width as usize, token, 1.5), "row {row}");
             }
             // Lane 0 has seen 6 and its own draw 5, lane 1 has seen 0 and 2.
             assert_eq!(device.words(&seen)[..2], [1 << 6 | 1 << 5, 1 << 0 | 1 << 2]);

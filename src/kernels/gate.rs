@@ -22,6 +22,8 @@ pub struct Gate<'a> {
     pub gates: &'a Buffer,
     /// `[rows]`: rounds
     pub granted: &'a Buffer,
+    /// The text of `goes_on`: see [`ExitPolicy::rule`](crate::depth::policy::ExitPolicy::rule).
+    pub rule: &'static str,
     /// Most rows that the list can hold.
     pub n_rows: u32,
     /// The uniform block.
@@ -73,12 +75,17 @@ pub const SOFTMAX: u32 = 3;
 /// The score decides.
 pub const NOT_FORCED: u32 = u32::MAX;
 
+/// The text with a rule of one's own.
+pub fn source(rule: &'static str) -> Source {
+    Source { parts: vec![include_str!("../../shaders/gate.wgsl"), super::REDUCE, rule], constants: vec![] }
+}
+
 impl Kernel for Gate<'_> {
     const NAME: &'static str = "gate";
     type Params = Params;
 
     fn source(&self) -> Source {
-        Source { parts: vec![include_str!("../../shaders/gate.wgsl"), super::REDUCE], constants: vec![] }
+        source(self.rule)
     }
 
     fn params(&self) -> Params {
@@ -207,6 +214,7 @@ mod tests {
             scores: &scores,
             gates: &gates,
             granted: &granted,
+            rule: crate::depth::policy::AT_LEAST,
             n_rows,
             params: *params,
         });

@@ -25,6 +25,8 @@ pub struct Matrix {
     pub columns: u32,
     /// Parts in order.
     pub parts: Vec<Part>,
+    /// `[rows]`, added to the outputs.
+    pub bias: Option<Buffer>,
 }
 
 impl Matrix {
@@ -35,7 +37,7 @@ impl Matrix {
 
     /// Bytes on the GPU.
     pub fn bytes(&self) -> u64 {
-        self.parts.iter().map(|part| part.buffer.bytes()).sum()
+        self.parts.iter().map(|part| &part.buffer).chain(&self.bias).map(Buffer::bytes).sum()
     }
 }
 

@@ -7,6 +7,7 @@
 pub mod attention;
 pub mod attention_merge;
 pub mod attention_subgroup;
+pub mod bias;
 pub mod bucket;
 pub mod combine;
 pub mod cross_entropy;
@@ -15,6 +16,7 @@ pub mod encode;
 pub mod enter;
 pub mod finish;
 pub mod gate;
+pub mod head_norm;
 pub mod leave;
 pub mod lora_down;
 pub mod lora_up;
@@ -37,6 +39,7 @@ pub(crate) const REDUCE_SUBGROUP: &str = include_str!("../../shaders/lib/reduce_
 pub(crate) const KV: &str = include_str!("../../shaders/lib/kv.wgsl");
 pub(crate) const DRAW: &str = include_str!("../../shaders/lib/draw.wgsl");
 pub(crate) const ENTRIES: &str = include_str!("../../shaders/lib/entries.wgsl");
+pub(crate) const SPAN: &str = include_str!("../../shaders/lib/span.wgsl");
 pub(crate) const LANE: &str = include_str!("../../shaders/lib/lane.wgsl");
 pub(crate) const PRODUCT: &str = include_str!("../../shaders/lib/product.wgsl");
 pub(crate) const COLUMN: &str = include_str!("../../shaders/lib/column.wgsl");

@@ -88,15 +88,13 @@ impl Kernel for Rope<'_> {
     }
 }
 
-/// Cosine and sine of `position / theta^(2i / head_dim)`, `[positions, head_dim / 2, 2]`.
+/// Cosine and sine of `position * frequency`, `[positions, frequencies, 2]`.
 ///
 /// The angle is rounded to f32 as in the reference implementation, whose checkpoints were trained with that.
-pub fn rotations(positions: u32, head_dim: u32, theta: f32) -> Vec<f32> {
-    let frequency = |i: u32| (1.0 / f64::from(theta).powf(f64::from(2 * i) / f64::from(head_dim))) as f32;
-    let frequencies: Vec<f32> = (0..head_dim / 2).map(frequency).collect();
-    let mut table = Vec::with_capacity((positions * head_dim) as usize);
+pub fn rotations(positions: u32, frequencies: &[f32]) -> Vec<f32> {
+    let mut table = Vec::with_capacity(2 * positions as usize * frequencies.len());
     for position in 0..positions {
-        for frequency in &frequencies {
+        for frequency in frequencies {
             let angle = f64::from(position as f32 * frequency);
             table.extend([angle.cos() as f32, angle.sin() as f32]);
         }
@@ -133,7 +131,8 @@ mod tests {
                 (0..n_rows).map(|i| Row { lane: i % 2, position: 30 + i, depth: i % 2, kv_index: 31 + i }).collect();
             let (classes, max_pages) = (2u32, 2u32);
             let pages: Vec<u32> = vec![7, 6, 5, 4, 3, 2, 1, 0];
-            let table = rotations(64, head_dim, 10_000.0);
+            let frequencies: Vec<f32> = (0..head_dim / 2).map(|i| 1.0 / (1.0 + i as f32)).collect();
+            let table = rotations(64, &frequencies);
             let head4 = head_dim.div_ceil(4);
             let cache = device.upload(&vec![0f32; (8 * kv_heads * 2 * PAGE * head4 * 4) as usize]);
             let output = device.upload(&qkv);

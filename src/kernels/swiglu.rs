@@ -29,6 +29,8 @@ pub struct Params {
     pub input_stride: u32,
     /// `output_stride` of the shader.
     pub output_stride: u32,
+    /// 1: GELU; 0: SiLU.
+    pub gelu: u32,
 }
 }
 
@@ -54,9 +56,12 @@ impl Kernel for Swiglu<'_> {
 }
 
 /// CPU twin: one row.
-pub fn cpu(gate: &[f32], up: &[f32]) -> Vec<f32> {
-    let silu = |x: f64| x / (1.0 + (-x).exp());
-    gate.iter().zip(up).map(|(&g, &u)| (silu(f64::from(g)) * f64::from(u)) as f32).collect()
+pub fn cpu(gate: &[f32], up: &[f32], gelu: bool) -> Vec<f32> {
+    let act = |x: f64| match gelu {
+        true => x * 0.5 * (1.0 + (std::f64::consts::FRAC_2_PI.sqrt() * (x + 0.044715 * x.powi(3))).tanh()),
+        false => x / (1.0 + (-x).exp()),
+    };
+    gate.iter().zip(up).map(|(&g, &u)| (act(f64::from(g)) * f64::from(u)) as f32).collect()
 }
 
 #[cfg(test)]
@@ -67,19 +72,21 @@ mod tests {
     #[test]
     fn gpu_matches_cpu() {
         let device = Device::open();
-        for (n_rows, width) in [(1, 1), (3, 63), (2, 64), (5, 65), (4, 1536)] {
+        for (n_rows, width, gelu) in
+            [(1, 1, false), (3, 63, true), (2, 64, false), (5, 65, false), (4, 1536, true), (4, 1536, false)]
+        {
             let mut input = device.rows(n_rows, 2 * width, 3);
             input.values[0] = -200.0; // where the plain formula would overflow
             let input = device.again(input);
             let output = device.poisoned(n_rows * width);
             let (_, list, listed) = device.every_other(n_rows, 1);
-            let params = Params { width, input_stride: input.stride, output_stride: width };
+            let params = Params { width, input_stride: input.stride, output_stride: width, gelu: gelu.into() };
             device.run(&Swiglu { input: &input.buffer, list: &list, output: &output, n_rows, params });
             let got = device.floats(&output);
             for row in 0..n_rows {
                 let found = &got[(row * width) as usize..][..width as usize];
                 let (gate, up) = input.row(row).split_at(width as usize);
-                let want = if listed.contains(&row) { cpu(gate, up) } else { fill(width as usize) };
+                let want = if listed.contains(&row) { cpu(gate, up, gelu) } else { fill(width as usize) };
                 assert_close("swiglu", found, &want, 1e-5);
             }
         }

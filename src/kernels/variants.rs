@@ -1,7 +1,8 @@
 //! Every kernel text that can reach a GPU, so that tests and the browser can compile them all.
 
 use super::matrix::{DATA_TYPES, loader};
-use super::{BLOCK, COLUMN, COLUMN_SUBGROUP, DRAW, ENTRIES, KV, LANE, PRODUCT, REDUCE, REDUCE_SUBGROUP};
+use super::{BLOCK, COLUMN, COLUMN_SUBGROUP, DRAW, ENTRIES, KV, LANE, PRODUCT, REDUCE, REDUCE_SUBGROUP, SPAN};
+use crate::depth::policy::AT_LEAST;
 use crate::gpu::Source;
 use crate::gpu::kernel::Params;
 
@@ -45,20 +46,22 @@ pub fn all() -> Vec<Variant> {
         let (tile, head4) = (super::attention::Tile::largest(group, 1, head_dim), head_dim.div_ceil(4));
         for rows in (0..3).map(|power| 1 << power).filter(|rows| *rows <= tile.rows) {
             let constants = vec![("HEAD4", head4), ("GROUP", tile.heads), ("QROWS", rows)];
-            add("attention", super::attention::Params::FIELDS, vec![text!("attention"), ENTRIES, KV], constants);
+            add("attention", super::attention::Params::FIELDS, vec![text!("attention"), SPAN, ENTRIES, KV], constants);
         }
         let head = vec![("HEAD4", head4)];
         add("attention_merge", super::attention_merge::Params::FIELDS, vec![text!("attention_merge")], head.clone());
         add("rope", super::rope::Params::FIELDS, vec![text!("rope"), KV], head);
     }
+    add("bias", super::bias::Params::FIELDS, vec![text!("bias")], vec![]);
     add("bucket", super::bucket::Params::FIELDS, vec![text!("bucket")], vec![]);
     add("combine", super::combine::Params::FIELDS, vec![text!("combine")], vec![]);
     add("cross_entropy", super::cross_entropy::Params::FIELDS, vec![text!("cross_entropy"), DRAW], vec![]);
     add("encode", super::encode::Params::FIELDS, vec![text!("encode")], vec![]);
     add("enter", super::enter::Params::FIELDS, vec![text!("enter"), LANE], vec![]);
     add("finish", super::finish::Params::FIELDS, vec![text!("finish"), LANE], vec![]);
+    add("head_norm", super::head_norm::Params::FIELDS, vec![text!("head_norm"), REDUCE], vec![]);
     add("leave", super::leave::Params::FIELDS, vec![text!("leave"), LANE], vec![]);
-    add("gate", super::gate::Params::FIELDS, vec![text!("gate"), REDUCE], vec![]);
+    add("gate", super::gate::Params::FIELDS, super::gate::source(AT_LEAST).parts, vec![]);
     add("lora_down", super::lora_down::Params::FIELDS, vec![text!("lora_down"), REDUCE], vec![]);
     add("lora_up", super::lora_up::Params::FIELDS, vec![text!("lora_up")], vec![]);
     add("rms_norm", super::rms_norm::Params::FIELDS, vec![text!("rms_norm"), REDUCE], vec![]);

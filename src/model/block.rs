@@ -13,7 +13,9 @@ use crate::gpu::{Buffer, Pass};
 use crate::kernels::attention::{self, Attention};
 use crate::kernels::attention_merge::{self, AttentionMerge};
 use crate::kernels::attention_subgroup::AttentionSubgroup;
+use crate::kernels::bias::{self, Bias};
 use crate::kernels::encode::{self, Encode};
+use crate::kernels::head_norm::{self, HeadNorm};
 use crate::kernels::lora_down::{self, LoraDown};
 use crate::kernels::lora_up::{self, LoraUp};
 use crate::kernels::matmul::Matmul;
@@ -88,6 +90,11 @@ impl Network<'_> {
                 (false, 0..=16) => pass.run(&Matvec { operands, columns })?,
                 (false, _) => pass.run(&Matmul { operands })?,
             }
+        }
+        if let Some(bias) = &matrix.bias {
+            let Batch { list, n_rows, .. } = batch;
+            let params = bias::Params { outputs, stride: target.stride };
+            pass.run(&Bias { bias, list, output: target.buffer, n_rows, params })?;
         }
         Ok(())
     }
@@ -201,6 +208,7 @@ impl Network<'_> {
             for (which, offset) in &adapted[..if with_keys { 3 } else { 1 }] {
                 self.adapt(pass, weights, *which, &rows.normed, batch, (&rows.qkv, sizes.qkv, *offset))?;
             }
+            self.head_norms(pass, weights, if with_keys { config.n_kv_heads } else { 0 }, batch)?;
         }
         self.rotate(pass, layer, writes, batch)?;
         self.run_attention(pass, layer, batch)?;
@@ -236,6 +244,33 @@ impl Network<'_> {
         })
     }
 
+    /// Normalises each head of queries, and of keys where the rows have them, if the network does so.
+    fn head_norms(
+        &self,
+        pass: &mut Pass<'_>,
+        weights: &LayerWeights,
+        key_heads: u32,
+        batch: Batch<'_>,
+    ) -> Result<(), GpuError> {
+        let (Some(norms), rows) = (&weights.head_norms, &self.state.rows) else { return Ok(()) };
+        pass.run(&HeadNorm {
+            weight: &norms.buffer,
+            rows: &rows.info,
+            list: batch.list,
+            qkv: &rows.qkv,
+            n_rows: batch.n_rows,
+            key_heads,
+            params: head_norm::Params {
+                heads: self.config.n_heads,
+                head_dim: self.config.head_dim,
+                stride: self.state.sizes.qkv,
+                weight_stride: crate::kernels::padded(self.config.head_dim),
+                bank_stride: norms.stride,
+                epsilon: self.config.rms_norm_eps,
+            },
+        })
+    }
+
     fn run_attention(&self, pass: &mut Pass<'_>, layer: &PlanLayer, batch: Batch<'_>) -> Result<(), GpuError> {
         let (config, state, sizes) = (self.config, self.state, &self.state.sizes);
         let (rows, cache) = (&state.rows, &layer.cache);
@@ -267,6 +302,7 @@ impl Network<'_> {
                 max_pages,
                 max_stretches,
                 context: sizes.room.context,
+                window: layer.window,
                 scale: 1.0 / (head_dim as f32).sqrt(),
             },
         };
@@ -275,7 +311,9 @@ impl Network<'_> {
         } else {
             pass.run(&attention)?;
         }
-        let params = attention_merge::Params { heads, head_dim, stride: sizes.attended, compact, max_stretches };
+        let window = layer.window;
+        let params =
+            attention_merge::Params { heads, head_dim, stride: sizes.attended, compact, max_stretches, window };
         let (partial, output) = (&rows.partial, &rows.attended);
         pass.run(&AttentionMerge { partial, rows: &rows.info, list, output, n_rows, params })
     }
@@ -293,7 +331,12 @@ impl Network<'_> {
         self.product(pass, &weights.gate_up, 2 * width, &rows.normed, batch, target)?;
         self.adapt(pass, weights, Linear::Gate, &rows.normed, batch, (&rows.gate_up, 2 * width, 0))?;
         self.adapt(pass, weights, Linear::Up, &rows.normed, batch, (&rows.gate_up, 2 * width, width))?;
-        let params = swiglu::Params { width, input_stride: 2 * width, output_stride: sizes.activation };
+        let params = swiglu::Params {
+            width,
+            input_stride: 2 * width,
+            output_stride: sizes.activation,
+            gelu: self.config.architecture.gelu().into(),
+        };
         let (list, n_rows) = (batch.list, batch.n_rows);
         pass.run(&Swiglu { input: &rows.gate_up, list, output: &rows.activation, n_rows, params })?;
         let target = Target { buffer: x, stride: sizes.hidden, mode: matvec::ADD };

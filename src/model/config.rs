@@ -4,6 +4,8 @@
 //! sharing strategy, and no number is larger than [`LIMITS`] allows. Whoever builds one by hand calls
 //! [`ModelConfig::check`].
 
+use super::family::{Architecture, Biases, RopeScaling, Window};
+
 /// Largest numbers that a config may hold, so that a damaged file cannot ask for absurd work or memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -148,6 +150,8 @@ pub struct Lora {
 /// The network.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelConfig {
+    /// Member of the Llama family.
+    pub architecture: Architecture,
     /// Width of the residual stream, d.
     pub hidden_size: u32,
     /// Width of the feed-forward part.
@@ -168,6 +172,12 @@ pub struct ModelConfig {
     pub rms_norm_eps: f32,
     /// Base of the rotary embedding.
     pub rope_theta: f32,
+    /// What becomes of its frequencies.
+    pub rope_scaling: RopeScaling,
+    /// Linears with a bias.
+    pub biases: Biases,
+    /// Window of some layers, `None` where all see everything.
+    pub window: Option<Window>,
     /// First token of a sequence, where the tokenizer wants one.
     pub bos_token: Option<u32>,
     /// Tokens that end a sequence.

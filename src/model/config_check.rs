@@ -11,6 +11,7 @@ impl ModelConfig {
     pub fn check(&self) -> Result<(), ModelError> {
         self.check_sizes()?;
         self.check_numbers()?;
+        self.check_family()?;
         if let Some(recursion) = self.recursion {
             check_layers("isobath.recursion", recursion.sharing, recursion.count, self.n_layers)?;
         }
@@ -214,8 +215,9 @@ mod tests {
     #[test]
     fn refusals_name_field_value_and_range() {
         refused(r#","hidden_act":"gelu""#, &["gelu", "silu"]);
-        refused(r#","mlp_bias":true"#, &["mlp_bias"]);
-        refused(r#","rope_scaling":{"rope_type":"llama3","factor":8}"#, &["llama3", "default"]);
+        refused(r#","model_type":"qwen3","mlp_bias":true"#, &["mlp_bias", "qwen3"]);
+        refused(r#","rope_scaling":{"rope_type":"yarn","factor":8}"#, &["yarn", "llama3", "as it was trained"]);
+        refused(r#","rope_scaling":{"rope_type":"llama3","factor":8}"#, &["low_freq_factor", "missing"]);
         refused(r#","max_position_embeddings":-3"#, &["max_position_embeddings", "-3"]);
         refused(r#","isobath":{"recusion":{}}"#, &["isobath.recusion", "recursion"]);
         refused(r#","isobath":{"recursion":{"count":7,"sharing":"cycle"}}"#, &["32", "7", "multiple"]);

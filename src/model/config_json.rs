@@ -6,6 +6,8 @@
 use serde_json::{Value, json};
 
 use super::config::{KvMode, ModelConfig};
+use super::config_family::{check_activation, read_architecture, read_biases, read_rope, read_window};
+use super::family::Architecture;
 use super::json_fields::{Fields, as_unsigned, refuse};
 use crate::error::ModelError;
 
@@ -15,21 +17,28 @@ impl ModelConfig {
         let value: Value =
             serde_json::from_str(text).map_err(|error| refuse(format!("the file is not valid JSON: {error}")))?;
         let fields = Fields::new("", &value)?;
-        check_architecture(&fields)?;
+        let architecture = read_architecture(&fields)?;
+        check_activation(&fields, architecture)?;
         check_parts(&fields)?;
         let n_heads = fields.required("num_attention_heads")?;
         let hidden_size = fields.required("hidden_size")?;
+        let n_layers = fields.required("num_hidden_layers")?;
+        let (rope_theta, rope_scaling) = read_rope(&fields)?;
         let mut config = Self {
+            architecture,
             hidden_size,
             intermediate_size: fields.required("intermediate_size")?,
-            n_layers: fields.required("num_hidden_layers")?,
+            n_layers,
             n_heads,
-            n_kv_heads: fields.unsigned("num_key_value_heads")?.unwrap_or(n_heads),
-            head_dim: head_dim(&fields, hidden_size, n_heads)?,
+            n_kv_heads: n_kv_heads(&fields, architecture)?.unwrap_or(n_heads),
+            head_dim: head_dim(&fields, architecture, hidden_size, n_heads)?,
             vocab_size: fields.required("vocab_size")?,
             context_length: fields.unsigned("max_position_embeddings")?.unwrap_or(2048),
-            rms_norm_eps: fields.number("rms_norm_eps")?.unwrap_or(1e-5),
-            rope_theta: rope_theta(&fields)?,
+            rms_norm_eps: fields.number("rms_norm_eps")?.unwrap_or(1e-6),
+            rope_theta,
+            rope_scaling,
+            biases: read_biases(&fields, architecture)?,
+            window: read_window(&fields, architecture, n_layers)?,
             bos_token: fields.unsigned("bos_token_id")?,
             end_tokens: end_tokens(&fields)?,
             recursion: None,
@@ -52,8 +61,6 @@ impl ModelConfig {
             several => json!(several),
         };
         let mut config = json!({
-            "architectures": ["LlamaForCausalLM"],
-            "model_type": "llama",
             "hidden_size": self.hidden_size,
             "intermediate_size": self.intermediate_size,
             "num_hidden_layers": self.n_layers,
@@ -63,13 +70,12 @@ impl ModelConfig {
             "vocab_size": self.vocab_size,
             "max_position_embeddings": self.context_length,
             "rms_norm_eps": plain_number(self.rms_norm_eps),
-            "rope_theta": plain_number(self.rope_theta),
             "bos_token_id": self.bos_token,
             "eos_token_id": end_tokens,
-            "hidden_act": "silu",
-            "attention_bias": false,
-            "mlp_bias": false,
         });
+        if let Some(fields) = config.as_object_mut() {
+            self.write_family(fields);
+        }
         if let Some(block) = self.block() {
             config["isobath"] = block;
         }
@@ -82,66 +88,32 @@ pub(super) fn plain_number(number: f32) -> f64 {
     number.to_string().parse().unwrap_or(f64::from(number))
 }
 
-fn check_architecture(fields: &Fields) -> Result<(), ModelError> {
-    let unsupported =
-        |what: String| ModelError::Unsupported { what, supported: "model_type \"llama\" (LlamaForCausalLM)".into() };
-    let model_type = fields.text("model_type")?;
-    if let Some(other) = model_type.filter(|name| *name != "llama") {
-        return Err(unsupported(format!("model_type \"{other}\"")));
-    }
-    match fields.value("architectures") {
-        Some(Value::Array(names)) if !names.is_empty() => {
-            if names.iter().any(|name| name == "LlamaForCausalLM") {
-                return Ok(());
-            }
-            let names: Vec<String> = names.iter().take(4).map(Value::to_string).collect();
-            Err(unsupported(format!("architecture {}", names.join(", "))))
-        }
-        Some(other) if !other.is_array() => Err(fields.wrong("architectures", other, "a list of names")),
-        _ if model_type.is_none() => Err(fields.missing("model_type", "\"llama\"")),
-        _ => Ok(()),
-    }
-}
-
 /// Refuses what would change the output and is not implemented.
 fn check_parts(fields: &Fields) -> Result<(), ModelError> {
-    let unsupported =
-        |what: String, supported: &str| Err(ModelError::Unsupported { what, supported: supported.into() });
-    if let Some(other) = fields.text("hidden_act")?.filter(|name| *name != "silu") {
-        return unsupported(format!("hidden_act \"{other}\""), "\"silu\"");
+    match fields.value("quantization_config") {
+        None => Ok(()),
+        Some(_) => Err(ModelError::Unsupported {
+            what: "`quantization_config` in config.json".into(),
+            supported: "safetensors in f32, f16 or bf16; GGUF in q8_0, q4_0, q4_1, q6_K".into(),
+        }),
     }
-    for key in ["attention_bias", "mlp_bias"] {
-        if fields.boolean(key)? == Some(true) {
-            return unsupported(format!("{key} true"), "linears without bias");
-        }
-    }
-    if fields.value("quantization_config").is_some() {
-        return unsupported(
-            "`quantization_config` in config.json".into(),
-            "safetensors in f32, f16 or bf16; GGUF in q8_0, q4_0, q4_1, q6_K",
-        );
-    }
-    for key in ["rope_scaling", "rope_parameters"] {
-        let Some(rope) = fields.object(key)? else {
-            continue;
-        };
-        for name in ["rope_type", "type"] {
-            if let Some(other) = rope.text(name)?.filter(|name| *name != "default") {
-                return unsupported(format!("{key} of type \"{other}\""), "the default rotary embedding");
-            }
-        }
-        if rope.number("partial_rotary_factor")?.is_some_and(|factor| factor != 1.0) {
-            return unsupported(format!("{key}.partial_rotary_factor"), "a rotary embedding of the whole head");
-        }
-        if key == "rope_scaling" && rope.number("factor")?.is_some_and(|factor| factor != 1.0) {
-            return unsupported("rope_scaling.factor".into(), "the default rotary embedding");
-        }
-    }
-    Ok(())
 }
 
-fn head_dim(fields: &Fields, hidden_size: u32, n_heads: u32) -> Result<u32, ModelError> {
-    if let Some(head_dim) = fields.unsigned("head_dim")? {
+/// `None`: as many as query heads. Each member has another default, so the field must be there, be it as `null`.
+fn n_kv_heads(fields: &Fields, member: Architecture) -> Result<Option<u32>, ModelError> {
+    if member != Architecture::Llama && !fields.is_named("num_key_value_heads") {
+        return Err(fields.missing("num_key_value_heads", "a whole number, or null for one per query head"));
+    }
+    fields.unsigned("num_key_value_heads")
+}
+
+fn head_dim(fields: &Fields, member: Architecture, hidden_size: u32, n_heads: u32) -> Result<u32, ModelError> {
+    let default = match member {
+        Architecture::Qwen3 if !fields.is_named("head_dim") => Some(128),
+        Architecture::Gemma if !fields.is_named("head_dim") => Some(256),
+        _ => None,
+    };
+    if let Some(head_dim) = fields.unsigned("head_dim")?.or(default) {
         return Ok(head_dim);
     }
     if n_heads == 0 {
@@ -154,15 +126,6 @@ fn head_dim(fields: &Fields, hidden_size: u32, n_heads: u32) -> Result<u32, Mode
         )));
     }
     Ok(hidden_size / n_heads)
-}
-
-/// `rope_theta`, or `rope_parameters.rope_theta` as newer versions of transformers write it.
-fn rope_theta(fields: &Fields) -> Result<f32, ModelError> {
-    if let Some(theta) = fields.number("rope_theta")? {
-        return Ok(theta);
-    }
-    let nested = fields.object("rope_parameters")?.map(|rope| rope.number("rope_theta")).transpose()?;
-    Ok(nested.flatten().unwrap_or(10000.0))
 }
 
 /// `eos_token_id` is a token, a list of tokens, or absent.

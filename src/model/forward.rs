@@ -179,6 +179,7 @@ impl<'a> Network<'a> {
                     rows: part.rows,
                     stride: sizes.hidden / 4,
                     seen_stride: sizes.seen,
+                    scale: self.config.architecture.embedding_scale(self.config.hidden_size),
                 },
             })?;
         }

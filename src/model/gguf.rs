@@ -1,7 +1,7 @@
 //! GGUF files of the Llama family, versions 2 and 3, under canonical names.
 //!
-//! llama.cpp stores the rows of q and k in another order (rotary pairs side by side); it is undone when such a
-//! tensor is asked for. Everything else is borrowed from the file.
+//! llama.cpp stores the rows of a Llama model's q and k in another order (rotary pairs side by side), and Gemma's norms
+//! with 1 added; both are undone when such a tensor is asked for. Everything else is borrowed from the file.
 //!
 //! **Invariant:** in a file that parses, every tensor of a usable type lies within the file, at an aligned offset,
 //! and overlaps no other.
@@ -9,10 +9,12 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use super::family::Architecture;
 use super::gguf_layout::{Description, read_description, read_header, read_pairs};
 use super::gguf_metadata::{Array, Reader, Value};
 use super::gguf_names::{Permuted, canonical, data_type, type_name};
 use super::tensor::{DataType, Tensor, TensorSource};
+use super::weights::values;
 use crate::error::ModelError;
 
 /// A parsed file.
@@ -22,7 +24,7 @@ pub struct Gguf<'a> {
     values: HashMap<&'a str, Value<'a>>,
     /// By canonical name.
     entries: HashMap<String, Entry<'a>>,
-    /// Names that a Llama model does not have, in the order of the file.
+    /// Names that no member of the family has, in the order of the file.
     strangers: Vec<&'a str>,
 }
 
@@ -132,7 +134,7 @@ impl<'a> Gguf<'a> {
         self.values.get(key)
     }
 
-    /// Names in the file that a Llama model does not have.
+    /// Names in the file that no member of the family has.
     pub fn strangers(&self) -> &[&'a str] {
         &self.strangers
     }
@@ -226,7 +228,7 @@ impl<'a> Gguf<'a> {
         let heads = heads.and_then(|heads| usize::try_from(heads).ok()).filter(|heads| {
             heads.checked_mul(2).is_some_and(|pairs| pairs > 0 && rows > 0 && rows.is_multiple_of(pairs))
         });
-        let Some(heads) = heads.filter(|_| entry.shape.len() == 2) else {
+        let Some(heads) = heads.filter(|_| entry.shape.len() <= 2) else {
             return Err(self.format(format!(
                 "tensor `{}` has shape {:?}; its rows must be an even number for each of the heads that \
                  `llama.attention.head_count` and `.head_count_kv` give",
@@ -245,6 +247,12 @@ impl<'a> Gguf<'a> {
     }
 }
 
+/// Weights of norms as the canonical names mean them: llama.cpp has added the offset.
+fn lowered(tensor: &Tensor, offset: f32) -> Tensor<'static> {
+    let bytes: Vec<u8> = values(tensor).iter().flat_map(|number| (number - offset).to_le_bytes()).collect();
+    Tensor { data_type: DataType::F32, shape: tensor.shape.clone(), data: Cow::Owned(bytes) }
+}
+
 impl TensorSource for Gguf<'_> {
     fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = self.entries.keys().cloned().collect();
@@ -259,11 +267,15 @@ impl TensorSource for Gguf<'_> {
         let Some(entry) = self.entries.get(name) else {
             return Ok(None);
         };
+        // Another architecture is refused with the config; its tensors can be looked at all the same.
+        let architecture = self.architecture().unwrap_or_default();
         let data = match entry.permuted {
-            Some(which) => self.unpermuted(entry, which)?,
-            None => Cow::Borrowed(entry.data),
+            Some(which) if architecture == Architecture::Llama => self.unpermuted(entry, which)?,
+            _ => Cow::Borrowed(entry.data),
         };
-        Ok(Some(Tensor { data_type, shape, data }))
+        let tensor = Tensor { data_type, shape, data };
+        let offset = architecture.norm_offset();
+        Ok(Some(if offset != 0.0 && name.ends_with("norm.weight") { lowered(&tensor, offset) } else { tensor }))
     }
 
     fn info(&self, name: &str) -> Result<Option<(DataType, Vec<usize>)>, ModelError> {

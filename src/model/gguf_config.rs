@@ -1,32 +1,48 @@
 //! The config of a GGUF file of the Llama family, from its metadata.
 //!
-//! **Invariant:** what the engine cannot follow (scaled rotary embeddings, experts, biases, tensors of unknown
+//! llama.cpp files Mistral under "llama", and says of biases and of Llama 3's frequencies only by their tensors.
+//!
+//! **Invariant:** what the engine cannot follow (experts, capped scores, other rotary embeddings, tensors of unknown
 //! names) is refused here, before any weight is read.
 
-use super::config::{KvMode, ModelConfig};
+use super::config::{KvMode, LIMITS, ModelConfig};
+use super::family::{Architecture, Biases, RopeScaling, Window};
 use super::gguf::Gguf;
+use super::gguf_metadata::Value;
+use super::gguf_names::ROPE_FACTORS;
 use super::json_fields::refuse;
 use super::tensor::TensorSource;
+use super::weights::values;
 use crate::error::ModelError;
+
+fn unsupported<T>(what: String, supported: &str) -> Result<T, ModelError> {
+    Err(ModelError::Unsupported { what, supported: supported.into() })
+}
 
 impl Gguf<'_> {
     /// The network's shape; the text under `isobath.config` is its `isobath` block.
     pub fn config(&self) -> Result<ModelConfig, ModelError> {
-        self.check_architecture()?;
+        let named = self.architecture()?;
         self.check_parts()?;
-        let n_heads = self.required("llama.attention.head_count")?;
-        let hidden_size = self.required("llama.embedding_length")?;
+        let n_heads = self.required("attention.head_count")?;
+        let hidden_size = self.required("embedding_length")?;
+        let n_layers = self.required("block_count")?;
+        let window = self.window(named, n_layers)?;
         let mut config = ModelConfig {
+            architecture: if window.is_some() && named == Architecture::Llama { Architecture::Mistral } else { named },
             hidden_size,
-            intermediate_size: self.required("llama.feed_forward_length")?,
-            n_layers: self.required("llama.block_count")?,
+            intermediate_size: self.required("feed_forward_length")?,
+            n_layers,
             n_heads,
-            n_kv_heads: self.unsigned("llama.attention.head_count_kv")?.unwrap_or(n_heads),
+            n_kv_heads: self.own("attention.head_count_kv")?.unwrap_or(n_heads),
             head_dim: self.head_dim(hidden_size, n_heads)?,
             vocab_size: self.vocab_size()?,
-            context_length: self.unsigned("llama.context_length")?.unwrap_or(2048),
-            rms_norm_eps: self.float("llama.attention.layer_norm_rms_epsilon")?.unwrap_or(1e-5) as f32,
-            rope_theta: self.float("llama.rope.freq_base")?.unwrap_or(10000.0) as f32,
+            context_length: self.own("context_length")?.unwrap_or(2048),
+            rms_norm_eps: self.float(&self.key("attention.layer_norm_rms_epsilon"))?.unwrap_or(1e-5) as f32,
+            rope_theta: self.float(&self.key("rope.freq_base"))?.unwrap_or(10000.0) as f32,
+            rope_scaling: self.rope_scaling()?,
+            biases: self.biases(named),
+            window,
             bos_token: self.unsigned("tokenizer.ggml.bos_token_id")?,
             end_tokens: self.end_tokens()?,
             recursion: None,
@@ -43,45 +59,47 @@ impl Gguf<'_> {
         Ok(config)
     }
 
-    fn check_architecture(&self) -> Result<(), ModelError> {
-        match self.string("general.architecture")? {
-            Some("llama") => Ok(()),
-            other => Err(ModelError::Unsupported {
-                what: match other {
-                    Some(name) => format!("GGUF architecture \"{name}\""),
-                    None => "a GGUF file without `general.architecture`".into(),
-                },
-                supported: "architecture \"llama\"".into(),
-            }),
-        }
+    /// The member that `general.architecture` names.
+    pub(super) fn architecture(&self) -> Result<Architecture, ModelError> {
+        // Mistral has no name of its own.
+        let members = Architecture::ALL.into_iter().filter(|member| *member != Architecture::Mistral);
+        let names: Vec<String> = members.clone().map(|member| format!("\"{}\"", member.model_type())).collect();
+        let name = self.string("general.architecture")?;
+        let found = members.clone().find(|member| name == Some(member.model_type()));
+        let what = match name {
+            Some(name) => format!("GGUF architecture \"{name}\""),
+            None => "a GGUF file without `general.architecture`".into(),
+        };
+        found.map_or_else(|| unsupported(what, &format!("architecture {}", names.join(", "))), Ok)
     }
 
     fn check_parts(&self) -> Result<(), ModelError> {
-        let unsupported =
-            |what: String, supported: &str| Err(ModelError::Unsupported { what, supported: supported.into() });
-        if let Some(kind) = self.string("llama.rope.scaling.type")?.filter(|kind| *kind != "none") {
-            return unsupported(format!("llama.rope.scaling.type \"{kind}\""), "\"none\"");
+        if self.integer(&self.key("expert_count"))?.is_some_and(|count| count > 0) {
+            let what = format!("{} above 0 (mixture of experts)", self.key("expert_count"));
+            return unsupported(what, "one feed-forward part per layer");
         }
-        if self.float("llama.rope.scale_linear")?.is_some_and(|factor| factor != 1.0) {
-            return unsupported("llama.rope.scale_linear".into(), "rotary embeddings without scaling");
-        }
-        if self.integer("llama.expert_count")?.is_some_and(|count| count > 0) {
-            return unsupported(
-                "llama.expert_count above 0 (mixture of experts)".into(),
-                "one feed-forward part per layer",
-            );
+        for name in ["attention.scale", "attn_logit_softcapping", "final_logit_softcapping", "logit_scale"] {
+            if let Some(number) = self.float(&self.key(name))?.filter(|number| *number != 0.0) {
+                let supported = "scores by 1 / sqrt(head_dim) and logits as they are";
+                return unsupported(format!("{} {number}", self.key(name)), supported);
+            }
         }
         match self.strangers().first() {
-            Some(&name @ "rope_freqs.weight") => {
-                unsupported(format!("tensor `{name}`"), "rotary embeddings without scaling")
-            }
-            Some(name) if name.ends_with(".bias") => unsupported(format!("tensor `{name}`"), "linears without bias"),
             Some(name) => unsupported(
                 format!("tensor `{name}`"),
-                "the tensors of plain Llama models, and Isobath's own under their canonical names",
+                "the tensors of plain models of the Llama family, and Isobath's own under their canonical names",
             ),
             None => Ok(()),
         }
+    }
+
+    /// A key of the architecture's own.
+    fn key(&self, name: &str) -> String {
+        format!("{}.{name}", self.string("general.architecture").ok().flatten().unwrap_or_default())
+    }
+
+    fn own(&self, name: &str) -> Result<Option<u32>, ModelError> {
+        self.unsigned(&self.key(name))
     }
 
     fn unsigned(&self, key: &str) -> Result<Option<u32>, ModelError> {
@@ -93,43 +111,102 @@ impl Gguf<'_> {
             .map_err(|_| refuse(format!("`{key}` is {number}; it must be a whole number from 0 to 4294967295")))
     }
 
-    fn required(&self, key: &str) -> Result<u32, ModelError> {
-        self.unsigned(key)?.ok_or_else(|| refuse(format!("metadata `{key}` is missing; it must be a whole number")))
+    fn required(&self, name: &str) -> Result<u32, ModelError> {
+        let missing = || refuse(format!("metadata `{}` is missing; it must be a whole number", self.key(name)));
+        self.own(name)?.ok_or_else(missing)
+    }
+
+    fn rope_scaling(&self) -> Result<RopeScaling, ModelError> {
+        let kind = self.string(&self.key("rope.scaling.type"))?.unwrap_or("none");
+        let older = self.float(&self.key("rope.scale_linear"))?.filter(|factor| *factor != 1.0);
+        let factor = self.float(&self.key("rope.scaling.factor"))?.or(older);
+        let linear = match (kind, factor) {
+            ("none", _) => older,
+            ("linear", Some(factor)) => Some(factor),
+            ("linear", None) => {
+                return Err(refuse(format!("metadata `{}` is missing", self.key("rope.scaling.factor"))));
+            }
+            _ => {
+                let what = format!("{} \"{kind}\"", self.key("rope.scaling.type"));
+                return unsupported(what, "\"none\", \"linear\", and factors in a tensor `rope_freqs.weight`");
+            }
+        };
+        match (self.tensor(ROPE_FACTORS)?, linear) {
+            (Some(_), Some(_)) => {
+                unsupported(format!("tensor `{ROPE_FACTORS}` beside a factor for all frequencies"), "one of them")
+            }
+            (Some(factors), None) => Ok(RopeScaling::Factors(values(&factors))),
+            (None, Some(factor)) => Ok(RopeScaling::Linear { factor: factor as f32 }),
+            (None, None) => Ok(RopeScaling::None),
+        }
+    }
+
+    /// What the file holds; Qwen 2 must hold those of queries, keys and values.
+    fn biases(&self, member: Architecture) -> Biases {
+        let any = |paths: &[&str]| self.names().iter().any(|name| paths.iter().any(|path| name.ends_with(path)));
+        Biases {
+            qkv: member == Architecture::Qwen2 || any(&["q_proj.bias", "k_proj.bias", "v_proj.bias"]),
+            output: any(&["o_proj.bias"]),
+            feed_forward: any(&["gate_proj.bias", "up_proj.bias", "down_proj.bias"]),
+        }
+    }
+
+    /// A window on all layers, or on those that a pattern of truths names.
+    fn window(&self, member: Architecture, n_layers: u32) -> Result<Option<Window>, ModelError> {
+        let Some(entries) = self.own("attention.sliding_window")?.filter(|entries| *entries > 0) else {
+            return Ok(None);
+        };
+        let key = self.key("attention.sliding_window_pattern");
+        let layers = match self.array(&key)? {
+            // The count is checked later; until then it must not decide an allocation.
+            None => vec![true; n_layers.min(LIMITS.layers) as usize],
+            Some(pattern) => {
+                let truth = |value| if let Value::Bool(truth) = value { Some(truth) } else { None };
+                let layers: Option<Vec<bool>> = pattern.values().map(truth).collect();
+                layers.ok_or_else(|| refuse(format!("metadata `{key}` must hold true or false for each layer")))?
+            }
+        };
+        let by_layer = matches!(member, Architecture::Qwen2 | Architecture::Qwen3);
+        if member == Architecture::Gemma || !by_layer && layers.contains(&false) {
+            return unsupported(format!("metadata `{key}` in a {} model", member.model_type()), "one for all layers");
+        }
+        Ok(Some(Window { entries, layers }))
     }
 
     fn head_dim(&self, hidden_size: u32, n_heads: u32) -> Result<u32, ModelError> {
-        let head_dim = match self.unsigned("llama.attention.key_length")? {
+        let head_dim = match self.own("attention.key_length")? {
             Some(length) => length,
             None if n_heads == 0 => {
-                return Err(refuse("`llama.attention.head_count` is 0; it must be from 1 to 1024"));
+                return Err(refuse(format!("`{}` is 0; it must be from 1 to 1024", self.key("attention.head_count"))));
             }
             None if !hidden_size.is_multiple_of(n_heads) => {
                 return Err(refuse(format!(
-                    "`llama.embedding_length` is {hidden_size}; without `llama.attention.key_length` it must be a \
-                     multiple of `llama.attention.head_count`, which is {n_heads}"
+                    "`{}` is {hidden_size}; without `{}` it must be a multiple of `{}`, which is {n_heads}",
+                    self.key("embedding_length"),
+                    self.key("attention.key_length"),
+                    self.key("attention.head_count"),
                 )));
             }
             None => hidden_size / n_heads,
         };
-        for key in ["llama.rope.dimension_count", "llama.attention.value_length"] {
-            if let Some(other) = self.unsigned(key)?.filter(|other| *other != head_dim) {
-                return Err(ModelError::Unsupported {
-                    what: format!("{key} {other} with heads of width {head_dim}"),
-                    supported: "heads that are of one width and turned as a whole".into(),
-                });
+        for name in ["rope.dimension_count", "attention.value_length"] {
+            if let Some(other) = self.own(name)?.filter(|other| *other != head_dim) {
+                let what = format!("{} {other} with heads of width {head_dim}", self.key(name));
+                return unsupported(what, "heads that are of one width and turned as a whole");
             }
         }
         Ok(head_dim)
     }
 
     fn vocab_size(&self) -> Result<u32, ModelError> {
-        if let Some(size) = self.unsigned("llama.vocab_size")? {
+        if let Some(size) = self.own("vocab_size")? {
             return Ok(size);
         }
         let Some(tokens) = self.array("tokenizer.ggml.tokens")? else {
-            return Err(refuse(
-                "metadata `llama.vocab_size` and `tokenizer.ggml.tokens` are missing; one must be there",
-            ));
+            return Err(refuse(format!(
+                "metadata `{}` and `tokenizer.ggml.tokens` are missing; one must be there",
+                self.key("vocab_size")
+            )));
         };
         u32::try_from(tokens.len()).map_err(|_| refuse("`tokenizer.ggml.tokens` is too long"))
     }

@@ -1,9 +1,12 @@
-//! GGUF's names for the tensors of a Llama model, and ggml's numbers for data types.
+//! GGUF's names for the tensors of the Llama family, and ggml's numbers for data types.
 //!
 //! **Invariant:** a name that is not known is not guessed: it is an error once the config is asked for.
 
 use super::names::{EMBEDDING, FINAL_NORM, LM_HEAD};
 use super::tensor::DataType;
+
+/// What each frequency of the rotary embedding is divided by, `[head_dim / 2]`.
+pub(super) const ROPE_FACTORS: &str = "rope_freqs.weight";
 
 /// Whose heads' rows llama.cpp has permuted in this tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,7 +17,7 @@ pub(super) enum Permuted {
     Keys,
 }
 
-/// Canonical name and permutation; `None` for a name that Llama models do not have. Tensors that only a recursive
+/// Canonical name and permutation; `None` for a name that no member of the family has. Tensors that only a recursive
 /// model has stand under their canonical names.
 pub(super) fn canonical(name: &str) -> Option<(String, Option<Permuted>)> {
     let plain = |name: &str| Some((name.to_string(), None));
@@ -22,6 +25,7 @@ pub(super) fn canonical(name: &str) -> Option<(String, Option<Permuted>)> {
         "token_embd.weight" => return plain(EMBEDDING),
         "output_norm.weight" => return plain(FINAL_NORM),
         "output.weight" => return plain(LM_HEAD),
+        ROPE_FACTORS => return plain(ROPE_FACTORS),
         _ => {}
     }
     let Some(rest) = name.strip_prefix("blk.") else {
@@ -29,7 +33,8 @@ pub(super) fn canonical(name: &str) -> Option<(String, Option<Permuted>)> {
     };
     let (layer, part) = rest.split_once('.')?;
     let layer: u32 = layer.parse().ok()?;
-    let (path, permuted) = match part.strip_suffix(".weight")? {
+    let (part, kind) = part.rsplit_once('.').filter(|(_, kind)| matches!(*kind, "weight" | "bias"))?;
+    let (path, permuted) = match part {
         "attn_q" => ("self_attn.q_proj", Some(Permuted::Queries)),
         "attn_k" => ("self_attn.k_proj", Some(Permuted::Keys)),
         "attn_v" => ("self_attn.v_proj", None),
@@ -37,11 +42,13 @@ pub(super) fn canonical(name: &str) -> Option<(String, Option<Permuted>)> {
         "ffn_gate" => ("mlp.gate_proj", None),
         "ffn_up" => ("mlp.up_proj", None),
         "ffn_down" => ("mlp.down_proj", None),
-        "attn_norm" => ("input_layernorm", None),
-        "ffn_norm" => ("post_attention_layernorm", None),
+        "attn_norm" if kind == "weight" => ("input_layernorm", None),
+        "ffn_norm" if kind == "weight" => ("post_attention_layernorm", None),
+        "attn_q_norm" if kind == "weight" => ("self_attn.q_norm", None),
+        "attn_k_norm" if kind == "weight" => ("self_attn.k_norm", None),
         _ => return None,
     };
-    Some((format!("model.layers.{layer}.{path}.weight"), permuted))
+    Some((format!("model.layers.{layer}.{path}.{kind}"), permuted))
 }
 
 /// The type of that number, `None` where it cannot be used.

@@ -61,6 +61,11 @@ impl<'a> Fields<'a> {
         self.map.get(key).filter(|value| !value.is_null())
     }
 
+    /// Whether the key is there, be it with `null`.
+    pub(super) fn is_named(&self, key: &str) -> bool {
+        self.map.contains_key(key)
+    }
+
     /// The object under that key.
     pub(super) fn object(&self, key: &str) -> Result<Option<Fields<'a>>, ModelError> {
         self.value(key).map(|value| Fields::new(&self.path(key), value)).transpose()
@@ -92,6 +97,18 @@ impl<'a> Fields<'a> {
             .map(|value| {
                 let number = value.as_f64().map(|number| number as f32).filter(|number| number.is_finite());
                 number.ok_or_else(|| self.wrong(key, value, "a number that fits in 32 bits"))
+            })
+            .transpose()
+    }
+
+    /// A list of numbers.
+    pub(super) fn numbers(&self, key: &str) -> Result<Option<Vec<f32>>, ModelError> {
+        self.value(key)
+            .map(|value| {
+                let list =
+                    value.as_array().and_then(|list| list.iter().map(Value::as_f64).collect::<Option<Vec<f64>>>());
+                let list = list.map(|list| list.into_iter().map(|number| number as f32).collect::<Vec<f32>>());
+                list.ok_or_else(|| self.wrong(key, value, "a list of numbers"))
             })
             .transpose()
     }

@@ -81,13 +81,17 @@ impl Linear {
     }
 }
 
-/// A norm of a layer, `[hidden]`.
+/// A norm of a layer, `[hidden]`, or of each head, `[head_dim]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Norm {
     /// Before attention.
     Input,
     /// Before the feed-forward part.
     PostAttention,
+    /// Of each head's queries.
+    Query,
+    /// Of each head's keys.
+    Key,
 }
 
 /// Which router.
@@ -103,18 +107,29 @@ pub enum RouterRole {
 
 /// Name of a weight matrix of an unrolled layer.
 pub fn linear(config: &ModelConfig, layer: u32, linear: Linear) -> String {
-    let own = linear.is_attention() && own_attention(config, layer);
-    let owner = if own { layer } else { config.unique(layer) };
-    format!("model.layers.{owner}.{}.weight", linear.path())
+    format!("{}.weight", place(config, layer, linear))
 }
 
-/// Name of a norm of an unrolled layer.
+/// Name of the bias, `[out]`, of a linear of an unrolled layer; `None` where it has none.
+pub fn bias(config: &ModelConfig, layer: u32, linear: Linear) -> Option<String> {
+    config.biases.has(linear).then(|| format!("{}.bias", place(config, layer, linear)))
+}
+
+fn place(config: &ModelConfig, layer: u32, linear: Linear) -> String {
+    let own = linear.is_attention() && own_attention(config, layer);
+    let owner = if own { layer } else { config.unique(layer) };
+    format!("model.layers.{owner}.{}", linear.path())
+}
+
+/// Name of a norm of an unrolled layer. Those of the heads go with the attention's matrices.
 pub fn norm(config: &ModelConfig, layer: u32, norm: Norm) -> String {
-    let owner = if own_norms(config) { layer } else { config.unique(layer) };
-    let path = match norm {
-        Norm::Input => "input_layernorm",
-        Norm::PostAttention => "post_attention_layernorm",
+    let (own, path) = match norm {
+        Norm::Input => (own_norms(config), "input_layernorm"),
+        Norm::PostAttention => (own_norms(config), "post_attention_layernorm"),
+        Norm::Query => (own_attention(config, layer), "self_attn.q_norm"),
+        Norm::Key => (own_attention(config, layer), "self_attn.k_norm"),
     };
+    let owner = if own { layer } else { config.unique(layer) };
     format!("model.layers.{owner}.{path}.weight")
 }
 
@@ -218,7 +233,18 @@ fn visit_layer(config: &ModelConfig, layer: u32, visitor: Visitor) -> ControlFlo
             true => "`isobath.recursion.share_attention` is false",
             false => "`num_hidden_layers` counts its layer",
         };
-        visitor((linear(config, layer, which), which.shape(config).to_vec(), because))?;
+        let shape = which.shape(config);
+        visitor((linear(config, layer, which), shape.to_vec(), because))?;
+        if let Some(name) = bias(config, layer, which) {
+            visitor((name, vec![shape[0]], "this linear has a bias in this member of the Llama family"))?;
+        }
+    }
+    let makes_keys = config.kv_layer(layer) == layer;
+    for which in [Norm::Query, Norm::Key] {
+        if config.architecture.head_norms() && (which == Norm::Query || makes_keys) {
+            let because = "heads are normalised in this member of the Llama family";
+            visitor((norm(config, layer, which), vec![config.head_dim as usize], because))?;
+        }
     }
     for which in [Norm::Input, Norm::PostAttention] {
         let because = match own_norms(config) && !shared {

@@ -9,6 +9,7 @@
 use std::ops::Range;
 
 use super::config::{KvMode, ModelConfig};
+use super::family::NO_WINDOW;
 use crate::error::ModelError;
 
 /// Which keys and values a layer reads, and when it writes its own.
@@ -46,6 +47,8 @@ pub struct PlanLayer {
     pub unrolled: Vec<u32>,
     /// Its cache.
     pub cache: CacheUse,
+    /// Positions that a token sees, its own included; [`NO_WINDOW`](super::family::NO_WINDOW) where it sees all.
+    pub window: u32,
 }
 
 /// Prologue, rounds, epilogue.
@@ -74,7 +77,7 @@ impl Plan {
     /// [`ModelError::Unsupported`] for KV sharing that crosses the groups of a recursive block.
     pub fn of(config: &ModelConfig) -> Result<Self, ModelError> {
         let cyclic = config.recursion.filter(|recursion| recursion.sharing.is_cycle());
-        match cyclic {
+        let plan = match cyclic {
             Some(recursion) => {
                 let outer = u32::from(recursion.sharing.is_middle());
                 if let KvMode::Share { count, sharing } = config.kv
@@ -90,10 +93,32 @@ impl Plan {
                         supported: "KV sharing with the strategy and count of the recursion".into(),
                     });
                 }
-                Ok(Self::recursive(config, outer, recursion.count))
+                Self::recursive(config, outer, recursion.count)
             }
-            None => Ok(Self::stack(config)),
+            None => Self::stack(config),
+        };
+        plan.check_windows(config)?;
+        Ok(plan)
+    }
+
+    /// A window counts positions and is a layer's own; where that cannot be followed, the model is refused.
+    fn check_windows(&self, config: &ModelConfig) -> Result<(), ModelError> {
+        let refuse = |what: &str, supported: &str| {
+            Err(ModelError::Unsupported { what: what.to_owned(), supported: supported.to_owned() })
+        };
+        for layer in &self.layers {
+            if layer.unrolled.iter().any(|&unrolled| config.window_of(unrolled) != layer.window) {
+                return refuse(
+                    "a sliding window in some rounds of a layer",
+                    "the same window for all layers that share weights",
+                );
+            }
+            if layer.cache.compact && layer.window != NO_WINDOW {
+                let supported = "`isobath.kv.mode` \"share\" or \"hybrid\", or no window in the block";
+                return refuse("a sliding window over entries that not every token leaves", supported);
+            }
         }
+        Ok(())
     }
 
     fn recursive(config: &ModelConfig, outer: u32, count: u32) -> Self {
@@ -107,16 +132,21 @@ impl Plan {
             overlay: config.kv == KvMode::Hybrid,
             writes: if matches!(config.kv, KvMode::Share { .. }) { Writes::FirstRound } else { Writes::Always },
         };
+        let outside = |layer: u32, buffer: usize| PlanLayer {
+            unrolled: vec![layer],
+            cache: own_cache(buffer),
+            window: config.window_of(layer),
+        };
         let mut layers = Vec::new();
         for layer in 0..outer {
-            layers.push(PlanLayer { unrolled: vec![layer], cache: own_cache(layers.len()) });
+            layers.push(outside(layer, layers.len()));
         }
         for j in 0..depth {
             let unrolled = (0..count).map(|round| outer + round * depth + j).collect();
-            layers.push(PlanLayer { unrolled, cache: round_cache(j) });
+            layers.push(PlanLayer { unrolled, cache: round_cache(j), window: config.window_of(outer + j) });
         }
         for layer in config.n_layers - outer..config.n_layers {
-            layers.push(PlanLayer { unrolled: vec![layer], cache: own_cache(layers.len()) });
+            layers.push(outside(layer, layers.len()));
         }
         let (outer, end) = (outer as usize, layers.len());
         Self {
@@ -142,7 +172,8 @@ impl Plan {
                 buffers.len() - 1
             });
             let writes = if owner == layer { Writes::Always } else { Writes::Never };
-            layers.push(PlanLayer { unrolled: vec![layer], cache: CacheUse { writes, ..own_cache(buffer) } });
+            let cache = CacheUse { writes, ..own_cache(buffer) };
+            layers.push(PlanLayer { unrolled: vec![layer], cache, window: config.window_of(layer) });
         }
         let end = layers.len();
         Self {

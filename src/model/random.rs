@@ -12,6 +12,7 @@ use crate::error::ModelError;
 #[derive(Debug, Clone)]
 pub struct Random {
     seed: u64,
+    norm_offset: f32,
     shapes: Vec<(String, Vec<usize>)>,
 }
 
@@ -33,7 +34,7 @@ impl Random {
                 }
             }
         }
-        Self { seed, shapes }
+        Self { seed, norm_offset: config.architecture.norm_offset(), shapes }
     }
 }
 
@@ -52,10 +53,10 @@ impl TensorSource for Random {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
         };
-        // Vectors lie around 1; rows of a matrix keep the size of what they multiply.
+        // Weights of norms lie around 1; rows of a matrix keep the size of what they multiply.
         let (middle, size) = match shape.len() {
-            1 if name.contains("router") => (0.0, 0.2),
-            1 => (1.0, 0.3),
+            1 if name.contains("router") || name.ends_with(".bias") => (0.0, 0.2),
+            1 => (1.0 - self.norm_offset, 0.3),
             _ if name == names::EMBEDDING => (0.0, 1.0),
             _ => (0.0, 1.7 / (shape[1] as f32).sqrt()),
         };

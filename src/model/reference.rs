@@ -7,14 +7,15 @@ use std::collections::HashMap;
 use super::config::{ModelConfig, Router, RouterFunction, RouterKind, RouterNetwork};
 use super::forward::Depth;
 use super::names::{self, Linear, Norm, RouterRole};
-use super::plan::{CacheUse, Plan, Writes};
+use super::plan::{Plan, PlanLayer, Writes};
 use super::rounds::{gate_settings, kept};
 use super::tensor::TensorSource;
 use super::weights::values;
 use crate::error::ModelError;
 use crate::kernels::rope::rotations;
 use crate::kernels::{
-    attention, combine, encode, gate, lora_down, lora_up, matvec, rms_norm, rope, select_top_k, swiglu,
+    attention, bias, combine, embed, encode, gate, head_norm, lora_down, lora_up, matvec, rms_norm, rope, select_top_k,
+    swiglu,
 };
 
 /// The network on the CPU, weights as f32.
@@ -71,7 +72,7 @@ impl<'a> Reference<'a> {
                 tensors.insert(name, values(&tensor));
             }
         }
-        Ok(Self { config, plan, tensors, rotations: rotations(positions, config.head_dim, config.rope_theta) })
+        Ok(Self { config, plan, tensors, rotations: rotations(positions, &config.frequencies()) })
     }
 
     fn tensor(&self, name: &str) -> &[f32] {
@@ -82,8 +83,8 @@ impl<'a> Reference<'a> {
     pub fn run(&self, sequence: &mut Sequence, tokens: &[u32], depth: Depth) -> Outcome {
         let width = self.config.hidden_size as usize;
         let table = self.tensor(names::EMBEDDING);
-        let mut hidden: Vec<Vec<f32>> =
-            tokens.iter().map(|&token| crate::kernels::embed::cpu(table, width, token)).collect();
+        let scale = self.config.architecture.embedding_scale(self.config.hidden_size);
+        let mut hidden: Vec<Vec<f32>> = tokens.iter().map(|&token| embed::cpu(table, width, token, scale)).collect();
         let everyone: Vec<usize> = (0..tokens.len()).collect();
         let rounds = self.plan.n_rounds();
         let mut outcome = Outcome {
@@ -111,7 +112,7 @@ impl<'a> Reference<'a> {
             self.layer(sequence, layer, 0, &everyone, &mut hidden, &mut outcome);
         }
         let head = if self.tensors.contains_key(names::LM_HEAD) { names::LM_HEAD } else { names::EMBEDDING };
-        let norm = |row: &Vec<f32>| rms_norm::cpu(row, self.tensor(names::FINAL_NORM), self.config.rms_norm_eps);
+        let norm = |row: &Vec<f32>| self.normed(row, names::FINAL_NORM);
         outcome.logits = hidden.iter().map(|row| matvec::cpu(self.tensor(head), &norm(row))).collect();
         sequence.length += tokens.len();
         outcome
@@ -211,6 +212,9 @@ impl<'a> Reference<'a> {
     /// `weight . input`, with the unrolled layer's adapter.
     fn linear(&self, layer: u32, which: Linear, input: &[f32]) -> Vec<f32> {
         let mut output = matvec::cpu(self.tensor(&names::linear(self.config, layer, which)), input);
+        if let Some(name) = names::bias(self.config, layer, which) {
+            bias::cpu(self.tensor(&name), &mut output);
+        }
         if let (Some(lora), Some(a), Some(b)) = (
             self.config.lora,
             self.tensors.get(&names::lora_a(layer, which)),
@@ -236,12 +240,13 @@ impl<'a> Reference<'a> {
     ) {
         let layer = &self.plan.layers[index];
         let unrolled = layer.unrolled[(round as usize).min(layer.unrolled.len() - 1)];
-        let attended = self.attend(sequence, &layer.cache, unrolled, round, rows, x);
+        let gelu = self.config.architecture.gelu();
+        let attended = self.attend(sequence, layer, unrolled, round, rows, x);
         for (&row, attended) in rows.iter().zip(&attended) {
             add(&mut x[row], &self.linear(unrolled, Linear::Output, attended));
             let normed = self.norm(unrolled, Norm::PostAttention, &x[row]);
             let (gate, up) = (self.linear(unrolled, Linear::Gate, &normed), self.linear(unrolled, Linear::Up, &normed));
-            add(&mut x[row], &self.linear(unrolled, Linear::Down, &swiglu::cpu(&gate, &up)));
+            add(&mut x[row], &self.linear(unrolled, Linear::Down, &swiglu::cpu(&gate, &up, gelu)));
             if let Some(name) = names::recursion_encoding(self.config, unrolled) {
                 encode::cpu(self.tensor(&name), &mut x[row]);
             }
@@ -250,33 +255,47 @@ impl<'a> Reference<'a> {
     }
 
     fn norm(&self, layer: u32, which: Norm, x: &[f32]) -> Vec<f32> {
-        rms_norm::cpu(x, self.tensor(&names::norm(self.config, layer, which)), self.config.rms_norm_eps)
+        self.normed(x, &names::norm(self.config, layer, which))
+    }
+
+    fn normed(&self, x: &[f32], name: &str) -> Vec<f32> {
+        let offset = self.config.architecture.norm_offset();
+        let weight: Vec<f32> = self.tensor(name).iter().map(|w| w + offset).collect();
+        rms_norm::cpu(x, &weight, self.config.rms_norm_eps)
+    }
+
+    /// Queries or keys of one row: each head normalised, where the network does so, and turned by its position.
+    fn turned(&self, layer: u32, (linear, norm): (Linear, Norm), input: &[f32], position: usize) -> Vec<f32> {
+        let head_dim = self.config.head_dim as usize;
+        let mut heads = self.linear(layer, linear, input);
+        if self.config.architecture.head_norms() {
+            let weight = self.tensor(&names::norm(self.config, layer, norm));
+            head_norm::cpu(&mut heads, weight, self.config.rms_norm_eps);
+        }
+        let turn = &self.rotations[position * head_dim..][..head_dim];
+        heads.chunks_exact_mut(head_dim).for_each(|head| rope::cpu(head, turn));
+        heads
     }
 
     fn attend(
         &self,
         sequence: &mut Sequence,
-        cache: &CacheUse,
+        layer: &PlanLayer,
         unrolled: u32,
         round: u32,
         rows: &[usize],
         x: &[Vec<f32>],
     ) -> Vec<Vec<f32>> {
-        let head_dim = self.config.head_dim as usize;
+        let cache = &layer.cache;
         let class = cache.class_base + round * cache.class_step;
-        let rotate = |mut heads: Vec<f32>, position: usize| {
-            let turn = &self.rotations[position * head_dim..][..head_dim];
-            heads.chunks_exact_mut(head_dim).for_each(|head| rope::cpu(head, turn));
-            heads
-        };
         let writes = cache.writes == Writes::Always || cache.writes == Writes::FirstRound && round == 0;
         let mut queries = Vec::new();
         for &row in rows {
             let position = sequence.length + row;
             let normed = self.norm(unrolled, Norm::Input, &x[row]);
-            queries.push(rotate(self.linear(unrolled, Linear::Query, &normed), position));
+            queries.push(self.turned(unrolled, (Linear::Query, Norm::Query), &normed, position));
             if writes {
-                let key = rotate(self.linear(unrolled, Linear::Key, &normed), position);
+                let key = self.turned(unrolled, (Linear::Key, Norm::Key), &normed, position);
                 let value = self.linear(unrolled, Linear::Value, &normed);
                 sequence.caches.entry((cache.buffer, class)).or_default().push(Entry { position, key, value });
             }
@@ -287,11 +306,12 @@ impl<'a> Reference<'a> {
         let mut attended = Vec::new();
         for (&row, query) in rows.iter().zip(&queries) {
             let last = sequence.length + row;
-            let mut seen: Vec<&Entry> = own.iter().filter(|entry| entry.position <= last).collect();
+            let sees = |entry: &&Entry| entry.position <= last && last - entry.position < layer.window as usize;
+            let mut seen: Vec<&Entry> = own.iter().filter(sees).collect();
             if cache.overlay {
                 // Entries of round 0, replaced where the position ran this round too.
                 let ran: Vec<usize> = seen.iter().map(|entry| entry.position).collect();
-                seen.extend(base.iter().filter(|entry| entry.position <= last && !ran.contains(&entry.position)));
+                seen.extend(base.iter().filter(|entry| sees(entry) && !ran.contains(&entry.position)));
                 seen.sort_by_key(|entry| entry.position);
             }
             attended.push(self.heads(query, &seen));

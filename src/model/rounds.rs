@@ -156,6 +156,7 @@ impl<'a> Network<'a> {
             scores: &rows.scores,
             gates: &rows.gates,
             granted: &rows.granted,
+            rule: self.weights.router_rule,
             n_rows: batch.n_rows,
             params: gate::Params {
                 width,

@@ -189,7 +189,7 @@ impl State {
             rows: rows(gpu, config, plan, &sizes)?,
             lanes: lanes(gpu, config, plan, &sizes)?,
             caches: caches(gpu, config, plan, &sizes)?,
-            rotation: gpu.upload("rotations", &rotations(room.context, config.head_dim, config.rope_theta))?,
+            rotation: gpu.upload("rotations", &rotations(room.context, &config.frequencies()))?,
         };
         gpu.check().await?;
         Ok(state)

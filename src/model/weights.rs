@@ -8,6 +8,7 @@ use super::names::{self, Linear, Norm, RouterRole};
 use super::plan::{Plan, PlanLayer, Writes};
 use super::tensor::{DataType, Tensor, TensorSource};
 use super::{lora, pack};
+use crate::depth::policy::AT_LEAST;
 use crate::error::{Error, ModelError};
 use crate::gpu::{Buffer, Gpu};
 use crate::kernels::matrix::{Matrix, Part};
@@ -54,6 +55,8 @@ pub struct LayerWeights {
     pub adapters: HashMap<Linear, Adapter>,
     /// `[depths, padded(hidden)]`
     pub encoding: Option<Bank>,
+    /// Norms of the heads' queries and keys, `[depths, 2, padded(head_dim)]`.
+    pub head_norms: Option<Bank>,
 }
 
 /// A router's network.
@@ -86,6 +89,8 @@ pub struct Weights {
     pub auxiliary: Option<RouterWeights>,
     /// `[rounds]`, zero where the model has none. Expert-choice models have none of their own: theirs is minus the threshold
     pub router_bias: Buffer,
+    /// Text of the rule that decides on a further round.
+    pub router_rule: &'static str,
 }
 
 /// Largest piece of a matrix that is repacked at once.
@@ -132,12 +137,13 @@ impl<'a> Loader<'a> {
     /// # Errors
     /// What is wrong with a tensor, or the GPU's memory.
     pub async fn load(mut self, plan: &Plan) -> Result<Weights, Error> {
-        let embedding = self.matrix(&[names::EMBEDDING.to_owned()])?;
+        let embedding = self.matrix(&[names::EMBEDDING.to_owned()], &[])?;
         let head = match self.source.info(names::LM_HEAD)? {
-            Some(_) => self.matrix(&[names::LM_HEAD.to_owned()])?,
+            Some(_) => self.matrix(&[names::LM_HEAD.to_owned()], &[])?,
             None => embedding.clone(),
         };
-        let final_norm = self.bank("final norm", &[names::FINAL_NORM.to_owned()])?;
+        let final_norm =
+            self.bank("final norm", &[names::FINAL_NORM.to_owned()], self.config.architecture.norm_offset())?;
         let mut layers = Vec::with_capacity(plan.layers.len());
         for layer in &plan.layers {
             layers.push(self.layer(layer)?);
@@ -161,7 +167,7 @@ impl<'a> Loader<'a> {
         }
         let router_bias = self.gpu.upload("router bias", &bias)?;
         self.gpu.check().await?;
-        Ok(Weights { embedding, head, final_norm, layers, router, auxiliary, router_bias })
+        Ok(Weights { embedding, head, final_norm, layers, router, auxiliary, router_bias, router_rule: AT_LEAST })
     }
 
     fn tensor(&mut self, name: &str) -> Result<Tensor<'a>, ModelError> {
@@ -173,8 +179,9 @@ impl<'a> Loader<'a> {
         Ok(tensor)
     }
 
-    /// Matrices stacked by rows: neighbours of one type share a part as far as a binding can show it.
-    fn matrix(&mut self, stack: &[String]) -> Result<Matrix, Error> {
+    /// Matrices stacked by rows, and their biases, if they have any, one for each: neighbours of one type share a part as
+    /// far as a binding can show it.
+    fn matrix(&mut self, stack: &[String], biases: &[String]) -> Result<Matrix, Error> {
         let key = stack.join("+");
         if let Some(found) = self.matrices.get(&key) {
             return Ok(found.clone());
@@ -204,7 +211,12 @@ impl<'a> Loader<'a> {
             }
         }
         parts.extend(self.part(&key, pending.take(), columns, rows)?);
-        let matrix = Matrix { columns: columns as u32, parts };
+        let mut numbers = Vec::new();
+        for name in biases {
+            numbers.extend(values(&self.tensor(name)?));
+        }
+        let bias = if numbers.is_empty() { None } else { Some(self.gpu.upload("bias", &numbers)?) };
+        let matrix = Matrix { columns: columns as u32, parts, bias };
         self.matrices.insert(key, matrix.clone());
         Ok(matrix)
     }
@@ -222,13 +234,15 @@ impl<'a> Loader<'a> {
         Ok(Some(Part { buffer, data_type, stride, first, rows: end - first }))
     }
 
-    /// Vectors of each depth, padded; one alone where all names are the same.
-    fn bank(&mut self, label: &str, by_depth: &[String]) -> Result<Bank, Error> {
+    /// Vectors of each depth, plus the offset, padded; one alone where all names are the same.
+    fn bank(&mut self, label: &str, by_depth: &[String], offset: f32) -> Result<Bank, Error> {
         let shared = by_depth.iter().all(|name| *name == by_depth[0]);
         let mut numbers = Vec::new();
         let mut stride = 0;
         for name in if shared { &by_depth[..1] } else { by_depth } {
-            stride = push_padded(&mut numbers, &values(&self.tensor(name)?));
+            let mut vector = values(&self.tensor(name)?);
+            vector.iter_mut().for_each(|number| *number += offset);
+            stride = push_padded(&mut numbers, &vector);
         }
         Ok(Bank { buffer: self.gpu.upload(label, &numbers)?, stride: if shared { 0 } else { stride } })
     }
@@ -236,27 +250,28 @@ impl<'a> Loader<'a> {
     fn layer(&mut self, layer: &PlanLayer) -> Result<LayerWeights, Error> {
         let config = self.config;
         let norm = |which| layer.unrolled.iter().map(|&l| names::norm(config, l, which)).collect::<Vec<_>>();
-        let input_norm = self.bank("input norm", &norm(Norm::Input))?;
-        let post_norm = self.bank("post-attention norm", &norm(Norm::PostAttention))?;
+        let offset = config.architecture.norm_offset();
+        let input_norm = self.bank("input norm", &norm(Norm::Input), offset)?;
+        let post_norm = self.bank("post-attention norm", &norm(Norm::PostAttention), offset)?;
         let mut qkv = Vec::new();
         let mut output = Vec::new();
         for &l in &layer.unrolled {
-            let mut stack = vec![names::linear(config, l, Linear::Query)];
+            let mut stack = vec![(l, Linear::Query)];
             if layer.cache.writes != Writes::Never {
                 // Where only depth 0 makes keys and values, deeper rounds use the first rows of its stack.
                 let owner = if layer.cache.writes == Writes::FirstRound { layer.unrolled[0] } else { l };
-                stack.extend([Linear::Key, Linear::Value].map(|which| names::linear(config, owner, which)));
+                stack.extend([(owner, Linear::Key), (owner, Linear::Value)]);
             }
-            qkv.push(self.matrix(&stack)?);
-            output.push(self.matrix(&[names::linear(config, l, Linear::Output)])?);
+            qkv.push(self.linears(&stack)?);
+            output.push(self.linears(&[(l, Linear::Output)])?);
         }
         if config.recursion.is_none_or(|recursion| recursion.share_attention) {
             qkv.truncate(1);
             output.truncate(1);
         }
         let first = layer.unrolled[0];
-        let gate_up = self.matrix(&[Linear::Gate, Linear::Up].map(|which| names::linear(config, first, which)))?;
-        let down = self.matrix(&[names::linear(config, first, Linear::Down)])?;
+        let gate_up = self.linears(&[(first, Linear::Gate), (first, Linear::Up)])?;
+        let down = self.linears(&[(first, Linear::Down)])?;
         let mut adapters = HashMap::new();
         for which in Linear::ALL {
             if let Some(adapter) = self.adapter(layer, which)? {
@@ -267,9 +282,41 @@ impl<'a> Loader<'a> {
             layer.unrolled.iter().filter_map(|&l| names::recursion_encoding(config, l)).collect();
         let encoding = match encodings.is_empty() {
             true => None,
-            false => Some(self.bank("recursion encoding", &encodings)?),
+            false => Some(self.bank("recursion encoding", &encodings, 0.0)?),
         };
-        Ok(LayerWeights { input_norm, post_norm, qkv, output, gate_up, down, adapters, encoding })
+        let head_norms = self.head_norms(layer)?;
+        Ok(LayerWeights { input_norm, post_norm, qkv, output, gate_up, down, adapters, encoding, head_norms })
+    }
+
+    /// Linears of unrolled layers, stacked.
+    fn linears(&mut self, stack: &[(u32, Linear)]) -> Result<Matrix, Error> {
+        let weights: Vec<String> = stack.iter().map(|&(l, which)| names::linear(self.config, l, which)).collect();
+        let biases: Vec<String> = stack.iter().filter_map(|&(l, which)| names::bias(self.config, l, which)).collect();
+        self.matrix(&weights, &biases)
+    }
+
+    fn head_norms(&mut self, layer: &PlanLayer) -> Result<Option<Bank>, Error> {
+        if !self.config.architecture.head_norms() {
+            return Ok(None);
+        }
+        let config = self.config;
+        let names_of = |which| layer.unrolled.iter().map(move |&l| names::norm(config, l, which)).collect::<Vec<_>>();
+        let queries = names_of(Norm::Query);
+        // A layer that makes no keys needs no norm for them; its place is never read.
+        let keys = match layer.cache.writes {
+            Writes::Always => names_of(Norm::Key),
+            Writes::FirstRound => vec![names::norm(config, layer.unrolled[0], Norm::Key); queries.len()],
+            Writes::Never => queries.clone(),
+        };
+        let shared = queries.iter().all(|name| *name == queries[0]);
+        let depths = if shared { 1 } else { queries.len() };
+        let mut numbers = Vec::new();
+        let mut stride = 0;
+        for name in queries.iter().zip(&keys).take(depths).flat_map(|(query, key)| [query, key]) {
+            stride = push_padded(&mut numbers, &values(&self.tensor(name)?));
+        }
+        let buffer = self.gpu.upload("head norms", &numbers)?;
+        Ok(Some(Bank { buffer, stride: if shared { 0 } else { 2 * stride } }))
     }
 
     fn adapter(&mut self, layer: &PlanLayer, which: Linear) -> Result<Option<Adapter>, Error> {
@@ -317,7 +364,7 @@ impl<'a> Loader<'a> {
             let matrices = names::router(self.config, network, role);
             let Some(((name, shape), before)) = matrices.split_last() else { continue };
             for (name, _) in before {
-                first.push(self.matrix(std::slice::from_ref(name))?);
+                first.push(self.matrix(std::slice::from_ref(name), &[])?);
             }
             [outputs, columns] = *shape;
             for row in values(&self.tensor(name)?).chunks_exact(columns) {

@@ -144,6 +144,11 @@ impl Scheduler {
         while self.prefixes.evict(0, &mut self.pools) {}
     }
 
+    /// Whether prompts that begin alike share what was computed.
+    pub fn keeps_prefixes(&self) -> bool {
+        self.shape.prefix_cache
+    }
+
     /// Whether no sequence waits or runs. The GPU may still be at work on ticks whose reports tell nothing new.
     pub fn is_idle(&self) -> bool {
         self.queue.len() == 0 && self.lanes.iter().all(Option::is_none)

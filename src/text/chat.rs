@@ -10,7 +10,7 @@ use std::error::Error as _;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Kwargs;
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, Value, context};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, Value, context};
 use serde::Serialize;
 use serde_json::ser::PrettyFormatter;
 
@@ -63,7 +63,7 @@ impl ChatTemplate {
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().map_err(refused)?;
         environment.set_syntax(syntax);
         environment.set_auto_escape_callback(|_| AutoEscape::None);
-        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.set_unknown_method_callback(method);
         environment.set_fuel(Some(FUEL));
         environment.add_filter("tojson", tojson);
         environment.add_function("raise_exception", raise_exception);
@@ -110,6 +110,25 @@ fn refused(error: Error) -> TextError {
         why = format!("{why}; the template loops for too long or the conversation is too large");
     }
     TextError::Template { why }
+}
+
+/// Methods of Python's values. The crate's `title` takes words at spaces; Python's begins one behind each non-letter.
+fn method(state: &mut State, value: &Value, name: &str, arguments: &[Value]) -> Result<Value, Error> {
+    match (value.as_str(), name, arguments) {
+        (Some(text), "title", []) => {
+            let mut inside = false;
+            let mut titled = String::with_capacity(text.len());
+            for letter in text.chars() {
+                match inside {
+                    true => titled.extend(letter.to_lowercase()),
+                    false => titled.extend(letter.to_uppercase()),
+                }
+                inside = letter.is_alphabetic();
+            }
+            Ok(Value::from(titled))
+        }
+        _ => minijinja_contrib::pycompat::unknown_method_callback(state, value, name, arguments),
+    }
 }
 
 fn raise_exception(message: &str) -> Result<Value, Error> {

@@ -341,7 +341,7 @@ fn pieces(inner: &tokenizers::Tokenizer, rule: DecodeRule) -> Result<Pieces, Tex
     let mut pieces = Pieces::new(&rule);
     for (id, text) in spellings {
         match added.get(&id) {
-            Some(token) => pieces.push(id, text.as_bytes(), token.special),
+            Some(token) => pieces.push(id, &rule.bytes_of_added(&text), token.special),
             None => pieces.push(id, &rule.bytes_of(&text), false),
         }
     }

@@ -92,7 +92,8 @@ fn absurd_configs() {
     says(with("10000.0", "1e300"), &["rope_theta", "1e"]);
     says(with(r#""bos_token_id":1"#, r#""bos_token_id":5"#), &["bos_token_id", "5"]);
     says(with(r#""eos_token_id":2"#, r#""eos_token_id":[2,"x"]"#), &["eos_token_id", "x"]);
-    says(with(r#"type":"llama""#, r#"type":"qwen3""#), &["qwen3", "llama"]);
+    says(with(r#"type":"llama""#, r#"type":"gpt2""#), &["gpt2", "llama", "qwen3"]);
+    says(with(r#"type":"llama""#, r#"type":"qwen2""#), &["LlamaForCausalLM", "qwen2", "Qwen2ForCausalLM"]);
     says(with("LlamaForCausalLM", "MambaForCausalLM"), &["MambaForCausalLM", "LlamaForCausalLM"]);
     says(ModelConfig::from_json("{"), &["JSON"]);
     says(ModelConfig::from_json("[]"), &["JSON object"]);

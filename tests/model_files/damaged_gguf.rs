@@ -100,9 +100,7 @@ fn gguf_models_that_are_not_supported() {
     gguf_config_says(&with("llama.rope.scaling.type", "yarn".into()), &["yarn"]);
     gguf_config_says(&with("llama.rope.dimension_count", Value::U32(2)), &["dimension_count 2", "4"]);
     gguf_config_says(&with("llama.expert_count", Value::U32(8)), &["expert"]);
-    for (name, part) in
-        [("rope_freqs.weight", "rope_freqs"), ("blk.0.attn_q.bias", "bias"), ("blk.0.ssm.weight", "ssm")]
-    {
+    for (name, part) in [("rope_freqs.weight", "factors"), ("blk.0.attn_q.bias", "bias"), ("blk.0.ssm.weight", "ssm")] {
         let mut file = tiny_model::gguf();
         file.tensor(name, &[4], 0, vec![0; 16]);
         gguf_config_says(&file, &[part]);

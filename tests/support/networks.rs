@@ -13,6 +13,56 @@ pub struct Model {
     pub plan: Plan,
 }
 
+/// A network of another member of the Llama family; `more` goes beside the `isobath` block.
+fn member(name: &str, seed: u64, layers: u32, more: Value, block: Value) -> Model {
+    let mut config = json!({
+        "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": layers, "num_attention_heads": 4,
+        "num_key_value_heads": 2, "head_dim": 6, "vocab_size": 61, "max_position_embeddings": 64, "isobath": block,
+    });
+    for (key, value) in more.as_object().unwrap() {
+        config[key] = value.clone();
+    }
+    build(name, seed, &config)
+}
+
+/// Biases, norms of heads, windows, scaled rotations and Gemma's scales, plain and under every kind of recursion.
+pub fn of_the_family() -> Vec<Model> {
+    let llama_3 = json!({"rope_type": "llama3", "factor": 8, "low_freq_factor": 1, "high_freq_factor": 4,
+        "original_max_position_embeddings": 20});
+    let members = [
+        ("biases", json!({"model_type": "llama", "attention_bias": true, "mlp_bias": true, "rope_scaling": llama_3})),
+        ("mistral", json!({"model_type": "mistral", "sliding_window": 5})),
+        ("qwen2", json!({"model_type": "qwen2"})),
+        ("qwen3", json!({"model_type": "qwen3", "attention_bias": true})),
+        ("gemma", json!({"model_type": "gemma", "rope_scaling": {"type": "linear", "factor": 2}})),
+    ];
+    let mut models = Vec::new();
+    for (i, (name, more)) in members.into_iter().enumerate() {
+        let mut add = |kind: &str, layers: u32, block: Value| {
+            let seed = 200 + 10 * i as u64 + u64::from(layers);
+            models.push(member(&format!("{name}, {kind}"), seed, layers, more.clone(), block));
+        };
+        add("plain", 3, json!({}));
+        let own = |sharing: &str, kv: &str| {
+            json!({
+                "recursion": {"count": 2, "sharing": sharing, "share_attention": false, "share_norms": false},
+                "kv": {"mode": kv}, "lora": {"scale": 0.5},
+            })
+        };
+        add("own attention", 4, own("cycle", "own"));
+        add("own attention, shared KV", 6, own("middle_cycle", "share"));
+        // Over entries that not every token leaves there is no window.
+        let kv = if name == "mistral" { "hybrid" } else { "own" };
+        let block = json!({"recursion": {"count": 3, "sharing": "middle_cycle"}, "kv": {"mode": kv},
+            "router": {"kind": "expert", "alpha": 0.5}});
+        add(&format!("expert, {kv}"), 5, block);
+        let block = json!({"recursion": {"count": 3, "sharing": "middle_cycle"}, "kv": {"mode": "share"},
+            "router": {"kind": "token"}});
+        add("token, share", 8, block);
+    }
+    models
+}
+
 /// Head widths of 6 and 8 numbers, groups of 1 to 3, widths beside every block size.
 fn model(name: &str, seed: u64, layers: u32, block: Value) -> Model {
     let (heads, kv_heads, head_dim, hidden, wide) =
@@ -22,6 +72,10 @@ fn model(name: &str, seed: u64, layers: u32, block: Value) -> Model {
         "num_attention_heads": heads, "num_key_value_heads": kv_heads, "head_dim": head_dim, "vocab_size": 61,
         "max_position_embeddings": 64, "rope_theta": 500.0, "isobath": block,
     });
+    build(name, seed, &config)
+}
+
+fn build(name: &str, seed: u64, config: &Value) -> Model {
     let config = ModelConfig::from_json(&config.to_string()).unwrap_or_else(|error| panic!("{name}: {error}"));
     let source = Random::new(&config, seed, seed % 2 == 1, 3);
     let plan = Plan::of(&config).unwrap_or_else(|error| panic!("{name}: {error}"));

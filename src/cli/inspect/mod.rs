@@ -1,5 +1,6 @@
 //! `isobath inspect`: a model's plan, sizes and faults, without a GPU.
 
+mod family;
 mod plan;
 mod sizes;
 
@@ -38,6 +39,7 @@ pub struct Facts {
 struct Report<'a> {
     model: String,
     format: &'a str,
+    family: Option<String>,
     plan: Option<Vec<Stage>>,
     router: Option<String>,
     parameters: Option<Parameters>,
@@ -68,6 +70,7 @@ fn report(model: String, facts: &Facts) -> Report<'_> {
     Report {
         model,
         format: facts.format,
+        family: config.map(family::describe),
         plan: config.map(plan::stages),
         router: config.and_then(plan::router),
         parameters: config.map(|config| sizes::parameters(config, &facts.tensors)),
@@ -83,7 +86,7 @@ fn report(model: String, facts: &Facts) -> Report<'_> {
 fn text(model: &str, facts: &Facts) -> String {
     let mut text = format!("{model} ({})\n", facts.format);
     if let Some(config) = &facts.config {
-        text += &shape(config);
+        text += &format!("{}{}\n", shape(config), family::describe(config));
         let tied = !facts.tensors.iter().any(|tensor| tensor.name == "lm_head.weight");
         text += &format!("\nplan\n{}", plan::picture(config, tied));
         text += &plan::router(config).map(|router| format!("  router: {router}\n")).unwrap_or_default();
@@ -147,11 +150,13 @@ fn kv_line(kv: &Kv) -> String {
 #[cfg(test)]
 mod tests {
     use isobath::model::config::*;
+    use isobath::model::family::{Architecture, Biases, RopeScaling};
 
     use super::*;
 
     pub fn config(n_layers: u32) -> ModelConfig {
         ModelConfig {
+            architecture: Architecture::Llama,
             hidden_size: 8,
             intermediate_size: 16,
             n_layers,
@@ -162,6 +167,9 @@ mod tests {
             context_length: 64,
             rms_norm_eps: 1e-5,
             rope_theta: 1e4,
+            rope_scaling: RopeScaling::None,
+            biases: Biases::default(),
+            window: None,
             bos_token: None,
             end_tokens: Vec::new(),
             recursion: None,

@@ -1,0 +1,23 @@
+// Adds the bias of a linear to its outputs.
+//
+//     output[row] += bias
+//
+// Grid: (outputs / 64, rows of the list). CPU twin: `cpu` in `src/kernels/bias.rs`.
+
+struct Params {
+    outputs: u32,
+    stride: u32, // numbers per output row
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> numbers: array<f32>;         // [outputs or more]
+@group(0) @binding(2) var<storage, read> list: array<u32>;         // count, rows
+@group(0) @binding(3) var<storage, read_write> output: array<f32>; // [rows, stride]
+
+@compute @workgroup_size(64)
+fn bias(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let i = group.x * 64u + thread;
+    if group.y >= list[0] || i >= params.outputs { return; }
+    let at = list[1u + group.y] * params.stride + i;
+    output[at] += numbers[i];
+}

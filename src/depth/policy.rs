@@ -1,0 +1,58 @@
+//! Who goes deeper: the rule from a router's score to a further round.
+//!
+//! A policy is data and, where that is not enough, a line of WGSL. Both are on the GPU before the first token needs
+//! them, so that no depth waits for the host.
+//!
+//! **Invariant:** a policy sees one token at a time, so that a sequence is the same in any company.
+
+/// The rule that compares with the threshold.
+pub const AT_LEAST: &str = include_str!("../../shaders/lib/rule.wgsl");
+
+/// Says whether a token runs a further round of an expert-choice model (Mixture-of-Recursions, section 2.2.1).
+pub trait ExitPolicy {
+    /// The score that a token needs for `round`, the first one being 0. Infinite ones count as very large.
+    fn threshold(&self, round: u32) -> f32;
+
+    /// WGSL text that declares
+    ///
+    /// ```wgsl
+    /// fn goes_on(score: f32, previous: f32, threshold: f32, round: u32) -> bool
+    /// ```
+    ///
+    /// `score` is the router's logit for the round, `previous` that of the round before (in the first round `score`
+    /// itself), `threshold` is [`ExitPolicy::threshold`] of the round.
+    fn rule(&self) -> &'static str {
+        AT_LEAST
+    }
+}
+
+/// As the model was trained: a token goes on where its score is at least 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AsTrained;
+
+impl ExitPolicy for AsTrained {
+    fn threshold(&self, _round: u32) -> f32 {
+        0.0
+    }
+}
+
+/// A threshold for each round; rounds behind the last one take the last one's.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Thresholds(
+    /// First round first.
+    pub Vec<f32>,
+);
+
+impl ExitPolicy for Thresholds {
+    fn threshold(&self, round: u32) -> f32 {
+        self.0.get(round as usize).or(self.0.last()).copied().unwrap_or(0.0)
+    }
+}
+
+#[test]
+fn the_last_threshold_holds_for_all_that_follow() {
+    let policy = Thresholds(vec![1.0, 2.0]);
+    assert_eq!([0, 1, 2, 9].map(|round| policy.threshold(round)), [1.0, 2.0, 2.0, 2.0]);
+    assert_eq!(Thresholds::default().threshold(0), AsTrained.threshold(0));
+    assert_eq!(AsTrained.rule(), AT_LEAST);
+}

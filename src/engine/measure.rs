@@ -1,0 +1,87 @@
+//! What a benchmark asks of an engine beside writing: a clock, another order, a cache without memories, sizes.
+
+use super::{Engine, SequenceId};
+use crate::error::{Error, RequestError};
+use crate::kernels::Control;
+use crate::model::memory::Memory;
+use crate::model::tick::Order;
+use crate::schedule::Scheduler;
+
+/// Nanoseconds since any moment.
+pub(super) type Clock = Box<dyn Fn() -> u64 + Send>;
+
+impl Engine {
+    /// From now on [`Statistics::host`](super::Statistics::host) tells where the host's time goes. The library has no
+    /// clock; this one gives nanoseconds since any moment and never goes back.
+    pub fn set_clock(&mut self, clock: impl Fn() -> u64 + Send + 'static) {
+        self.clock = Some(Box::new(clock));
+    }
+
+    /// The clock's time; always 0 without one.
+    pub(super) fn now(&self) -> u64 {
+        self.clock.as_ref().map_or(0, |clock| clock())
+    }
+
+    /// Whether lanes at different rounds can share a pass.
+    pub fn can_mix(&self) -> bool {
+        Order::can_mix(&self.plan, &self.config)
+    }
+
+    /// Runs the rounds in another order from now on. What was kept for later prompts is forgotten.
+    ///
+    /// # Errors
+    /// Sequences under way, an order that the model cannot follow, or what the GPU reports.
+    pub async fn set_order(&mut self, order: Order) -> Result<(), Error> {
+        if !self.is_idle() {
+            return Err(RequestError::Busy.into());
+        }
+        if order == Order::Mixed && !self.can_mix() {
+            return Err(cannot_mix().into());
+        }
+        if order == self.order {
+            return Ok(());
+        }
+        for ahead in std::mem::take(&mut self.in_flight) {
+            let _: Vec<u32> = self.gpu.finish(ahead.pending).await?;
+        }
+        // The new scheduler knows of no lane that is to be switched off.
+        let off = vec![Control::default(); self.lanes.len()];
+        self.gpu.write(&self.state.lanes.control, 0, &off);
+        self.lanes.fill(None);
+        self.order = order;
+        let prefix_cache = self.scheduler.keeps_prefixes();
+        let shape = Self::shape(&self.config, &self.plan, &self.state, order, prefix_cache);
+        // Sizes that were fit for one order are fit for the other.
+        self.scheduler = Scheduler::new(shape).map_err(|refusal| RequestError::Setting {
+            name: "order",
+            value: format!("{order:?}"),
+            range: refusal.to_string(),
+        })?;
+        Ok(())
+    }
+
+    /// Forgets what was kept for later prompts that begin like earlier ones.
+    pub fn forget_prefixes(&mut self) {
+        self.scheduler.forget_prefixes();
+    }
+
+    /// What the model takes of the GPU's memory, and how much of it each lane.
+    pub fn memory(&self) -> Memory {
+        Memory::of(&self.plan, &self.weights, &self.state)
+    }
+
+    /// Ends all sequences and tells nothing more of them.
+    pub fn cancel_all(&mut self) {
+        let ids: Vec<SequenceId> = self.active.keys().copied().collect();
+        for id in ids {
+            self.cancel(id);
+        }
+        self.told.clear();
+    }
+}
+
+/// Why a model keeps to waves.
+pub(super) fn cannot_mix() -> RequestError {
+    let range = "waves: rounds of this model do not share all their weights".to_owned();
+    RequestError::Setting { name: "order", value: "mixed".into(), range }
+}

@@ -1,0 +1,47 @@
+//! Who goes deeper, set from outside: thresholds and rules of an expert-choice model.
+
+use super::Engine;
+use crate::depth::policy::{AT_LEAST, ExitPolicy};
+use crate::error::{Error, RequestError};
+use crate::kernels::gate;
+use crate::model::config::RouterKind;
+
+impl Engine {
+    /// Puts a policy in place of the model's own; it holds from the next tick on, for sequences under way too.
+    ///
+    /// # Errors
+    /// A model without an expert-choice router; [`GpuError::Pipeline`](crate::error::GpuError::Pipeline) with the
+    /// compiler's words for a rule that is no WGSL. The policy before it stays.
+    pub async fn set_policy(&mut self, policy: &dyn ExitPolicy) -> Result<(), Error> {
+        let rule = policy.rule();
+        if rule != AT_LEAST {
+            self.gpu.try_pipeline("gate", &gate::source(rule)).await?;
+        }
+        let thresholds: Vec<f32> = (0..self.plan.n_rounds()).map(|round| policy.threshold(round)).collect();
+        self.set_thresholds(&thresholds)?;
+        self.weights.router_rule = rule;
+        Ok(())
+    }
+
+    /// Shifts the threshold of each round of an expert-choice model: a token goes on where its score is at least this.
+    /// Holds from the next tick on; a trained model's own threshold is 0.
+    ///
+    /// # Errors
+    /// A model without an expert-choice router, or another number of rounds.
+    pub fn set_thresholds(&mut self, thresholds: &[f32]) -> Result<(), RequestError> {
+        let expert = self.config.router.as_ref().is_some_and(|router| router.kind == RouterKind::Expert);
+        if !expert || thresholds.len() != self.plan.rounds.len() || thresholds.iter().any(|x| x.is_nan()) {
+            let range = match expert {
+                true => format!("one number for each of {} rounds", self.plan.n_rounds()),
+                false => "left alone: this model has no expert-choice router".into(),
+            };
+            return Err(RequestError::Setting { name: "threshold", value: format!("{thresholds:?}"), range });
+        }
+        // Infinite numbers would make NaN of an infinite score.
+        let bias: Vec<f32> = thresholds.iter().map(|x| -x.clamp(-1e30, 1e30)).collect();
+        // What is kept of earlier prompts was computed with other depths.
+        self.scheduler.forget_prefixes();
+        self.gpu.write(&self.weights.router_bias, 0, &bias);
+        Ok(())
+    }
+}

@@ -1,0 +1,114 @@
+//! Tokenizers and chat templates of the Llama family against transformers, on small vocabularies and templates of our
+//! own (`tests/texts`, written by `tests/oracles/texts.py`).
+
+#![allow(clippy::unwrap_used, reason = "a test may end at the first surprise")]
+
+use std::fs;
+use std::path::Path;
+
+use isobath::text::{ChatTemplate, GgufVocabulary, Message, Tokenizer};
+use serde_json::Value;
+
+fn read(name: &str) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/texts").join(format!("{name}.json"));
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn parse<T: serde::de::DeserializeOwned + Default>(value: &Value) -> T {
+    if value.is_null() { T::default() } else { serde_json::from_value(value.clone()).unwrap() }
+}
+
+fn vocabulary(value: &Value) -> GgufVocabulary {
+    GgufVocabulary {
+        model: parse(&value["model"]),
+        pre: parse(&value["pre"]),
+        tokens: parse(&value["tokens"]),
+        token_types: parse(&value["token_types"]),
+        merges: parse(&value["merges"]),
+        scores: parse(&value["scores"]),
+        bos_token: parse(&value["bos_token"]),
+        eos_token: parse(&value["eos_token"]),
+        add_bos: parse(&value["add_bos"]),
+        add_space_prefix: parse(&value["add_space_prefix"]),
+    }
+}
+
+/// Both descriptions of a tokenizer give the tokens of transformers; one with scores those of sentencepiece, which
+/// llama.cpp repeats, where the two differ.
+fn check(name: &str) {
+    let file = read(name);
+    let from_json = Tokenizer::from_json(file["tokenizer"].to_string().as_bytes()).unwrap();
+    let from_gguf = Tokenizer::from_vocabulary(vocabulary(&file["vocabulary"])).unwrap();
+    let (bos, add_bos): (Option<u32>, bool) =
+        (parse(&file["vocabulary"]["bos_token"]), parse(&file["vocabulary"]["add_bos"]));
+    let cases = file["cases"].as_array().unwrap();
+    assert!(cases.len() > 100, "{name}: only {} texts", cases.len());
+    for case in cases {
+        let (text, ids) = (case["text"].as_str().unwrap(), parse::<Vec<u32>>(&case["ids"]));
+        assert_eq!(from_json.encode(text, true).unwrap(), ids, "{name} {text:?}");
+        assert_eq!(from_json.encode_prompt(text, true).unwrap(), parse::<Vec<u32>>(&case["prompt"]), "{name} {text:?}");
+        assert_eq!(from_json.decode(&ids, false), case["decoded"].as_str().unwrap(), "{name} {text:?}");
+        let own = match &case["sentencepiece"] {
+            Value::Null if file["vocabulary"]["model"] == "llama" => continue,
+            Value::Null => ids,
+            own => parse(own),
+        };
+        assert_eq!(from_gguf.encode(text, true).unwrap(), own, "{name} as GGUF {text:?}");
+        let prompt: Vec<u32> = bos.filter(|_| add_bos).into_iter().chain(own).collect();
+        assert_eq!(from_gguf.encode_prompt(text, true).unwrap(), prompt, "{name} as GGUF {text:?}");
+    }
+}
+
+#[test]
+fn llama_3_tokens() {
+    check("llama_3");
+}
+
+#[test]
+fn qwen_tokens() {
+    check("qwen_2");
+}
+
+#[test]
+fn smollm_tokens() {
+    check("smollm_2");
+}
+
+#[test]
+fn sentence_piece_tokens() {
+    check("llama_2");
+}
+
+#[test]
+fn gemma_tokens() {
+    check("gemma");
+}
+
+/// 24 November 2026, in seconds since 1970: the date that the oracle gave the templates that show one.
+const DATE: i64 = 1_795_478_400;
+
+#[test]
+fn chat_templates_as_transformers_renders_them() {
+    let file = read("templates");
+    let cases = file["cases"].as_array().unwrap();
+    let refused = cases.iter().filter(|case| !case["error"].is_null()).count();
+    assert!(cases.len() > 100 && refused > 5, "{} cases, {refused} refused", cases.len());
+    for case in cases {
+        let name = case["template"].as_str().unwrap();
+        let template = ChatTemplate::new(file["sources"][name].as_str().unwrap(), "<s>", "</s>").unwrap().at(DATE);
+        let turns: Vec<(String, String)> = parse(&case["messages"]);
+        let messages: Vec<Message> = turns.iter().map(|(role, content)| Message::new(role, content)).collect();
+        let rendered = template.render(&messages, case["prompt"] == true);
+        match case["text"].as_str() {
+            Some(text) => assert_eq!(
+                rendered.unwrap_or_else(|error| panic!("{name} {turns:?}: {error}")),
+                text,
+                "{name} {turns:?}"
+            ),
+            None => {
+                let (why, error) = (case["error"].as_str().unwrap(), rendered.unwrap_err().to_string());
+                assert!(error.contains(why), "{name} {turns:?}: {error}");
+            }
+        }
+    }
+}
