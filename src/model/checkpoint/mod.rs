@@ -170,7 +170,7 @@ fn state_dict<'a>(machine: &'a Machine, result: Value) -> Result<Vec<(&'a str, &
     }
     let keys = machine.dicts[root].iter().filter_map(|(key, value)| Some((key.text()?, value)));
     for name in NESTED {
-        if let Some((_, Value::Dict(inner))) = keys.clone().filter(|(key, _)| *key == name).last() {
+        if let Some((_, Value::Dict(inner))) = keys.clone().rfind(|(key, _)| *key == name) {
             let inner = tensors(machine, *inner);
             if !inner.is_empty() {
                 return Ok(inner);
