@@ -32,6 +32,14 @@ pub enum ModelError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// A model of the Hub cannot be fetched.
+    #[error("cannot fetch {what}: {why}")]
+    Fetch {
+        /// Which model, and which file of it.
+        what: String,
+        /// What happened and what to do.
+        why: String,
+    },
     /// The path is neither a model folder nor a `.gguf` file.
     #[error("{path:?} is not a model: {why}")]
     NotAModel {
@@ -216,6 +224,14 @@ pub enum RequestError {
         token: u32,
         /// Size of the vocabulary.
         vocabulary: usize,
+    },
+    /// A line of a file of prompts.
+    #[error("line {line} is neither a JSON string nor an object with a `prompt`: {why}")]
+    PromptLine {
+        /// From 1.
+        line: usize,
+        /// The reader's message.
+        why: String,
     },
     /// A setting out of its range.
     #[error("{name} is {value}; it must be {range}")]

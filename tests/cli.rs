@@ -84,8 +84,8 @@ fn what_is_not_a_model_ends_with_3() {
     for command in ["run", "chat", "inspect"] {
         let check = |file: &str, words: &[&str]| check(&[command, &at(file)], 3, &[words, &[file, "error: "]].concat());
         check("absent", &["no such file or folder", "config.json", ".gguf"]);
-        check("model.bin", &["not supported", "pickle", "safetensors"]);
-        check("model.pt", &["not supported", "pickle"]);
+        check("model.bin", &["give the folder"]);
+        check("model.pt", &["give the folder"]);
         check("model.safetensors", &["give the folder"]);
         check("model.txt", &["does not end with .gguf"]);
     }

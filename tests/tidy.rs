@@ -37,8 +37,18 @@ fn sources() -> Vec<Source> {
 
 fn collect(folder: &Path, prefix: &str, sources: &mut Vec<Source>) {
     const KINDS: [&str; 5] = ["rs", "wgsl", "toml", "md", "sh"];
-    const LEFT_OUT: [&str; 7] =
-        ["target", ".git", "tests/cache", "tests/browser/node_modules", "assets", "train/venv", "train/runs"];
+    const LEFT_OUT: [&str; 10] = [
+        "target",
+        ".git",
+        "tests/cache",
+        "tests/browser/node_modules",
+        "assets",
+        "train/venv",
+        "train/runs",
+        "fuzz/target",
+        "fuzz/corpus",
+        "fuzz/artifacts",
+    ];
     for entry in fs::read_dir(folder).unwrap() {
         let entry = entry.unwrap();
         let path = format!("{prefix}{}", entry.file_name().to_string_lossy());

@@ -150,8 +150,13 @@ pub struct Chat {
 
 #[derive(Debug, Args)]
 pub struct Inspect {
-    /// Folder with config.json, tokenizer.json and model.safetensors, or a .gguf file [default: the bundled model].
+    /// Folder with config.json, tokenizer.json and model.safetensors, a .gguf file, or owner/name[:file.gguf] on the
+    /// Hugging Face Hub [default: the bundled model].
     pub model: Option<PathBuf>,
+
+    /// Branch, tag or commit of a model on the Hub [default: main].
+    #[arg(long, value_name = "REVISION")]
+    pub revision: Option<String>,
 
     /// Write one JSON object instead of the picture.
     #[arg(long)]
@@ -168,8 +173,13 @@ pub struct Adapters {
 /// Which model, on what.
 #[derive(Debug, Clone, Args)]
 pub struct Loading {
-    /// Folder with config.json, tokenizer.json and model.safetensors, or a .gguf file [default: the bundled model].
+    /// Folder with config.json, tokenizer.json and model.safetensors, a .gguf file, or owner/name[:file.gguf] on the
+    /// Hugging Face Hub [default: the bundled model].
     pub model: Option<PathBuf>,
+
+    /// Branch, tag or commit of a model on the Hub [default: main].
+    #[arg(long, value_name = "REVISION")]
+    pub revision: Option<String>,
 
     /// GPU to use, by index or part of its name (see `isobath adapters`).
     #[arg(long, value_name = "NAME|INDEX")]

@@ -11,10 +11,11 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 use isobath::engine::event::{Event, FinishReason};
+use isobath::engine::prompts::{Line, parse};
 use isobath::engine::request::Request;
 use isobath::engine::{Engine, EngineOptions, SequenceId};
 use pollster::block_on;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::args::Run;
@@ -25,31 +26,6 @@ use super::session;
 
 /// Sequences that wait for each lane, so that no lane does.
 const WAITING: usize = 2;
-
-/// One line of the prompts: an object, or the prompt alone. What is not said here is as on the command line.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Prompt {
-    prompt: String,
-    #[serde(default)]
-    id: Value,
-    tokens: Option<u32>,
-    temperature: Option<f32>,
-    seed: Option<u64>,
-    depth: Option<u32>,
-    priority: Option<u8>,
-    stop: Option<Vec<String>>,
-}
-
-/// A prompt and where it stands.
-#[derive(Debug, Clone, PartialEq)]
-struct Line {
-    /// From 1.
-    number: usize,
-    /// Hash of the line's text, so that answers to other prompts are not taken for answers to these.
-    hash: String,
-    prompt: Prompt,
-}
 
 /// One line of the answers.
 #[derive(Debug, Serialize)]
@@ -98,7 +74,7 @@ pub fn batch(run: &Run, prompts: &Path) -> anyhow::Result<u8> {
     if todo.is_empty() {
         return Ok(failure::DONE);
     }
-    let place = Place::find(run.loading.model.as_deref())?;
+    let place = Place::of(&run.loading)?;
     let interrupt = Interrupt::listen()?;
     let options = EngineOptions { lanes: run.lanes, ..EngineOptions::default() };
     let mut engine = session::engine(&place, &run.loading, options)?;
@@ -106,24 +82,6 @@ pub fn batch(run: &Run, prompts: &Path) -> anyhow::Result<u8> {
         interrupt.while_writing(|interrupt| answer(run, &mut engine, todo, &mut *out, interrupt));
     answered?;
     Ok(if interrupted { failure::INTERRUPTED } else { failure::DONE })
-}
-
-fn parse(text: &str) -> anyhow::Result<Vec<Line>> {
-    let mut lines = vec![];
-    for (number, text) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
-        let prompt = if text.trim_start().starts_with('"') {
-            serde_json::from_str(text).map(|prompt| Prompt { prompt, ..Prompt::default() })
-        } else {
-            serde_json::from_str(text)
-        };
-        let prompt =
-            prompt.with_context(|| format!("line {number} is neither a JSON string nor an object with a `prompt`"))?;
-        let hash = text
-            .bytes()
-            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
-        lines.push(Line { number, hash: format!("{hash:016x}"), prompt });
-    }
-    Ok(lines)
 }
 
 /// Numbers of the lines that are answered; what an interruption left of a line is cut off.
@@ -246,17 +204,6 @@ mod tests {
     use super::*;
 
     const PROMPTS: &str = "\"one\"\n\n{\"prompt\":\"two\",\"id\":7,\"tokens\":3}\n";
-
-    #[test]
-    fn lines_are_strings_or_objects() {
-        let lines = parse(PROMPTS).unwrap();
-        assert_eq!((lines[0].number, lines[0].prompt.prompt.as_str()), (1, "one"));
-        assert_eq!((lines[1].number, lines[1].prompt.tokens, &lines[1].prompt.id), (3, Some(3), &json!(7)));
-        for wrong in ["word", "{}", "{\"prompt\":\"a\",\"token\":1}", "[1]"] {
-            let error = failure::chain(&parse(&format!("\"a\"\n{wrong}")).unwrap_err());
-            assert!(error.contains("line 2"), "{wrong}: {error}");
-        }
-    }
 
     #[test]
     fn a_broken_line_is_cut_off_and_a_strange_file_is_left_alone() {

@@ -27,7 +27,7 @@ pub fn chat(chat: &Chat) -> anyhow::Result<u8> {
     args::check_context(chat.loading.context)?;
     chat.choosing.sampling(TEMPERATURE)?;
     chat.choosing.depth()?;
-    let place = Place::find(chat.loading.model.as_deref())?;
+    let place = Place::of(&chat.loading)?;
     let interrupt = Interrupt::listen()?;
     let mut model = session::load(&place, &chat.loading)?;
     let terminal = io::stdin().is_terminal();

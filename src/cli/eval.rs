@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::args::{Eval, TableFormat};
 use super::failure;
-use super::open::{self, Place};
+use super::open::{self, Fetching, Place};
 use super::session;
 
 /// Tokens of a window, where neither the caller nor the model asks for less.
@@ -60,8 +60,10 @@ pub fn eval(command: &Eval) -> anyhow::Result<u8> {
 /// Model and text: a lone path that is not a model is the text.
 fn sources(command: &Eval) -> anyhow::Result<(Place, String)> {
     let model = command.loading.model.as_deref();
-    let lone = model.filter(|path| command.text.is_none() && path.is_file() && Place::find(Some(path)).is_err());
-    let place = Place::find(if lone.is_some() { None } else { model })?;
+    let lone = model.filter(|path| {
+        command.text.is_none() && path.is_file() && Place::find(Some(path), Fetching::default()).is_err()
+    });
+    let place = if lone.is_some() { Place::find(None, Fetching::default()) } else { Place::of(&command.loading) }?;
     let path = match lone.or(command.text.as_deref()) {
         Some(path) => path.to_owned(),
         None => open::held_out()?,

@@ -15,6 +15,8 @@ mod failure;
 mod fake;
 #[cfg(feature = "gui")]
 mod gui;
+#[cfg(feature = "hub")]
+mod hub;
 mod inspect;
 mod interrupt;
 mod open;

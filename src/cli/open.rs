@@ -8,10 +8,33 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use isobath::error::ModelError;
+use isobath::model::folder::Folder;
+use isobath::model::shards::Index;
 use isobath::text::chat;
 use memmap2::Mmap;
 
-const EXPECTED: &str = "MODEL is a folder with config.json, tokenizer.json and model.safetensors, or a .gguf file";
+use super::args::Loading;
+#[cfg(feature = "hub")]
+use super::hub;
+
+const EXPECTED: &str = "MODEL is a folder with config.json, tokenizer.json and model.safetensors, a .gguf file, or \
+                        owner/name on the Hugging Face Hub";
+
+/// Where a folder's weights are looked for, in this order: a file, or an index of several.
+pub const WEIGHTS: [&str; 4] =
+    ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];
+
+/// What else is read of a folder, where it is there.
+pub const TEXTS: [&str; 4] = ["config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"];
+
+/// How a model of the Hub is fetched.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Fetching<'a> {
+    /// Branch, tag or commit.
+    pub revision: Option<&'a str>,
+    /// Says nothing of it.
+    pub quiet: bool,
+}
 
 /// Where a model lies.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,9 +46,12 @@ pub enum Place {
 }
 
 impl Place {
-    /// The model that was named, or the bundled one.
-    pub fn find(model: Option<&Path>) -> Result<Self, ModelError> {
+    /// The model that was named, or the bundled one. A path that exists is that path; `owner/name` is else a model of
+    /// the Hub.
+    pub fn find(model: Option<&Path>, fetching: Fetching) -> Result<Self, ModelError> {
         let Some(path) = model else { return bundled().map(Self::Folder) };
+        let fetched = if path.exists() { None } else { fetched(path, fetching)? };
+        let path = fetched.as_deref().unwrap_or(path);
         let not_a_model = |why: String| Err(ModelError::NotAModel { path: path.to_owned(), why });
         let kind = match fs::metadata(path) {
             Ok(kind) => kind,
@@ -40,12 +66,16 @@ impl Place {
         let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
         match extension.as_deref() {
             Some("gguf") => Ok(Self::Gguf(path.to_owned())),
-            Some("safetensors" | "json") => {
+            Some("safetensors" | "json" | "bin" | "pt" | "pth" | "ckpt") => {
                 not_a_model("it is one file of a model; give the folder that holds it".into())
             }
-            Some("bin" | "pt" | "pth" | "ckpt") => Err(pickle(path)),
             _ => not_a_model(format!("the name does not end with .gguf; {EXPECTED}")),
         }
+    }
+
+    /// The model that the command line asks for.
+    pub fn of(loading: &Loading) -> Result<Self, ModelError> {
+        Self::find(loading.model.as_deref(), Fetching { revision: loading.revision.as_deref(), quiet: loading.quiet })
     }
 
     /// The path, for messages.
@@ -61,6 +91,18 @@ impl Place {
         let text = fs::read_to_string(folder.join("NOTE.txt")).ok()?;
         text.lines().next().map(str::to_owned).filter(|line| !line.is_empty())
     }
+}
+
+/// Where the Hub's model of that name was fetched to; `None` where the path is no such name.
+#[cfg(feature = "hub")]
+fn fetched(path: &Path, fetching: Fetching) -> Result<Option<PathBuf>, ModelError> {
+    let Some(name) = path.to_str().and_then(hub::Name::parse) else { return Ok(None) };
+    hub::Hub::from_env(fetching.quiet)?.fetch(&name, fetching.revision).map(Some)
+}
+
+#[cfg(not(feature = "hub"))]
+fn fetched(_: &Path, _: Fetching) -> Result<Option<PathBuf>, ModelError> {
+    Ok(None)
 }
 
 /// The bundled text that the bundled model has not seen.
@@ -119,25 +161,30 @@ pub fn tokenizer(folder: &Path) -> Result<String, ModelError> {
     Err(ModelError::NotAModel { path: folder.to_owned(), why })
 }
 
-/// The bytes of model.safetensors.
-pub fn tensors(folder: &Path) -> Result<Mmap, ModelError> {
-    let path = folder.join("model.safetensors");
-    if path.is_file() {
-        return map(&path);
+/// The files of the weights, mapped, with the names that messages use. Where an index lists them, each tensor was seen
+/// to stand where it says.
+pub fn weights(folder: &Path) -> Result<Vec<(String, Mmap)>, ModelError> {
+    let Some(path) = WEIGHTS.iter().map(|name| folder.join(name)).find(|path| path.is_file()) else {
+        let why = format!("it has neither {}; it holds {}", WEIGHTS.join(" nor "), some_of(&names(folder)?));
+        return Err(ModelError::NotAModel { path: folder.to_owned(), why });
+    };
+    let shown = path.display().to_string();
+    if path.extension().is_none_or(|kind| kind != "json") {
+        let bytes = map(&path)?;
+        return Ok(vec![(shown, bytes)]);
     }
-    let entries = names(folder)?;
-    if entries.iter().any(|name| name == "model.safetensors.index.json") {
-        return Err(ModelError::Unsupported {
-            what: format!("weights in several files (model.safetensors.index.json in {folder:?})"),
-            supported: "a single model.safetensors or a GGUF file; save the model in one file first".into(),
-        });
+    let index = Index::parse(&text(path)?, &shown)?;
+    let mut files = vec![];
+    for name in index.files() {
+        let path = folder.join(name);
+        if !path.is_file() {
+            let why = format!("{name}, which {shown} lists, is missing; download it into the same folder");
+            return Err(ModelError::NotAModel { path: folder.to_owned(), why });
+        }
+        files.push((path.display().to_string(), map(&path)?));
     }
-    let is_pickle = |name: &&String| [".bin", ".pt", ".pth", ".ckpt"].iter().any(|end| name.ends_with(end));
-    if let Some(name) = entries.iter().find(is_pickle) {
-        return Err(pickle(&folder.join(name)));
-    }
-    let why = format!("it has no model.safetensors; it holds {}", some_of(&entries));
-    Err(ModelError::NotAModel { path: folder.to_owned(), why })
+    index.check(&Folder::parse(&files)?)?;
+    Ok(files)
 }
 
 /// The text of tokenizer_config.json, where there is one.
@@ -191,14 +238,6 @@ fn some_of(names: &[String]) -> String {
     names[..names.len().min(SHOWN)].join(", ") + &more
 }
 
-fn pickle(path: &Path) -> ModelError {
-    ModelError::Unsupported {
-        what: format!("{path:?}, a PyTorch checkpoint (pickle)"),
-        supported: "model.safetensors or GGUF; convert it with safetensors.torch.save_file or llama.cpp's convert_hf_to_gguf.py"
-            .into(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,9 +260,9 @@ mod tests {
     #[test]
     fn what_is_not_a_model_says_what_was_looked_for() {
         let folder = folder(&[("model.bin", "x"), ("a.safetensors", "x"), ("notes.txt", "x")]);
-        let find = |name: &str| Place::find(Some(&folder.path().join(name)));
+        let find = |name: &str| Place::find(Some(&folder.path().join(name)), Fetching::default());
         check(find("absent"), &["absent", "no such file or folder", "config.json", ".gguf"]);
-        check(find("model.bin"), &["model.bin", "pickle", "safetensors"]);
+        check(find("model.bin"), &["model.bin", "give the folder"]);
         check(find("a.safetensors"), &["give the folder"]);
         check(find("notes.txt"), &["does not end with .gguf"]);
     }
@@ -236,13 +275,42 @@ mod tests {
     }
 
     #[test]
-    fn other_ways_to_store_weights_are_named() {
-        check(tensors(folder(&[("model.safetensors.index.json", "{}")]).path()), &["several files", "single"]);
-        check(tensors(folder(&[("pytorch_model.bin", "x")]).path()), &["pytorch_model.bin", "pickle"]);
-        check(tensors(folder(&[("config.json", "{}")]).path()), &["no model.safetensors", "config.json"]);
-        check(tensors(folder(&[("model.safetensors", "")]).path()), &["model.safetensors", "empty"]);
+    fn a_folder_without_weights_says_what_was_looked_for() {
+        check(weights(folder(&[("a.txt", "")]).path()), &["model.safetensors", "pytorch_model.bin", "it holds a.txt"]);
+        check(weights(folder(&[("model.safetensors", "")]).path()), &["model.safetensors", "empty"]);
         check(tokenizer(folder(&[("tokenizer.model", "x")]).path()), &["SentencePiece", "tokenizer.json"]);
         check(tokenizer(folder(&[]).path()), &["no tokenizer.json"]);
+    }
+
+    /// A safetensors file of single bytes.
+    fn file_of(names: &[&str]) -> String {
+        let entry = |(at, name): (usize, &&str)| {
+            format!(r#""{name}":{{"dtype":"U8","shape":[1],"data_offsets":[{at},{}]}}"#, at + 1)
+        };
+        let header = format!("{{{}}}", names.iter().enumerate().map(entry).collect::<Vec<_>>().join(","));
+        let length = String::from_utf8((header.len() as u64).to_le_bytes().to_vec()).unwrap();
+        length + &header + &"x".repeat(names.len())
+    }
+
+    #[test]
+    fn shards_are_checked_against_their_index() {
+        let index = r#"{"weight_map": {"a": "1.safetensors", "b": "2.safetensors"}}"#;
+        let (a, b) = (file_of(&["a"]), file_of(&["b"]));
+        let opened = |files: &[(&str, &str)]| {
+            let folder = folder(files);
+            weights(folder.path()).map(|files| files.iter().map(|(_, bytes)| bytes.len()).collect::<Vec<_>>())
+        };
+        let index = ("model.safetensors.index.json", index);
+        let good = [index, ("1.safetensors", &a), ("2.safetensors", &b), ("3.safetensors", "never opened")];
+        assert_eq!(opened(&good).unwrap(), [a.len(), b.len()]);
+        check(opened(&[index, ("1.safetensors", &a)]), &["2.safetensors", "is missing"]);
+        let strange = file_of(&["c"]);
+        let files = [index, ("1.safetensors", &a), ("2.safetensors", &strange)];
+        check(opened(&files), &["`b`", "2.safetensors", "no file holds it"]);
+        let both = file_of(&["a", "b"]);
+        check(opened(&[index, ("1.safetensors", &a), ("2.safetensors", &both)]), &["`a`", "as well"]);
+        let files = [index, ("1.safetensors", &b), ("2.safetensors", &a)];
+        check(opened(&files), &["`a`", "stands in 1.safetensors", "it stands in 2.safetensors"]);
     }
 
     #[test]
@@ -268,7 +336,9 @@ mod tests {
 
     #[test]
     fn a_file_is_mapped_as_it_is() {
-        let folder = folder(&[("model.safetensors", "bytes")]);
-        assert_eq!(&tensors(folder.path()).unwrap()[..], b"bytes");
+        let folder = folder(&[("pytorch_model.bin", "bytes")]);
+        let files = weights(folder.path()).unwrap();
+        assert!(files[0].0.ends_with("pytorch_model.bin"));
+        assert_eq!(&files[0].1[..], b"bytes");
     }
 }

@@ -16,6 +16,12 @@ impl Progress {
         Self::styled(quiet, "loading {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}")
     }
 
+    /// A bar for bytes from elsewhere.
+    #[cfg(feature = "hub")]
+    pub fn fetching(quiet: bool) -> Self {
+        Self::styled(quiet, "fetching {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}")
+    }
+
     /// A bar that counts things of some name.
     pub fn counting(quiet: bool, name: &str) -> Self {
         Self::styled(quiet, &format!("{name} {{wide_bar}} {{pos}}/{{len}} {{eta}}"))

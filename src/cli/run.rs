@@ -21,7 +21,7 @@ pub fn run(run: &Run) -> anyhow::Result<u8> {
     if let Some(prompts) = &run.batch {
         return super::batch::batch(run, prompts);
     }
-    let place = Place::find(run.loading.model.as_deref())?;
+    let place = Place::of(&run.loading)?;
     let prompt = prompt(&run.prompt, io::stdin().lock())?;
     let interrupt = Interrupt::listen()?;
     let mut model = session::load(&place, &run.loading)?;

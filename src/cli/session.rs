@@ -8,7 +8,7 @@ use isobath::engine::{Engine, EngineOptions};
 use isobath::error::{Error, ModelError};
 use isobath::gpu::{AdapterSummary, Gpu};
 use isobath::model::config::ModelConfig;
-use isobath::model::folder::Safetensors;
+use isobath::model::folder::Folder;
 use isobath::model::gguf::Gguf;
 use isobath::model::names::check_tensors;
 use isobath::model::random::Random;
@@ -67,8 +67,8 @@ fn session(place: &Place, loading: &Loading, options: EngineOptions, gates: bool
             config.router = config.router.filter(|_| gates);
             let tokenizer = Tokenizer::from_json(open::tokenizer(folder)?.as_bytes())?;
             let template = open::chat_template(folder)?;
-            let bytes = open::tensors(folder)?;
-            let source = Safetensors::parse(&bytes, &folder.join("model.safetensors").display().to_string())?;
+            let files = open::weights(folder)?;
+            let source = Folder::parse(&files)?;
             start(loading, options, &config, &source, tokenizer, template.as_deref())
         }
         Place::Gguf(path) => {
@@ -140,15 +140,20 @@ impl Writer for Session {
     }
 
     fn profile(&self) -> Option<String> {
-        let times = self.engine.gpu().profile();
-        let total: f64 = times.iter().map(|row| row.microseconds).sum();
-        let line = |row: &isobath::gpu::profile::KernelTime| {
-            let share = 100.0 * row.microseconds / total.max(1e-9);
-            format!("{:16} {:8} {:12.0} us {share:5.1} %", row.kernel, row.dispatches, row.microseconds)
-        };
-        let lines: Vec<String> = times.iter().map(line).collect();
-        (self.profile && !lines.is_empty()).then(|| lines.join("\n"))
+        kernel_times(&self.engine).filter(|_| self.profile)
     }
+}
+
+/// The time that each kernel took, the most expensive first; none where nothing was timed.
+pub fn kernel_times(engine: &Engine) -> Option<String> {
+    let times = engine.gpu().profile();
+    let total: f64 = times.iter().map(|row| row.microseconds).sum();
+    let line = |row: &isobath::gpu::profile::KernelTime| {
+        let share = 100.0 * row.microseconds / total.max(1e-9);
+        format!("{:16} {:8} {:12.0} us {share:5.1} %", row.kernel, row.dispatches, row.microseconds)
+    };
+    let lines: Vec<String> = times.iter().map(line).collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
 /// What can be read of a model without a GPU.
@@ -171,15 +176,15 @@ pub fn facts(place: &Place) -> anyhow::Result<Facts> {
 
 fn facts_of_folder(folder: &Path) -> anyhow::Result<Facts> {
     let config = open::config(folder)?;
-    let mut facts = Facts { format: "safetensors folder", ..empty() };
+    let mut facts = Facts { format: "model folder", ..empty() };
     keep(&mut facts, ModelConfig::from_json(&config), |facts, config| facts.config = Some(config));
     let tokenizer =
         open::tokenizer(folder).map_err(Error::from).and_then(|json| Ok(Tokenizer::from_json(json.as_bytes())?));
     keep(&mut facts, tokenizer, |facts, tokenizer| facts.vocabulary = Some(tokenizer.vocab_size()));
     keep(&mut facts, open::chat_template(folder), |facts, template| facts.chat_template = template.is_some());
-    match open::tensors(folder) {
+    match open::weights(folder) {
         Err(error) => facts.faults.push(error.to_string()),
-        Ok(bytes) => match Safetensors::parse(&bytes, "model.safetensors") {
+        Ok(files) => match Folder::parse(&files) {
             Err(error) => facts.faults.push(error.to_string()),
             Ok(source) => read_tensors(&mut facts, &source),
         },

@@ -8,6 +8,7 @@ mod generate;
 mod lane;
 pub mod measure;
 mod policy;
+pub mod prompts;
 mod report;
 pub mod request;
 pub mod score;

@@ -1,6 +1,6 @@
-//! The `.safetensors` files of a model folder.
+//! The weights of a model folder.
 //!
-//! [`Safetensors`] reads one file, [`Folder`] several as one. Beside f32, f16 and bf16 a file may hold quantised
+//! [`Safetensors`] reads one file, [`Folder`] several as one (of this or of torch's format). Beside f32, f16 and bf16 a file may hold quantised
 //! tensors: a tensor of type `U8` whose `__metadata__` entry `isobath.NAME` is `"q8_0:OUTxIN"` holds that many
 //! rows of ggml blocks.
 //!
@@ -15,6 +15,7 @@ use safetensors::tensor::{Metadata, TensorInfo};
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
 use super::bytes::{Awaited, Data, FileBytes, read};
+use super::shards::WeightFile;
 use super::tensor::{DataType, Tensor, TensorSource};
 use crate::error::ModelError;
 
@@ -68,6 +69,11 @@ impl<'a> Safetensors<'a> {
             )));
         }
         Ok(Self { file: file.into(), metadata, data })
+    }
+
+    /// The name that messages use.
+    pub fn name(&self) -> &str {
+        &self.file
     }
 
     /// An entry of the file's `__metadata__`.
@@ -157,23 +163,33 @@ impl TensorSource for Safetensors<'_> {
     }
 }
 
-/// Several `.safetensors` files that together are one model.
+/// Several files that together are one model.
 #[derive(Debug)]
 pub struct Folder<'a> {
-    files: Vec<Safetensors<'a>>,
+    files: Vec<WeightFile<'a>>,
     owner: HashMap<String, usize>,
 }
 
 impl<'a> Folder<'a> {
+    /// Reads the files, of whichever format, and joins them.
+    ///
+    /// # Errors
+    /// What is wrong with a file, and as [`Folder::new`].
+    pub fn parse<B: AsRef<[u8]>>(files: &'a [(String, B)]) -> Result<Self, ModelError> {
+        let parsed = files.iter().map(|(name, bytes)| WeightFile::parse(bytes.as_ref(), name));
+        Self::new(parsed.collect::<Result<Vec<_>, _>>()?)
+    }
+
     /// Joins the files; a tensor must stand in one of them only.
-    pub fn new(files: Vec<Safetensors<'a>>) -> Result<Self, ModelError> {
+    pub fn new(files: Vec<impl Into<WeightFile<'a>>>) -> Result<Self, ModelError> {
+        let files: Vec<WeightFile> = files.into_iter().map(Into::into).collect();
         let mut owner: HashMap<String, usize> = HashMap::new();
         for (index, file) in files.iter().enumerate() {
             for name in file.names() {
                 if let Some(other) = owner.get(&name) {
                     return Err(ModelError::Format {
-                        file: file.file.clone(),
-                        why: format!("tensor `{name}` stands in {} as well", files[*other].file),
+                        file: file.name().into(),
+                        why: format!("tensor `{name}` stands in {} as well", files[*other].name()),
                     });
                 }
                 owner.insert(name, index);
@@ -182,7 +198,8 @@ impl<'a> Folder<'a> {
         Ok(Self { files, owner })
     }
 
-    fn file(&self, name: &str) -> Option<&Safetensors<'a>> {
+    /// The file in which a tensor stands.
+    pub fn file_of(&self, name: &str) -> Option<&WeightFile<'a>> {
         self.owner.get(name).and_then(|index| self.files.get(*index))
     }
 }
@@ -195,7 +212,7 @@ impl TensorSource for Folder<'_> {
     }
 
     fn tensor(&self, name: &str) -> Result<Option<Tensor<'_>>, ModelError> {
-        self.file(name).map_or(Ok(None), |file| file.tensor(name))
+        self.file_of(name).map_or(Ok(None), |file| file.tensor(name))
     }
 
     fn rows<'n, 's: 'n>(
@@ -203,14 +220,14 @@ impl TensorSource for Folder<'_> {
         name: &'n str,
         rows: Range<usize>,
     ) -> Awaited<'n, Result<Option<Tensor<'s>>, ModelError>> {
-        match self.file(name) {
+        match self.file_of(name) {
             Some(file) => file.rows(name, rows),
             None => Box::pin(std::future::ready(Ok(None))),
         }
     }
 
     fn info(&self, name: &str) -> Result<Option<(DataType, Vec<usize>)>, ModelError> {
-        self.file(name).map_or(Ok(None), |file| file.info(name))
+        self.file_of(name).map_or(Ok(None), |file| file.info(name))
     }
 }
 

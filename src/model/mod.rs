@@ -2,6 +2,7 @@
 
 pub mod block;
 pub mod bytes;
+pub mod checkpoint;
 pub mod config;
 mod config_block;
 mod config_check;
@@ -26,6 +27,7 @@ pub mod plan;
 pub mod random;
 pub mod reference;
 pub mod rounds;
+pub mod shards;
 pub mod state;
 pub mod tensor;
 pub mod tick;

@@ -14,8 +14,9 @@ use crate::error::Error;
 use crate::gpu::Gpu;
 use crate::model::bytes::FileBytes;
 use crate::model::config::{ModelConfig, RouterKind};
-use crate::model::folder::{Folder, Safetensors};
+use crate::model::folder::Folder;
 use crate::model::gguf::{self, Gguf};
+use crate::model::shards::WeightFile;
 use crate::model::tensor::TensorSource;
 use crate::model::tick::Order;
 use crate::text::{ChatTemplate, Tokenizer};
@@ -149,7 +150,7 @@ pub(super) async fn load(start: &Start, gpu: Gpu, progress: &mut dyn FnMut(u64, 
             let tokenizer = Tokenizer::from_json(tokenizer)?;
             let mut parsed = Vec::with_capacity(tensors.len());
             for (name, bytes) in tensors {
-                parsed.push(Safetensors::open(&**bytes, name).await?);
+                parsed.push(WeightFile::open(&**bytes, name).await?);
             }
             let source = Folder::new(parsed)?;
             build(start, gpu, &config, &source, tokenizer, chat_template.as_deref(), progress).await

@@ -1,26 +1,38 @@
 //! Chat templates: messages to the prompt that a model was trained on, rendered as transformers renders them.
 //!
 //! The template is a Jinja program out of a model file, so it is treated as a stranger's: it can include nothing,
-//! and its work and memory are bounded by fuel.
+//! and its work and memory are bounded by fuel. Fuel does not see all of what a list that holds another twice, again
+//! and again, is worth as text, nor how deeply lists nest; so a rendering also has a time and a stack of its own.
 //!
 //! **Invariant:** no clock; a template that asks for the date gets the time given by [`ChatTemplate::at`], or finds
 //! `strftime_now` undefined, for which templates have a default.
 
 use std::error::Error as _;
+use std::sync::Arc;
+#[cfg(not(target_arch = "wasm32"))]
+use std::{sync::mpsc, thread, time::Duration};
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Kwargs;
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, Value, context};
+use minijinja::value::ValueKind;
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, Value, context, escape_formatter};
 use serde::Serialize;
-use serde_json::ser::PrettyFormatter;
 
 use super::strftime::strftime;
+use super::template_json;
 use crate::error::TextError;
 
 const NAME: &str = "chat template";
 
 /// About as many instructions; also 64 bytes of memory each. A long conversation needs some ten thousands.
-const FUEL: u64 = 4_000_000;
+const FUEL: u64 = 1_000_000;
+
+/// Longest time for one piece of work; a long conversation needs some milliseconds.
+#[cfg(not(target_arch = "wasm32"))]
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// Address space, of which only what is used becomes memory.
+#[cfg(not(target_arch = "wasm32"))]
+const STACK_BYTES: usize = 512 << 20;
 
 /// One turn of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -64,7 +76,7 @@ pub fn template_of(tokenizer_config: &str) -> Result<Option<String>, serde_json:
 /// A compiled chat template.
 #[derive(Debug)]
 pub struct ChatTemplate {
-    environment: Environment<'static>,
+    environment: Arc<Environment<'static>>,
     bos_text: String,
     eos_text: String,
 }
@@ -78,15 +90,25 @@ impl ChatTemplate {
         environment.set_auto_escape_callback(|_| AutoEscape::None);
         environment.set_unknown_method_callback(method);
         environment.set_fuel(Some(FUEL));
-        environment.add_filter("tojson", tojson);
+        environment.set_formatter(|out, state, value| {
+            if matches!(value.kind(), ValueKind::Seq | ValueKind::Map) {
+                template_json::charge(state, value)?;
+            }
+            escape_formatter(out, state, value)
+        });
+        environment.add_filter("tojson", template_json::tojson);
         environment.add_function("raise_exception", raise_exception);
-        environment.add_template_owned(NAME, without_generation_tags(source)).map_err(refused)?;
-        Ok(Self { environment, bos_text: bos_text.to_string(), eos_text: eos_text.to_string() })
+        let source = without_generation_tags(source);
+        let environment = bounded(move || {
+            environment.add_template_owned(NAME, source)?;
+            Ok(environment)
+        })?;
+        Ok(Self { environment: Arc::new(environment), bos_text: bos_text.to_string(), eos_text: eos_text.to_string() })
     }
 
     /// Gives the template the time, in seconds since 1970 with the time zone's offset already added.
     pub fn at(mut self, local_unix_seconds: i64) -> Self {
-        self.environment.add_function("strftime_now", move |format: &str| {
+        Arc::make_mut(&mut self.environment).add_function("strftime_now", move |format: &str| {
             strftime(format, local_unix_seconds).map_err(|directive| {
                 Error::new(ErrorKind::InvalidOperation, format!("strftime_now does not know `{directive}`"))
             })
@@ -107,8 +129,33 @@ impl ChatTemplate {
             tools => (),
             documents => (),
         };
-        self.environment.get_template(NAME).and_then(|template| template.render(values)).map_err(refused)
+        let environment = self.environment.clone();
+        bounded(move || environment.get_template(NAME)?.render(values))
     }
+}
+
+/// Works on a thread of its own, whose stack holds the deepest blocks that a template opens and the deepest lists that
+/// the fuel pays for. Work that takes too long is left to itself.
+#[cfg(not(target_arch = "wasm32"))]
+fn bounded<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, TextError> {
+    let failed = |why: String| TextError::Template { why };
+    let (send, receive) = mpsc::channel();
+    let told = move || {
+        // An error holds what the template held and ends here too. Nobody listens to one that took too long.
+        let _ = send.send(work().map_err(refused));
+    };
+    let thread = thread::Builder::new().name("chat template".into()).stack_size(STACK_BYTES).spawn(told);
+    drop(thread.map_err(|error| failed(format!("no thread can be started for it: {error}")))?);
+    match receive.recv_timeout(LONGEST) {
+        Ok(done) => done,
+        Err(_) => Err(failed(format!("it did not end within {LONGEST:?}; the template loops for too long"))),
+    }
+}
+
+/// A page has one thread, and itself ends what runs for too long.
+#[cfg(target_arch = "wasm32")]
+fn bounded<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, TextError> {
+    work().map_err(refused)
 }
 
 /// The renderer's message with its causes; says what to do when the fuel is gone.
@@ -146,60 +193,6 @@ fn method(state: &mut State, value: &Value, name: &str, arguments: &[Value]) -> 
 
 fn raise_exception(message: &str) -> Result<Value, Error> {
     Err(Error::new(ErrorKind::InvalidOperation, message.to_string()))
-}
-
-/// JSON as Python's `json.dumps(ensure_ascii=False)` writes it; Jinja's own filter would escape it for HTML.
-fn tojson(value: &Value, options: Kwargs) -> Result<Value, Error> {
-    let failed = |error| Error::new(ErrorKind::BadSerialization, "tojson").with_source(error);
-    let indent: Option<usize> = options.get("indent")?;
-    let ensure_ascii: Option<bool> = options.get("ensure_ascii")?;
-    let sort_keys: Option<bool> = options.get("sort_keys")?;
-    options.assert_all_used()?;
-    let mut json = serde_json::to_value(value).map_err(failed)?;
-    if sort_keys == Some(true) {
-        json.sort_all_objects();
-    }
-    let mut bytes = Vec::new();
-    match indent {
-        Some(width) => {
-            let indent = " ".repeat(width.min(64));
-            let formatter = PrettyFormatter::with_indent(indent.as_bytes());
-            json.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, formatter)).map_err(failed)?;
-        }
-        None => json.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, Spaced)).map_err(failed)?,
-    }
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    Ok(Value::from_safe_string(if ensure_ascii == Some(true) { escape_non_ascii(&text) } else { text }))
-}
-
-fn escape_non_ascii(text: &str) -> String {
-    let mut escaped = String::new();
-    for character in text.chars() {
-        if character.is_ascii() {
-            escaped.push(character);
-        } else {
-            let mut units = [0; 2];
-            escaped.extend(character.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
-        }
-    }
-    escaped
-}
-
-/// One line, with a space after `,` and `:` as in Python.
-struct Spaced;
-
-impl serde_json::ser::Formatter for Spaced {
-    fn begin_array_value<W: ?Sized + std::io::Write>(&mut self, writer: &mut W, first: bool) -> std::io::Result<()> {
-        if first { Ok(()) } else { writer.write_all(b", ") }
-    }
-
-    fn begin_object_key<W: ?Sized + std::io::Write>(&mut self, writer: &mut W, first: bool) -> std::io::Result<()> {
-        if first { Ok(()) } else { writer.write_all(b", ") }
-    }
-
-    fn begin_object_value<W: ?Sized + std::io::Write>(&mut self, writer: &mut W) -> std::io::Result<()> {
-        writer.write_all(b": ")
-    }
 }
 
 /// Transformers marks what the assistant said by `{% generation %}`; for the text it means nothing.

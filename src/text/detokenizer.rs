@@ -89,6 +89,14 @@ impl DecodeRule {
             }
         }
     }
+
+    /// Bytes of a token that was added to the vocabulary: plain text, but for spaces that are spelled as another character.
+    pub fn bytes_of_added(&self, text: &str) -> Vec<u8> {
+        match self.spelling {
+            Spelling::ByteLevel => text.as_bytes().to_vec(),
+            Spelling::Pieces { .. } => self.bytes_of(text),
+        }
+    }
 }
 
 /// `<0x0A>` is the byte 10.

@@ -4,8 +4,10 @@
 
 pub mod chat;
 mod detokenizer;
+mod parts;
 pub mod stream;
 mod strftime;
+mod template_json;
 #[cfg(test)]
 mod tests;
 pub mod tokenizer;

@@ -16,6 +16,7 @@ use tokenizers::{
 };
 
 use super::detokenizer::{DecodeRule, Pieces};
+use super::parts;
 use super::vocabulary::{self, GgufVocabulary};
 use crate::error::TextError;
 
@@ -131,6 +132,7 @@ impl Tokenizer {
 
     fn build(description: Description) -> Result<Self, TextError> {
         let Description { added_tokens, normalizer, pre_tokenizer, post_processor, decoder, model } = description;
+        parts::check(&normalizer, &pre_tokenizer, &post_processor)?;
         let rule = DecodeRule::from_json(&decoder)?;
         let mut inner = tokenizers::Tokenizer::new(byte_pair_encoding(model)?);
         inner.with_normalizer(part::<tokenizers::NormalizerWrapper>("normalizer", normalizer)?).map_err(refused)?;
@@ -341,7 +343,7 @@ fn pieces(inner: &tokenizers::Tokenizer, rule: DecodeRule) -> Result<Pieces, Tex
     let mut pieces = Pieces::new(&rule);
     for (id, text) in spellings {
         match added.get(&id) {
-            Some(token) => pieces.push(id, text.as_bytes(), token.special),
+            Some(token) => pieces.push(id, &rule.bytes_of_added(&text), token.special),
             None => pieces.push(id, &rule.bytes_of(&text), false),
         }
     }

@@ -94,7 +94,10 @@ fn check(vocabulary: &GgufVocabulary) -> Result<(), TextError> {
     Ok(())
 }
 
+/// User-defined pieces of SentencePiece are spelled with `▁` and are found once spaces are; a space in front of the text
+/// would come before them as well, so there they are taken as they stand.
 fn added_tokens(vocabulary: &GgufVocabulary) -> Vec<AddedEntry> {
+    let spelled = vocabulary.model == "llama" && !vocabulary.add_space_prefix;
     let entries = (0u32..).zip(vocabulary.tokens.iter().zip(&vocabulary.token_types));
     entries
         .filter(|(_, (text, kind))| matches!(**kind, UNKNOWN | CONTROL | USER_DEFINED) && !text.is_empty())
@@ -104,7 +107,7 @@ fn added_tokens(vocabulary: &GgufVocabulary) -> Vec<AddedEntry> {
             single_word: false,
             lstrip: false,
             rstrip: false,
-            normalized: false,
+            normalized: spelled && kind == USER_DEFINED,
             special: kind != USER_DEFINED,
         })
         .collect()

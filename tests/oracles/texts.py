@@ -29,7 +29,7 @@ TEXTS = ["", " ", "  ", "a", " a", "a ", "hello world", "  two  spaces  ", "It's
          "1234567 3.14 x2y3 ½ ²", "\n", "a\nb", "a \n b", "\r\n\r\n", "tabs\t\tand\nlines\n\n\nend\n", "déjà vu e\u0301 ﬁ Å",
          "深い海の底", "Глубина моря", "물결 위로", "🙂🙃👩‍👩‍👧", "x=[1,2];// ok?!", "...---...", "end.\n\n  next", "\u00a0\u2003wide",
          "<|im_start|>user\nhi<|im_end|>\n", "a<|im_end|>b <|im_end|> c", "▁ already ▁▁marked", "\x00\x01\x7f", "ÿ\ufeff",
-         "The lighthouse keeper counted waves", "naïve façade", "'s 's'll''re", "99 bottles 999999", "A  B   C    D"]
+         "The lighthouse keeper counted waves", "naïve façade", "'s 's'll''re", "99 bottles 999999", "A  B   C    D     E", "x\n\n\ny <tag> z<tag>"]
 
 
 def random_texts():
@@ -84,11 +84,12 @@ def sentence_piece(name, prefix, bos):
         sentence_iterator=iter([line for line in CORPUS if line.strip()] * 3), model_writer=file, model_type="bpe",
         vocab_size=600, byte_fallback=True, character_coverage=0.98, add_dummy_prefix=prefix, normalization_rule_name="identity",
         remove_extra_whitespaces=False, split_digits=True, allow_whitespace_only_pieces=True, control_symbols=specials,
-        minloglevel=2)
+        user_defined_symbols=[] if prefix else ["▁▁", "▁▁▁▁", "\n\n", "<tag>"], minloglevel=2)
     processor = sentencepiece.SentencePieceProcessor(model_proto=file.getvalue())
     tokens = [processor.id_to_piece(id) for id in range(processor.get_piece_size())]
+    defined = set() if prefix else {"▁▁", "▁▁▁▁", "\n\n", "<tag>"}
     kind = lambda id: (2 if processor.is_unknown(id) else 3 if processor.is_control(id)
-                       else 6 if processor.is_byte(id) else 1)
+                       else 6 if processor.is_byte(id) else 4 if tokens[id] in defined else 1)
     vocabulary = {
         "model": "llama", "pre": "", "tokens": tokens, "token_types": [kind(id) for id in range(len(tokens))],
         "scores": [processor.get_score(id) for id in range(len(tokens))], "bos_token": processor.bos_id(),

@@ -82,7 +82,7 @@ impl<'a> Bencher<'a> {
         let config = match &command.random {
             Some(shape) => Shape::parse(shape)?.config()?,
             None => {
-                let place = Place::find(loading.model.as_deref())?;
+                let place = Place::of(&loading)?;
                 let facts = session::facts(&place)?;
                 let why = || anyhow::Error::msg(facts.faults.join("; "));
                 facts.config.ok_or_else(why)?
@@ -129,6 +129,9 @@ impl<'a> Bencher<'a> {
             if group.experiments {
                 self.experiments(&group, &mut engine, &setting, table)?;
             }
+            if let Some(times) = session::kernel_times(&engine) {
+                eprintln!("{times}");
+            }
         }
         Ok(failure::DONE)
     }
@@ -157,7 +160,7 @@ impl<'a> Bencher<'a> {
                 session::random_engine(&config, &loading, options)?
             }
             None => {
-                let place = Place::find(loading.model.as_deref())?;
+                let place = Place::of(&loading)?;
                 let load = if gates { session::engine } else { session::gateless_engine };
                 load(&place, &loading, options)?
             }

@@ -184,7 +184,7 @@ impl Row {
             add("efficiency", format!("{efficiency:.3}"));
         }
         add("ms/tick", format!("{:.2}", self.ms_per_tick));
-        add("GB/s", format!("{:.2}", self.gb_per_second));
+        add("GB/s", format!("{:.3}", self.gb_per_second));
         add("of copy", format!("{:.0} %", 100.0 * self.share_of_copy));
         add("GFLOP/s", format!("{:.2}", self.gflop_per_second));
         add("submissions/tick", format!("{:.2}", self.submissions_per_tick));

@@ -12,7 +12,7 @@ use isobath::panel::{self, Action, Controls, FrameTimes, Panel};
 use isobath::service::Command;
 
 use super::worker::{Device, Worker};
-use crate::cli::open::Place;
+use crate::cli::open::{Fetching, Place};
 use crate::cli::session;
 
 /// What a dialog was opened for.
@@ -98,7 +98,7 @@ impl App {
     }
 
     fn open_model(&mut self, path: PathBuf, context: &egui::Context) {
-        match Place::find(Some(&path)) {
+        match Place::find(Some(&path), Fetching::default()) {
             Ok(place) => {
                 self.place = place;
                 self.load(context);

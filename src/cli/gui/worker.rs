@@ -110,7 +110,10 @@ fn read(place: &Place, lanes: u32) -> Result<Start, ModelError> {
             config: open::config(folder)?,
             tokenizer: open::tokenizer(folder)?.into_bytes(),
             chat_template: open::chat_template(folder)?,
-            tensors: vec![(name(&folder.join("model.safetensors")), Box::new(open::tensors(folder)?))],
+            tensors: open::weights(folder)?
+                .into_iter()
+                .map(|(file, bytes)| (file, Box::new(bytes) as service::Bytes))
+                .collect(),
         },
         Place::Gguf(path) => Files::Gguf { name: name(path), bytes: Box::new(open::map(path)?) },
     };

@@ -14,7 +14,7 @@ pub use self::sizes::TensorFact;
 use self::sizes::{Kv, Parameters};
 use super::args::Inspect;
 use super::failure;
-use super::open::Place;
+use super::open::{Fetching, Place};
 use super::session;
 
 /// What could be read of a model. What could not is among the faults.
@@ -53,7 +53,8 @@ struct Report<'a> {
 
 /// Reads the model and prints what it is; the exit code tells whether it would load.
 pub fn inspect(inspect: &Inspect) -> anyhow::Result<u8> {
-    let place = Place::find(inspect.model.as_deref())?;
+    let fetching = Fetching { revision: inspect.revision.as_deref(), quiet: false };
+    let place = Place::find(inspect.model.as_deref(), fetching)?;
     let facts = session::facts(&place)?;
     let model = place.path().display().to_string();
     let mut out = io::stdout().lock();

@@ -1,0 +1,60 @@
+//! A stranger's files: what fuzzing found, and what it began with, is refused or read within bounds.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+#[path = "support/hostile.rs"]
+mod hostile;
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+#[global_allocator]
+static ALLOCATOR: hostile::Counting = hostile::Counting;
+
+/// Longest time for one file, on a slow machine.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// Every file of `tests/hostile/PARSER`.
+fn check(parser: &str) {
+    let folder = format!("{}/tests/hostile/{parser}", env!("CARGO_MANIFEST_DIR"));
+    let mut n_files = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let bytes = fs::read(&path).unwrap();
+        let begun = Instant::now();
+        hostile::feed(parser, &bytes);
+        assert!(begun.elapsed() < LONGEST, "{} took {:?}", path.display(), begun.elapsed());
+        n_files += 1;
+    }
+    assert!(n_files > 0, "there is no file for {parser}");
+}
+
+#[test]
+fn safetensors() {
+    check("safetensors");
+}
+
+#[test]
+fn gguf() {
+    check("gguf");
+}
+
+#[test]
+fn config() {
+    check("config");
+}
+
+#[test]
+fn tokenizer() {
+    check("tokenizer");
+}
+
+#[test]
+fn template() {
+    check("template");
+}
+
+#[test]
+fn prompts() {
+    check("prompts");
+}
