@@ -50,7 +50,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         told.push(stamped);
     };
     let clock = || begin.elapsed().as_secs_f64();
-    pollster::block_on(service::run(start, Gpu::open(None), commands, &clock, &mut tell));
+    pollster::block_on(service::run(start, || Gpu::open(None), commands, &clock, &mut tell));
     fs::write(format!("{root}/tests/traces/stories.jsonl"), trace::write(&told))?;
     Ok(())
 }

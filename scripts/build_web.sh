@@ -15,8 +15,10 @@ mkdir -p "$folder/stories"
 cargo run --quiet --package isobath-bind -- "$built/isobath_web.wasm" "$folder"
 # No wasm-opt: -Oz takes a tenth off the file, and what is sent compressed grows by 3 %.
 cp assets/stories/{config.json,tokenizer.json,model.safetensors} "$folder/stories/"
+cargo run --quiet --package isobath-bind -- --hashes "$folder/stories"
 {
     sed '/data-trunk/d; /`trunk` replaces/d; /<\/head>/,$d' web/index.html
+    printf '    <link rel="isobath-hashes" href="stories/hashes.json">\n'
     printf '    <script type="module">import init from "./isobath_web.js"; await init();</script>\n'
     sed -n '/<\/head>/,$p' web/index.html
 } > "$folder/index.html"

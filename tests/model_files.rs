@@ -8,6 +8,8 @@ mod checkpoints;
 mod damaged_folder;
 #[path = "model_files/damaged_gguf.rs"]
 mod damaged_gguf;
+#[path = "model_files/distant.rs"]
+mod distant;
 #[path = "support/gguf.rs"]
 mod gguf;
 #[path = "model_files/tensors.rs"]

@@ -43,7 +43,7 @@ fn serve(
         *time.borrow()
     };
     let mut told = Vec::new();
-    block_on(service::run(start, Gpu::open(None), commands, &clock, &mut |stamped| {
+    block_on(service::run(start, || Gpu::open(None), commands, &clock, &mut |stamped| {
         answer(&stamped.update, &mut sender);
         told.push(stamped);
     }));

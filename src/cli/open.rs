@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use isobath::error::ModelError;
 use isobath::model::folder::Folder;
 use isobath::model::shards::Index;
+use isobath::text::chat;
 use memmap2::Mmap;
 
 use super::args::Loading;
@@ -199,13 +200,8 @@ pub fn chat_template(folder: &Path) -> Result<Option<String>, ModelError> {
         return text(own).map(Some);
     }
     let Some(config) = tokenizer_config(folder)? else { return Ok(None) };
-    let config: serde_json::Value = serde_json::from_str(&config)
-        .map_err(|error| ModelError::Format { file: "tokenizer_config.json".into(), why: error.to_string() })?;
-    let named = |name: &str| {
-        let several = config["chat_template"].as_array()?;
-        several.iter().find(|one| one["name"] == name)?["template"].as_str().map(str::to_owned)
-    };
-    Ok(config["chat_template"].as_str().map(str::to_owned).or_else(|| named("default")))
+    chat::template_of(&config)
+        .map_err(|error| ModelError::Format { file: "tokenizer_config.json".into(), why: error.to_string() })
 }
 
 /// Maps a file into memory, so that only what is used is read.

@@ -17,12 +17,24 @@ impl Engine {
     /// # Errors
     /// A request that cannot be run.
     pub fn submit(&mut self, request: Request) -> Result<SequenceId, RequestError> {
+        self.resume(request, &[])
+    }
+
+    /// Goes on with a sequence that another engine of the same model began and `written` is all that was told of; what
+    /// follows is what would have followed there.
+    ///
+    /// # Errors
+    /// As [`Engine::submit`].
+    pub fn resume(&mut self, request: Request, written: &[u32]) -> Result<SequenceId, RequestError> {
         let depth = self.check(&request)?;
         let id = SequenceId(self.last_id + 1);
-        let submission = submission(id, &request, depth);
-        let stream = Some(TextStream::new(self.tokenizer.clone(), &request.stop, !request.ignore_end));
-        let mut active = Active { request, depth, stream, serial: None, written: 0 };
-        if active.request.max_tokens == 0 {
+        let submission = submission(id, &request, depth, written);
+        let mut stream = TextStream::new(self.tokenizer.clone(), &request.stop, !request.ignore_end);
+        for token in written {
+            stream.push(*token);
+        }
+        let mut active = Active { request, depth, stream: Some(stream), serial: None, written: written.len() as u32 };
+        if submission.max_tokens == 0 {
             let event = active.finished(FinishReason::Length);
             self.tell(id, event);
         } else {
@@ -125,7 +137,7 @@ impl Engine {
     }
 }
 
-fn submission(id: SequenceId, request: &Request, depth: Depth) -> Submission {
+fn submission(id: SequenceId, request: &Request, depth: Depth, written: &[u32]) -> Submission {
     // What changes keys and values beside the tokens: how deep each of them goes.
     let key = match depth {
         _ if request.drawn_depths.is_some() => 1 << 63 | lot(request) >> 1,
@@ -135,8 +147,8 @@ fn submission(id: SequenceId, request: &Request, depth: Depth) -> Submission {
     };
     Submission {
         id: Name(id.0),
-        prompt: request.prompt.clone(),
-        max_tokens: request.max_tokens,
+        prompt: [&request.prompt, written].concat(),
+        max_tokens: request.max_tokens.saturating_sub(written.len() as u32),
         depth: request.depth,
         priority: request.priority,
         key,

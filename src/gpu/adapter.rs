@@ -35,9 +35,11 @@ impl AdapterSummary {
             (wgpu::Features::SUBGROUP, "subgroups"),
         ];
         let features = adapter.features();
+        // Browsers keep it to themselves.
+        let name = if info.name.is_empty() { "the browser's adapter".to_owned() } else { info.name };
         Self {
             index,
-            name: info.name,
+            name,
             kind: kind(info.device_type),
             backend: format!("{:?}", info.backend),
             driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),

@@ -65,7 +65,8 @@ impl Gpu {
         self.check().await?;
         match outcome {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => return Err(GpuError::Internal { why: format!("reading back failed: {error}") }),
+            // Nothing else keeps a staging buffer from being mapped; browsers tell of the loss itself a little later.
+            Ok(Err(error)) => return Err(GpuError::Lost { why: format!("reading back failed: {error}") }),
             Err(_) => return Err(GpuError::Lost { why: "a read was abandoned".to_owned() }),
         }
         let view = pending.staging.get_mapped_range(..).map_err(|e| GpuError::Internal { why: e.to_string() })?;

@@ -9,13 +9,18 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::ops::Range;
 
 use safetensors::tensor::{Metadata, TensorInfo};
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
+use super::bytes::{Awaited, Data, FileBytes, read};
 use super::shards::WeightFile;
 use super::tensor::{DataType, Tensor, TensorSource};
 use crate::error::ModelError;
+
+/// Longest header that is read; the crate's own limit.
+const MOST_HEADER: u64 = 100_000_000;
 
 /// One `.safetensors` file.
 #[derive(Debug)]
@@ -23,7 +28,7 @@ pub struct Safetensors<'a> {
     file: String,
     metadata: Metadata,
     /// Everything behind the header.
-    data: &'a [u8],
+    data: Data<'a>,
 }
 
 impl<'a> Safetensors<'a> {
@@ -32,7 +37,38 @@ impl<'a> Safetensors<'a> {
         let format = |why: String| ModelError::Format { file: file.into(), why };
         let (header, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| format(explain(&error, bytes)))?;
         // The first eight bytes hold the length of the header.
-        Ok(Self { file: file.into(), metadata, data: &bytes[8 + header..] })
+        Ok(Self { file: file.into(), metadata, data: Data::Here(&bytes[8 + header..]) })
+    }
+
+    /// Reads the header of a file that may be elsewhere.
+    ///
+    /// # Errors
+    /// As [`Safetensors::parse`], and whatever keeps the file from being read.
+    pub async fn open(bytes: &'a dyn FileBytes, file: &str) -> Result<Self, ModelError> {
+        if let Some(bytes) = bytes.in_memory() {
+            return Self::parse(bytes, file);
+        }
+        let length = bytes.length();
+        let first = read(bytes, 0..length.min(8), file).await?;
+        let header = first.first_chunk::<8>().map_or(0, |first| u64::from_le_bytes(*first));
+        let start = header.saturating_add(8);
+        if first.len() < 8 || header > MOST_HEADER || start > length {
+            // Nothing of such a file is looked at but these bytes.
+            return Err(ModelError::Format { file: file.into(), why: explain_start(&first, length) });
+        }
+        let format = |why: String| ModelError::Format { file: file.into(), why };
+        let text = read(bytes, 8..start, file).await?;
+        let metadata: Metadata = serde_json::from_slice(&text)
+            .map_err(|error| format(format!("the header is not what safetensors asks for: {error}")))?;
+        let data = Data::There { bytes, start };
+        let end = metadata.data_len() as u64;
+        if end != data.length() {
+            return Err(format(format!(
+                "the tensors' byte ranges end at byte {}, the file at {length}; it is truncated or has a tail",
+                start + end
+            )));
+        }
+        Ok(Self { file: file.into(), metadata, data })
     }
 
     /// The name that messages use.
@@ -98,7 +134,28 @@ impl TensorSource for Safetensors<'_> {
         };
         let (data_type, shape) = self.layout(name, info)?;
         let (start, end) = info.data_offsets;
-        Ok(Some(Tensor { data_type, shape, data: Cow::Borrowed(&self.data[start..end]) }))
+        Ok(Some(Tensor { data_type, shape, data: Cow::Borrowed(self.data.now(start..end, &self.file)?) }))
+    }
+
+    fn rows<'n, 's: 'n>(
+        &'s self,
+        name: &'n str,
+        rows: Range<usize>,
+    ) -> Awaited<'n, Result<Option<Tensor<'s>>, ModelError>> {
+        Box::pin(async move {
+            let Some((info, (data_type, mut shape))) = self.metadata.info(name).zip(self.info(name)?) else {
+                return Ok(None);
+            };
+            let (start, end) = info.data_offsets;
+            let all = shape.first().copied().unwrap_or(1).max(1);
+            let (row, last) = ((end - start) / all, rows.end.min(all));
+            let first = rows.start.min(last);
+            let data = self.data.later(start + first * row..start + last * row, &self.file).await?;
+            if let Some(size) = shape.first_mut() {
+                *size = last - first;
+            }
+            Ok(Some(Tensor { data_type, shape, data }))
+        })
     }
 
     fn info(&self, name: &str) -> Result<Option<(DataType, Vec<usize>)>, ModelError> {
@@ -158,25 +215,44 @@ impl TensorSource for Folder<'_> {
         self.file_of(name).map_or(Ok(None), |file| file.tensor(name))
     }
 
+    fn rows<'n, 's: 'n>(
+        &'s self,
+        name: &'n str,
+        rows: Range<usize>,
+    ) -> Awaited<'n, Result<Option<Tensor<'s>>, ModelError>> {
+        match self.file_of(name) {
+            Some(file) => file.rows(name, rows),
+            None => Box::pin(std::future::ready(Ok(None))),
+        }
+    }
+
     fn info(&self, name: &str) -> Result<Option<(DataType, Vec<usize>)>, ModelError> {
         self.file_of(name).map_or(Ok(None), |file| file.info(name))
+    }
+}
+
+/// What is wrong with a header's length, which the first eight bytes hold.
+fn explain_start(first: &[u8], length: u64) -> String {
+    match first.first_chunk::<8>().map(|first| u64::from_le_bytes(*first)) {
+        None => {
+            format!("the file has {length} bytes, too few for the header's length; it is truncated or not safetensors")
+        }
+        Some(header) if header > MOST_HEADER => {
+            format!("the header claims {header} bytes, more than any real one; is this a safetensors file?")
+        }
+        Some(header) => format!(
+            "the header claims {header} bytes, but the file has only {length}; it is truncated or not safetensors"
+        ),
     }
 }
 
 /// The crate's error as a sentence that says what is wrong with the file.
 fn explain(error: &SafeTensorError, bytes: &[u8]) -> String {
     let length = bytes.len();
-    let header = bytes.first_chunk::<8>().map_or(0, |first| u64::from_le_bytes(*first));
     match error {
-        SafeTensorError::HeaderTooSmall => {
-            format!("the file has {length} bytes, too few for the header's length; it is truncated or not safetensors")
+        SafeTensorError::HeaderTooSmall | SafeTensorError::HeaderTooLarge | SafeTensorError::InvalidHeaderLength => {
+            explain_start(bytes, length as u64)
         }
-        SafeTensorError::HeaderTooLarge => {
-            format!("the header claims {header} bytes, more than any real one; is this a safetensors file?")
-        }
-        SafeTensorError::InvalidHeaderLength => format!(
-            "the header claims {header} bytes, but the file has only {length}; it is truncated or not safetensors"
-        ),
         SafeTensorError::InvalidHeader(error) => format!("the header is not UTF-8 text: {error}"),
         SafeTensorError::InvalidHeaderDeserialization(error) | SafeTensorError::JsonError(error) => {
             format!("the header is not what safetensors asks for: {error}")

@@ -8,7 +8,9 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::ops::Range;
 
+use super::bytes::{Awaited, Data, FileBytes, read};
 use super::family::Architecture;
 use super::gguf_layout::{Description, read_description, read_header, read_pairs};
 use super::gguf_metadata::{Array, Reader, Value};
@@ -17,11 +19,18 @@ use super::tensor::{DataType, Tensor, TensorSource};
 use super::weights::values;
 use crate::error::ModelError;
 
+/// Bytes of a distant file that are read first.
+const FIRST_HEAD: u64 = 1 << 20;
+/// A file whose weights do not begin within these is damaged.
+const MOST_HEAD: u64 = 64 << 20;
+
 /// A parsed file.
 #[derive(Debug)]
 pub struct Gguf<'a> {
     file: String,
     values: HashMap<&'a str, Value<'a>>,
+    /// Everything behind the descriptions.
+    data: Data<'a>,
     /// By canonical name.
     entries: HashMap<String, Entry<'a>>,
     /// Names that no member of the family has, in the order of the file.
@@ -38,24 +47,39 @@ struct Entry<'a> {
     /// Outermost first.
     shape: Vec<usize>,
     /// Exactly the tensor's bytes; empty where the type cannot be used.
-    data: &'a [u8],
+    range: Range<usize>,
     permuted: Option<Permuted>,
 }
 
 impl<'a> Gguf<'a> {
     /// Reads everything but the weights; `file` is the name that messages use.
     pub fn parse(bytes: &'a [u8], file: &str) -> Result<Self, ModelError> {
-        let mut reader = Reader::new(bytes, file);
+        Self::parse_head(bytes, file, |start| Data::Here(bytes.get(start..).unwrap_or_default()))
+    }
+
+    /// Reads everything but the weights of a file that may be elsewhere; `head` is its beginning from [`head`].
+    ///
+    /// # Errors
+    /// As [`Gguf::parse`].
+    pub fn open(head: &'a [u8], bytes: &'a dyn FileBytes, file: &str) -> Result<Self, ModelError> {
+        match bytes.in_memory() {
+            Some(bytes) => Self::parse(bytes, file),
+            None => Self::parse_head(head, file, |start| Data::There { bytes, start: start as u64 }),
+        }
+    }
+
+    fn parse_head(head: &'a [u8], file: &str, data: impl FnOnce(usize) -> Data<'a>) -> Result<Self, ModelError> {
+        let mut reader = Reader::new(head, file);
         let (n_tensors, n_pairs) = read_header(&mut reader)?;
         let values = read_pairs(&mut reader, n_pairs)?;
         let descriptions: Vec<Description> =
             (0..n_tensors).map(|_| read_description(&mut reader)).collect::<Result<_, _>>()?;
-        let mut gguf = Self { file: file.into(), values, entries: HashMap::new(), strangers: Vec::new() };
+        let none = Data::Here(&[]);
+        let mut gguf = Self { file: file.into(), values, data: none, entries: HashMap::new(), strangers: Vec::new() };
         let alignment = gguf.alignment()?;
-        let start = reader.position().next_multiple_of(alignment);
-        let data = bytes.get(start..).unwrap_or_default();
+        gguf.data = data(reader.position().next_multiple_of(alignment));
         for description in &descriptions {
-            gguf.add(description, data, alignment)?;
+            gguf.add(description, alignment)?;
         }
         gguf.check_overlap(&descriptions)?;
         Ok(gguf)
@@ -92,7 +116,7 @@ impl<'a> Gguf<'a> {
         }
     }
 
-    fn add(&mut self, tensor: &Description<'a>, data: &'a [u8], alignment: usize) -> Result<(), ModelError> {
+    fn add(&mut self, tensor: &Description<'a>, alignment: usize) -> Result<(), ModelError> {
         let Description { name, type_number, offset, .. } = *tensor;
         let shape = tensor.shape.clone();
         let size = match data_type(type_number) {
@@ -109,18 +133,18 @@ impl<'a> Gguf<'a> {
         let start = usize::try_from(offset).ok().filter(|start| start.is_multiple_of(alignment)).ok_or_else(|| {
             self.format(format!("tensor `{name}` lies at offset {offset}; it must be a multiple of {alignment}"))
         })?;
-        let data = start.checked_add(size).and_then(|end| data.get(start..end)).ok_or_else(|| {
+        let length = self.data.length();
+        let range = start.checked_add(size).filter(|end| *end as u64 <= length).map(|end| start..end).ok_or_else(|| {
             self.format(format!(
-                "tensor `{name}` needs {size} bytes at offset {offset}, but the file has only {} bytes of tensors; it \
-                 is truncated or damaged",
-                data.len()
+                "tensor `{name}` needs {size} bytes at offset {offset}, but the file has only {length} bytes of tensors; it \
+                 is truncated or damaged"
             ))
         })?;
         let Some((canonical, permuted)) = canonical(name) else {
             self.strangers.push(name);
             return Ok(());
         };
-        let entry = Entry { name, type_number, shape, data, permuted };
+        let entry = Entry { name, type_number, shape, range, permuted };
         match self.entries.insert(canonical, entry) {
             Some(other) => {
                 Err(self.format(format!("tensor `{name}` stands twice, the other time as `{}`", other.name)))
@@ -212,11 +236,17 @@ impl<'a> Gguf<'a> {
         })
     }
 
-    /// Rows of q or k in Hugging Face's order.
-    ///
-    /// llama.cpp stores row `i + j * half` of a head as its row `2 * i + j`, with i < half = head_dim / 2 and
-    /// j < 2. Rows are whole blocks, so quantised ones move as they are.
-    fn unpermuted(&self, entry: &Entry<'a>, which: Permuted) -> Result<Cow<'a, [u8]>, ModelError> {
+    /// Weights as the canonical names mean them: llama.cpp has added an offset to those of norms.
+    fn plain<'t>(&self, name: &str, tensor: Tensor<'t>) -> Tensor<'t> {
+        let offset = self.architecture().unwrap_or_default().norm_offset();
+        if offset != 0.0 && name.ends_with("norm.weight") { lowered(&tensor, offset) } else { tensor }
+    }
+
+    /// Heads of q or k and rows of each; `None` for tensors whose rows stand in order.
+    fn heads(&self, entry: &Entry) -> Result<Option<(usize, usize)>, ModelError> {
+        // Another architecture is refused with the config; its tensors can be looked at all the same.
+        let llama = self.architecture().unwrap_or_default() == Architecture::Llama;
+        let Some(which) = entry.permuted.filter(|_| llama) else { return Ok(None) };
         let heads = match which {
             Permuted::Queries => self.integer("llama.attention.head_count")?,
             Permuted::Keys => match self.integer("llama.attention.head_count_kv")? {
@@ -228,26 +258,52 @@ impl<'a> Gguf<'a> {
         let heads = heads.and_then(|heads| usize::try_from(heads).ok()).filter(|heads| {
             heads.checked_mul(2).is_some_and(|pairs| pairs > 0 && rows > 0 && rows.is_multiple_of(pairs))
         });
-        let Some(heads) = heads.filter(|_| entry.shape.len() <= 2) else {
-            return Err(self.format(format!(
+        match heads.filter(|_| entry.shape.len() <= 2) {
+            Some(heads) => Ok(Some((heads, rows / heads))),
+            None => Err(self.format(format!(
                 "tensor `{}` has shape {:?}; its rows must be an even number for each of the heads that \
                  `llama.attention.head_count` and `.head_count_kv` give",
                 entry.name, entry.shape
-            )));
-        };
-        let (row_bytes, head_dim) = (entry.data.len() / rows, rows / heads);
-        let half = head_dim / 2;
-        let mut data = Vec::with_capacity(entry.data.len());
-        for row in 0..rows {
-            let (head, within) = (row / head_dim, row % head_dim);
-            let stored = head * head_dim + within % half * 2 + within / half;
-            data.extend_from_slice(&entry.data[stored * row_bytes..(stored + 1) * row_bytes]);
+            ))),
         }
-        Ok(Cow::Owned(data))
     }
 }
 
-/// Weights of norms as the canonical names mean them: llama.cpp has added the offset.
+/// Rows of whole heads in Hugging Face's order.
+///
+/// llama.cpp stores row `i + j * half` of a head as its row `2 * i + j`, with i < half = head_dim / 2 and
+/// j < 2. Rows are whole blocks, so quantised ones move as they are.
+fn unpermuted(stored: &[u8], row_bytes: usize, head_dim: usize) -> Vec<u8> {
+    let half = head_dim / 2;
+    let mut data = Vec::with_capacity(stored.len());
+    for head in stored.chunks_exact(row_bytes * head_dim) {
+        for row in 0..head_dim {
+            let from = row % half * 2 + row / half;
+            data.extend_from_slice(&head[from * row_bytes..(from + 1) * row_bytes]);
+        }
+    }
+    data
+}
+
+/// The beginning of a file up to its weights and somewhat beyond; nothing of one that is in memory.
+///
+/// # Errors
+/// What keeps the file from being read.
+pub async fn head(bytes: &dyn FileBytes, file: &str) -> Result<Vec<u8>, ModelError> {
+    if bytes.in_memory().is_some() {
+        return Ok(Vec::new());
+    }
+    // How long it is shows only in reading it: a vocabulary may stand before the tensors.
+    let mut size = FIRST_HEAD.min(bytes.length());
+    let mut head = read(bytes, 0..size, file).await?;
+    while head.starts_with(b"GGUF") && size < MOST_HEAD.min(bytes.length()) && Gguf::open(&head, bytes, file).is_err() {
+        let more = (4 * size).min(bytes.length());
+        head.extend(read(bytes, size..more, file).await?);
+        size = more;
+    }
+    Ok(head)
+}
+
 fn lowered(tensor: &Tensor, offset: f32) -> Tensor<'static> {
     let bytes: Vec<u8> = values(tensor).iter().flat_map(|number| (number - offset).to_le_bytes()).collect();
     Tensor { data_type: DataType::F32, shape: tensor.shape.clone(), data: Cow::Owned(bytes) }
@@ -267,15 +323,44 @@ impl TensorSource for Gguf<'_> {
         let Some(entry) = self.entries.get(name) else {
             return Ok(None);
         };
-        // Another architecture is refused with the config; its tensors can be looked at all the same.
-        let architecture = self.architecture().unwrap_or_default();
-        let data = match entry.permuted {
-            Some(which) if architecture == Architecture::Llama => self.unpermuted(entry, which)?,
-            _ => Cow::Borrowed(entry.data),
+        let stored = self.data.now(entry.range.clone(), &self.file)?;
+        let data = match self.heads(entry)? {
+            Some((heads, rows)) => Cow::Owned(unpermuted(stored, stored.len() / (heads * rows), rows)),
+            None => Cow::Borrowed(stored),
         };
-        let tensor = Tensor { data_type, shape, data };
-        let offset = architecture.norm_offset();
-        Ok(Some(if offset != 0.0 && name.ends_with("norm.weight") { lowered(&tensor, offset) } else { tensor }))
+        Ok(Some(self.plain(name, Tensor { data_type, shape, data })))
+    }
+
+    fn rows<'n, 's: 'n>(
+        &'s self,
+        name: &'n str,
+        rows: Range<usize>,
+    ) -> Awaited<'n, Result<Option<Tensor<'s>>, ModelError>> {
+        Box::pin(async move {
+            let Some(((data_type, mut shape), entry)) = self.info(name)?.zip(self.entries.get(name)) else {
+                return Ok(None);
+            };
+            let all = shape.first().copied().unwrap_or(1).max(1);
+            let (row, last) = (entry.range.len() / all, rows.end.min(all));
+            let first = rows.start.min(last);
+            // Rows of a head can only be put in order together.
+            let heads = self.heads(entry)?.map(|(_, rows)| rows);
+            let unit = heads.unwrap_or(1);
+            let (from, to) = (first / unit * unit, last.next_multiple_of(unit));
+            let start = entry.range.start;
+            let data = self.data.later(start + from * row..start + to * row, &self.file).await?;
+            let data = match heads {
+                Some(head_dim) => {
+                    let whole = unpermuted(&data, row, head_dim);
+                    Cow::Owned(whole[(first - from) * row..(last - from) * row].to_vec())
+                }
+                None => data,
+            };
+            if let Some(size) = shape.first_mut() {
+                *size = last - first;
+            }
+            Ok(Some(self.plain(name, Tensor { data_type, shape, data })))
+        })
     }
 
     fn info(&self, name: &str) -> Result<Option<(DataType, Vec<usize>)>, ModelError> {

@@ -1,6 +1,7 @@
 //! From the bytes of a model file to weights on the GPU and the order in which its layers run.
 
 pub mod block;
+pub mod bytes;
 pub mod checkpoint;
 pub mod config;
 mod config_block;
@@ -32,4 +33,5 @@ pub mod shards;
 pub mod state;
 pub mod tensor;
 pub mod tick;
+mod upload;
 pub mod weights;

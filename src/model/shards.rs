@@ -3,10 +3,12 @@
 //! **Invariant:** an index names plain files of its own folder, so that it cannot lead anywhere else.
 
 use std::fmt;
+use std::ops::Range;
 
 use serde::Deserialize;
 use serde::de::{MapAccess, Visitor};
 
+use super::bytes::{Awaited, FileBytes, read};
 use super::checkpoint::Checkpoint;
 use super::folder::{Folder, Safetensors};
 use super::tensor::{DataType, Tensor, TensorSource};
@@ -32,6 +34,24 @@ impl<'a> WeightFile<'a> {
         } else {
             Safetensors::parse(bytes, file).map(Self::Safetensors)
         }
+    }
+
+    /// Reads the header of a file that may be elsewhere.
+    ///
+    /// # Errors
+    /// What is wrong with the file, or that it is a checkpoint that is not in memory.
+    pub async fn open(bytes: &'a dyn FileBytes, file: &str) -> Result<Self, ModelError> {
+        if let Some(bytes) = bytes.in_memory() {
+            return Self::parse(bytes, file);
+        }
+        let first = read(bytes, 0..bytes.length().min(64), file).await?;
+        if Checkpoint::is_one(&first) {
+            return Err(ModelError::Unsupported {
+                what: format!("{file}, a PyTorch checkpoint, read part by part"),
+                supported: "model.safetensors or a GGUF file; save the model as one of these".into(),
+            });
+        }
+        Safetensors::open(bytes, file).await.map(Self::Safetensors)
     }
 
     /// The name that messages use.
@@ -67,6 +87,14 @@ impl TensorSource for WeightFile<'_> {
 
     fn info(&self, name: &str) -> Result<Option<(DataType, Vec<usize>)>, ModelError> {
         self.source().info(name)
+    }
+
+    fn rows<'n, 's: 'n>(
+        &'s self,
+        name: &'n str,
+        rows: Range<usize>,
+    ) -> Awaited<'n, Result<Option<Tensor<'s>>, ModelError>> {
+        self.source().rows(name, rows)
     }
 }
 

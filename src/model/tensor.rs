@@ -4,7 +4,10 @@
 //! bytes of the file.
 
 use std::borrow::Cow;
+use std::future::ready;
+use std::ops::Range;
 
+use super::bytes::{self, Awaited};
 use crate::error::ModelError;
 
 /// How the numbers of a tensor are stored.
@@ -92,5 +95,14 @@ pub trait TensorSource {
     /// would.
     fn info(&self, name: &str) -> Result<Option<(DataType, Vec<usize>)>, ModelError> {
         Ok(self.tensor(name)?.map(|tensor| (tensor.data_type, tensor.shape)))
+    }
+
+    /// Rows of a tensor (numbers, where it is a vector), also of a file that is not in memory.
+    fn rows<'n, 's: 'n>(
+        &'s self,
+        name: &'n str,
+        rows: Range<usize>,
+    ) -> Awaited<'n, Result<Option<Tensor<'s>>, ModelError>> {
+        Box::pin(ready(self.tensor(name).map(|found| found.map(|tensor| bytes::cut(tensor, rows)))))
     }
 }

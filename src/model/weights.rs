@@ -3,15 +3,14 @@
 use std::collections::HashMap;
 
 use super::config::{ModelConfig, RouterKind, RouterNetwork};
-use super::folder::check_finite;
 use super::names::{self, Linear, Norm, RouterRole};
 use super::plan::{Plan, PlanLayer, Writes};
-use super::tensor::{DataType, Tensor, TensorSource};
+use super::tensor::{Tensor, TensorSource};
 use super::{lora, pack};
 use crate::depth::policy::AT_LEAST;
 use crate::error::{Error, ModelError};
 use crate::gpu::{Buffer, Gpu};
-use crate::kernels::matrix::{Matrix, Part};
+use crate::kernels::matrix::Matrix;
 use crate::kernels::padded;
 
 /// Vectors of several depths, one behind the other.
@@ -93,9 +92,6 @@ pub struct Weights {
     pub router_rule: &'static str,
 }
 
-/// Largest piece of a matrix that is repacked at once.
-const CHUNK_BYTES: u64 = 64 << 20;
-
 /// Reads tensors, checks and repacks them, and puts them on the GPU.
 pub struct Loader<'a> {
     /// The device.
@@ -106,9 +102,9 @@ pub struct Loader<'a> {
     pub source: &'a dyn TensorSource,
     /// Told of bytes done and in total.
     pub progress: &'a mut dyn FnMut(u64, u64),
-    done: u64,
-    total: u64,
-    matrices: HashMap<String, Matrix>,
+    pub(super) done: u64,
+    pub(super) total: u64,
+    pub(super) matrices: HashMap<String, Matrix>,
 }
 
 impl<'a> Loader<'a> {
@@ -137,16 +133,16 @@ impl<'a> Loader<'a> {
     /// # Errors
     /// What is wrong with a tensor, or the GPU's memory.
     pub async fn load(mut self, plan: &Plan) -> Result<Weights, Error> {
-        let embedding = self.matrix(&[names::EMBEDDING.to_owned()], &[])?;
+        let embedding = self.matrix(&[names::EMBEDDING.to_owned()], &[]).await?;
         let head = match self.source.info(names::LM_HEAD)? {
-            Some(_) => self.matrix(&[names::LM_HEAD.to_owned()], &[])?,
+            Some(_) => self.matrix(&[names::LM_HEAD.to_owned()], &[]).await?,
             None => embedding.clone(),
         };
         let final_norm =
-            self.bank("final norm", &[names::FINAL_NORM.to_owned()], self.config.architecture.norm_offset())?;
+            self.bank("final norm", &[names::FINAL_NORM.to_owned()], self.config.architecture.norm_offset()).await?;
         let mut layers = Vec::with_capacity(plan.layers.len());
         for layer in &plan.layers {
-            layers.push(self.layer(layer)?);
+            layers.push(self.layer(layer).await?);
             self.gpu.check().await?;
         }
         let (mut router, mut auxiliary, mut bias) = (None, None, vec![0.0; plan.rounds.len().max(1)]);
@@ -156,13 +152,13 @@ impl<'a> Loader<'a> {
                 RouterKind::Token => vec![RouterRole::Token],
                 RouterKind::Expert => rounds.clone().map(RouterRole::Expert).collect(),
             };
-            router = Some(self.router(settings.network, &roles)?);
+            router = Some(self.router(settings.network, &roles).await?);
             if settings.auxiliary {
                 let roles: Vec<RouterRole> = rounds.map(RouterRole::Auxiliary).collect();
-                auxiliary = Some(self.router(settings.network, &roles)?);
+                auxiliary = Some(self.router(settings.network, &roles).await?);
             }
             if settings.bias && settings.kind == RouterKind::Token {
-                bias = values(&self.tensor(names::ROUTER_BIAS)?);
+                bias = values(&self.tensor(names::ROUTER_BIAS).await?);
             }
         }
         let router_bias = self.gpu.upload("router bias", &bias)?;
@@ -170,89 +166,25 @@ impl<'a> Loader<'a> {
         Ok(Weights { embedding, head, final_norm, layers, router, auxiliary, router_bias, router_rule: AT_LEAST })
     }
 
-    fn tensor(&mut self, name: &str) -> Result<Tensor<'a>, ModelError> {
-        let because = || ModelError::MissingTensor { name: name.to_owned(), because: "the plan uses it".into() };
-        let tensor = self.source.tensor(name)?.ok_or_else(because)?;
-        check_finite(name, &tensor)?;
-        self.done += tensor.data.len() as u64;
-        (self.progress)(self.done.min(self.total), self.total);
-        Ok(tensor)
-    }
-
-    /// Matrices stacked by rows, and their biases, if they have any, one for each: neighbours of one type share a part as
-    /// far as a binding can show it.
-    fn matrix(&mut self, stack: &[String], biases: &[String]) -> Result<Matrix, Error> {
-        let key = stack.join("+");
-        if let Some(found) = self.matrices.get(&key) {
-            return Ok(found.clone());
-        }
-        let limit = self.gpu.max_binding_bytes().min(CHUNK_BYTES);
-        let mut parts: Vec<Part> = Vec::new();
-        let mut pending: Option<(DataType, u32, Vec<u32>)> = None;
-        let (mut rows, mut columns) = (0u32, 0usize);
-        for name in stack {
-            let tensor = self.tensor(name)?;
-            columns = tensor.shape[1];
-            let row_bytes = 4 * pack::packed_row_words(tensor.data_type, columns) as u64;
-            let most = (limit / row_bytes).max(1) as usize;
-            let mut row = 0;
-            while row < tensor.shape[0] {
-                let begun = pending.as_ref().map_or(0, |(_, _, words)| words.len() * 4 / row_bytes as usize);
-                let same = pending.as_ref().is_some_and(|(kind, ..)| *kind == tensor.data_type);
-                if pending.is_some() && (!same || begun >= most) {
-                    parts.extend(self.part(&key, pending.take(), columns, rows)?);
-                    continue;
-                }
-                let end = tensor.shape[0].min(row + most - begun);
-                let (_, _, words) = pending.get_or_insert((tensor.data_type, rows, Vec::new()));
-                pack::pack_rows(&tensor, row..end, words);
-                rows += (end - row) as u32;
-                row = end;
-            }
-        }
-        parts.extend(self.part(&key, pending.take(), columns, rows)?);
-        let mut numbers = Vec::new();
-        for name in biases {
-            numbers.extend(values(&self.tensor(name)?));
-        }
-        let bias = if numbers.is_empty() { None } else { Some(self.gpu.upload("bias", &numbers)?) };
-        let matrix = Matrix { columns: columns as u32, parts, bias };
-        self.matrices.insert(key, matrix.clone());
-        Ok(matrix)
-    }
-
-    fn part(
-        &self,
-        label: &str,
-        pending: Option<(DataType, u32, Vec<u32>)>,
-        columns: usize,
-        end: u32,
-    ) -> Result<Option<Part>, Error> {
-        let Some((data_type, first, words)) = pending else { return Ok(None) };
-        let stride = pack::packed_row_words(data_type, columns) as u32 / 4;
-        let buffer = self.gpu.upload(label, &words)?;
-        Ok(Some(Part { buffer, data_type, stride, first, rows: end - first }))
-    }
-
     /// Vectors of each depth, plus the offset, padded; one alone where all names are the same.
-    fn bank(&mut self, label: &str, by_depth: &[String], offset: f32) -> Result<Bank, Error> {
+    async fn bank(&mut self, label: &str, by_depth: &[String], offset: f32) -> Result<Bank, Error> {
         let shared = by_depth.iter().all(|name| *name == by_depth[0]);
         let mut numbers = Vec::new();
         let mut stride = 0;
         for name in if shared { &by_depth[..1] } else { by_depth } {
-            let mut vector = values(&self.tensor(name)?);
+            let mut vector = values(&self.tensor(name).await?);
             vector.iter_mut().for_each(|number| *number += offset);
             stride = push_padded(&mut numbers, &vector);
         }
         Ok(Bank { buffer: self.gpu.upload(label, &numbers)?, stride: if shared { 0 } else { stride } })
     }
 
-    fn layer(&mut self, layer: &PlanLayer) -> Result<LayerWeights, Error> {
+    async fn layer(&mut self, layer: &PlanLayer) -> Result<LayerWeights, Error> {
         let config = self.config;
         let norm = |which| layer.unrolled.iter().map(|&l| names::norm(config, l, which)).collect::<Vec<_>>();
         let offset = config.architecture.norm_offset();
-        let input_norm = self.bank("input norm", &norm(Norm::Input), offset)?;
-        let post_norm = self.bank("post-attention norm", &norm(Norm::PostAttention), offset)?;
+        let input_norm = self.bank("input norm", &norm(Norm::Input), offset).await?;
+        let post_norm = self.bank("post-attention norm", &norm(Norm::PostAttention), offset).await?;
         let mut qkv = Vec::new();
         let mut output = Vec::new();
         for &l in &layer.unrolled {
@@ -262,19 +194,19 @@ impl<'a> Loader<'a> {
                 let owner = if layer.cache.writes == Writes::FirstRound { layer.unrolled[0] } else { l };
                 stack.extend([(owner, Linear::Key), (owner, Linear::Value)]);
             }
-            qkv.push(self.linears(&stack)?);
-            output.push(self.linears(&[(l, Linear::Output)])?);
+            qkv.push(self.linears(&stack).await?);
+            output.push(self.linears(&[(l, Linear::Output)]).await?);
         }
         if config.recursion.is_none_or(|recursion| recursion.share_attention) {
             qkv.truncate(1);
             output.truncate(1);
         }
         let first = layer.unrolled[0];
-        let gate_up = self.linears(&[(first, Linear::Gate), (first, Linear::Up)])?;
-        let down = self.linears(&[(first, Linear::Down)])?;
+        let gate_up = self.linears(&[(first, Linear::Gate), (first, Linear::Up)]).await?;
+        let down = self.linears(&[(first, Linear::Down)]).await?;
         let mut adapters = HashMap::new();
         for which in Linear::ALL {
-            if let Some(adapter) = self.adapter(layer, which)? {
+            if let Some(adapter) = self.adapter(layer, which).await? {
                 adapters.insert(which, adapter);
             }
         }
@@ -282,20 +214,20 @@ impl<'a> Loader<'a> {
             layer.unrolled.iter().filter_map(|&l| names::recursion_encoding(config, l)).collect();
         let encoding = match encodings.is_empty() {
             true => None,
-            false => Some(self.bank("recursion encoding", &encodings, 0.0)?),
+            false => Some(self.bank("recursion encoding", &encodings, 0.0).await?),
         };
-        let head_norms = self.head_norms(layer)?;
+        let head_norms = self.head_norms(layer).await?;
         Ok(LayerWeights { input_norm, post_norm, qkv, output, gate_up, down, adapters, encoding, head_norms })
     }
 
     /// Linears of unrolled layers, stacked.
-    fn linears(&mut self, stack: &[(u32, Linear)]) -> Result<Matrix, Error> {
+    async fn linears(&mut self, stack: &[(u32, Linear)]) -> Result<Matrix, Error> {
         let weights: Vec<String> = stack.iter().map(|&(l, which)| names::linear(self.config, l, which)).collect();
         let biases: Vec<String> = stack.iter().filter_map(|&(l, which)| names::bias(self.config, l, which)).collect();
-        self.matrix(&weights, &biases)
+        self.matrix(&weights, &biases).await
     }
 
-    fn head_norms(&mut self, layer: &PlanLayer) -> Result<Option<Bank>, Error> {
+    async fn head_norms(&mut self, layer: &PlanLayer) -> Result<Option<Bank>, Error> {
         if !self.config.architecture.head_norms() {
             return Ok(None);
         }
@@ -313,13 +245,13 @@ impl<'a> Loader<'a> {
         let mut numbers = Vec::new();
         let mut stride = 0;
         for name in queries.iter().zip(&keys).take(depths).flat_map(|(query, key)| [query, key]) {
-            stride = push_padded(&mut numbers, &values(&self.tensor(name)?));
+            stride = push_padded(&mut numbers, &values(&self.tensor(name).await?));
         }
         let buffer = self.gpu.upload("head norms", &numbers)?;
         Ok(Some(Bank { buffer, stride: if shared { 0 } else { 2 * stride } }))
     }
 
-    fn adapter(&mut self, layer: &PlanLayer, which: Linear) -> Result<Option<Adapter>, Error> {
+    async fn adapter(&mut self, layer: &PlanLayer, which: Linear) -> Result<Option<Adapter>, Error> {
         if self.config.lora.is_none() {
             return Ok(None);
         }
@@ -338,8 +270,8 @@ impl<'a> Loader<'a> {
             if own == 0 {
                 continue;
             }
-            let a = values(&self.tensor(&names::lora_a(l, which))?);
-            let b = values(&self.tensor(&names::lora_b(l, which))?);
+            let a = values(&self.tensor(&names::lora_a(l, which)).await?);
+            let b = values(&self.tensor(&names::lora_b(l, which)).await?);
             for r in 0..own {
                 let at = depth * rank + r;
                 down[at * stride..][..columns].copy_from_slice(&a[r * columns..][..columns]);
@@ -356,7 +288,7 @@ impl<'a> Loader<'a> {
         Ok(Some(Adapter { down, up, rank: rank as u32, outputs: outputs as u32 }))
     }
 
-    fn router(&mut self, network: RouterNetwork, roles: &[RouterRole]) -> Result<RouterWeights, Error> {
+    async fn router(&mut self, network: RouterNetwork, roles: &[RouterRole]) -> Result<RouterWeights, Error> {
         let mut first = Vec::new();
         let mut last = Vec::new();
         let (mut outputs, mut columns, mut stride) = (0, 0, 0);
@@ -364,10 +296,10 @@ impl<'a> Loader<'a> {
             let matrices = names::router(self.config, network, role);
             let Some(((name, shape), before)) = matrices.split_last() else { continue };
             for (name, _) in before {
-                first.push(self.matrix(std::slice::from_ref(name), &[])?);
+                first.push(self.matrix(std::slice::from_ref(name), &[]).await?);
             }
             [outputs, columns] = *shape;
-            for row in values(&self.tensor(name)?).chunks_exact(columns) {
+            for row in values(&self.tensor(name).await?).chunks_exact(columns) {
                 stride = push_padded(&mut last, row);
             }
         }

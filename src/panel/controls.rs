@@ -40,12 +40,20 @@ impl Controls {
         self.settings.max_tokens = self.settings.max_tokens.min(facts.context);
     }
 
-    pub(super) fn ui(&mut self, ui: &mut Ui, view: &View, touch: &mut Touch, adapters: &[String], can_open: bool) {
+    pub(super) fn ui(
+        &mut self,
+        ui: &mut Ui,
+        view: &View,
+        touch: &mut Touch,
+        adapters: &[String],
+        can_open: bool,
+        address: Option<&mut String>,
+    ) {
         self.depth(ui, view, touch);
         ui.add_space(14.0);
         self.sampling(ui);
         ui.add_space(14.0);
-        self.loading(ui, view, touch, adapters, can_open);
+        self.loading(ui, view, touch, adapters, can_open, address);
         ui.add_space(14.0);
     }
 
@@ -99,10 +107,30 @@ impl Controls {
         ui.checkbox(&mut self.chat, "Hold a conversation");
     }
 
-    fn loading(&mut self, ui: &mut Ui, view: &View, touch: &mut Touch, adapters: &[String], can_open: bool) {
+    fn loading(
+        &mut self,
+        ui: &mut Ui,
+        view: &View,
+        touch: &mut Touch,
+        adapters: &[String],
+        can_open: bool,
+        address: Option<&mut String>,
+    ) {
         look::title(ui, "Model", "");
         if can_open && ui.button("Choose a model").clicked() {
             touch.actions.push(Action::ChooseModel);
+        }
+        if let Some(address) = address {
+            ui.horizontal(|ui| {
+                let hint = "address of a model";
+                let field = egui::TextEdit::singleline(address).hint_text(hint).desired_width(146.0);
+                let response = ui.name_inputs("Address", |ui| ui.add(field));
+                let entered = response.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
+                let given = !address.trim().is_empty();
+                if (ui.add_enabled(given, egui::Button::new("Fetch")).clicked() || entered) && given {
+                    touch.actions.push(Action::Fetch(address.trim().to_owned()));
+                }
+            });
         }
         labelled(ui, "Lanes", |ui| {
             let combo = ComboBox::from_id_salt("lanes").width(72.0).selected_text(self.lanes.to_string());

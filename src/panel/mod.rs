@@ -8,6 +8,7 @@
 mod chat;
 mod controls;
 mod depth_map;
+mod frame_times;
 mod header;
 mod lanes;
 mod look;
@@ -25,6 +26,7 @@ use crate::service::{
 };
 
 pub use controls::Controls;
+pub use frame_times::FrameTimes;
 pub use look::install;
 use replay::{Recording, Replay};
 use view::{Key, View};
@@ -39,6 +41,8 @@ pub enum Action {
     Command(Command),
     /// Load the model again, with the lanes and the adapter of the controls.
     Reload,
+    /// Load the model at this address.
+    Fetch(String),
     /// Let the person choose a model.
     ChooseModel,
     /// Let the person choose a saved run, and give its text to [`Panel::replay`].
@@ -80,6 +84,10 @@ pub struct Panel {
     pub adapters: Vec<String>,
     /// Models and files can be opened.
     pub can_open: bool,
+    /// Models can be fetched from an address.
+    pub can_fetch: bool,
+    /// The address of a model.
+    address: String,
     /// A line of whoever shows the panel.
     pub status: String,
 }
@@ -97,6 +105,8 @@ impl Panel {
             controls,
             adapters: Vec::new(),
             can_open: false,
+            can_fetch: false,
+            address: String::new(),
             status: String::new(),
         }
     }
@@ -154,6 +164,11 @@ impl Panel {
     /// What has happened since the model was loaded, to be saved; `None` before that.
     pub fn recording(&self) -> Option<String> {
         self.recording.save()
+    }
+
+    /// Whether the engine stands between two ticks.
+    pub fn is_paused(&self) -> bool {
+        self.live.paused
     }
 
     /// Whether anything is under way.
@@ -261,8 +276,8 @@ impl Panel {
     }
 
     fn settings(&mut self, ui: &mut Ui) {
-        let Self { live, touch, controls, adapters, can_open, .. } = self;
-        controls.ui(ui, live, touch, adapters, *can_open);
+        let Self { live, touch, controls, adapters, can_open, can_fetch, address, .. } = self;
+        controls.ui(ui, live, touch, adapters, *can_open, can_fetch.then_some(address));
         look::title(ui, "Run", "");
         ui.horizontal_wrapped(|ui| {
             if self.can_open && ui.button("Open a saved run").clicked() {

@@ -208,6 +208,11 @@ impl View {
             }
             Update::Thresholds { thresholds } => self.thresholds.clone_from(thresholds),
             Update::Paused { paused } => self.paused = *paused,
+            Update::Rebuilding { done, total, .. } => self.loading = Some((*done, *total)),
+            Update::Rebuilt(facts) => {
+                self.loading = None;
+                self.facts = Some(facts.clone());
+            }
             Update::Failed(failure) => self.failed(failure),
             Update::LoadingCancelled => {
                 self.loading = None;

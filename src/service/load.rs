@@ -1,25 +1,28 @@
 //! From the bytes of a model to an engine, with progress, and a way out.
 
-use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::{Context, Poll};
 
 use futures_channel::mpsc::UnboundedReceiver;
 
 use super::message::{Adapter, Command, ModelFacts};
 use crate::bench::flops::TokenFlops;
 use crate::engine::{Engine, EngineOptions};
-use crate::error::{Error, ModelError};
+use crate::error::Error;
 use crate::gpu::Gpu;
+use crate::model::bytes::FileBytes;
 use crate::model::config::{ModelConfig, RouterKind};
 use crate::model::folder::Folder;
-use crate::model::gguf::Gguf;
+use crate::model::gguf::{self, Gguf};
 use crate::model::shards::WeightFile;
-use crate::model::tensor::{DataType, Tensor, TensorSource};
+use crate::model::tensor::TensorSource;
 use crate::model::tick::Order;
 use crate::text::{ChatTemplate, Tokenizer};
 
-/// The bytes of a file: read, fetched or mapped.
-pub type Bytes = Box<dyn AsRef<[u8]> + Send>;
+/// The bytes of a file: read, mapped, or to be fetched.
+pub type Bytes = Box<dyn FileBytes>;
 
 /// The files of a model.
 pub enum Files {
@@ -108,72 +111,60 @@ impl Inbox {
         command
     }
 
-    /// Whether a `CancelAll` has come; what came beside it is kept.
-    fn cancelled(&mut self) -> bool {
-        while let Ok(command) = self.receiver.try_recv() {
-            if command == Command::CancelAll {
-                self.kept.clear();
-                return true;
+    /// Waits for `work` unless a `CancelAll` comes first; what comes beside it is kept.
+    pub async fn unless_cancelled<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
+        poll_fn(|context| {
+            if self.poll_cancelled(context) {
+                return Poll::Ready(None);
             }
-            self.kept.push_back(command);
+            work.as_mut().poll(context).map(Some)
+        })
+        .await
+    }
+
+    fn poll_cancelled(&mut self, context: &mut Context<'_>) -> bool {
+        while let Poll::Ready(command) = pin!(self.receiver.recv()).poll(context) {
+            match command {
+                Ok(Command::CancelAll) => {
+                    self.kept.clear();
+                    return true;
+                }
+                Ok(command) => self.kept.push_back(command),
+                Err(_) => {
+                    // What was asked is still done.
+                    self.closed = true;
+                    return false;
+                }
+            }
         }
         false
     }
 }
 
-/// A model file that can be read no further once the caller has had enough.
-struct Watched<'a> {
-    source: &'a dyn TensorSource,
-    inbox: RefCell<&'a mut Inbox>,
-    cancelled: RefCell<bool>,
-}
-
-impl TensorSource for Watched<'_> {
-    fn names(&self) -> Vec<String> {
-        self.source.names()
-    }
-
-    fn tensor(&self, name: &str) -> Result<Option<Tensor<'_>>, ModelError> {
-        if self.inbox.borrow_mut().cancelled() {
-            self.cancelled.replace(true);
-            return Err(ModelError::Format { file: name.to_owned(), why: "loading was broken off".into() });
-        }
-        self.source.tensor(name)
-    }
-
-    fn info(&self, name: &str) -> Result<Option<(DataType, Vec<usize>)>, ModelError> {
-        self.source.info(name)
-    }
-}
-
-/// Loads; `None` where the caller broke it off.
-pub(super) async fn load(
-    start: Start,
-    gpu: Gpu,
-    inbox: &mut Inbox,
-    progress: &mut dyn FnMut(u64, u64),
-) -> Result<Option<Loaded>, Error> {
+/// Loads a model; what is dropped before it is done leaves nothing behind.
+pub(super) async fn load(start: &Start, gpu: Gpu, progress: &mut dyn FnMut(u64, u64)) -> Result<Loaded, Error> {
     match &start.files {
         Files::Folder { config, tokenizer, chat_template, tensors } => {
             let config = ModelConfig::from_json(config)?;
             let tokenizer = Tokenizer::from_json(tokenizer)?;
             let mut parsed = Vec::with_capacity(tensors.len());
             for (name, bytes) in tensors {
-                parsed.push(WeightFile::parse((**bytes).as_ref(), name)?);
+                parsed.push(WeightFile::open(&**bytes, name).await?);
             }
             let source = Folder::new(parsed)?;
-            build(&start, gpu, &config, &source, tokenizer, chat_template.as_deref(), inbox, progress).await
+            build(start, gpu, &config, &source, tokenizer, chat_template.as_deref(), progress).await
         }
         Files::Gguf { name, bytes } => {
-            let file = Gguf::parse((**bytes).as_ref(), name)?;
+            let head = gguf::head(&**bytes, name).await?;
+            let file = Gguf::open(&head, &**bytes, name)?;
             let tokenizer = Tokenizer::from_vocabulary(file.vocabulary()?)?;
             let template = file.string("tokenizer.chat_template")?;
-            build(&start, gpu, &file.config()?, &file, tokenizer, template, inbox, progress).await
+            build(start, gpu, &file.config()?, &file, tokenizer, template, progress).await
         }
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "what a file of either format gives, taken apart once")]
 async fn build(
     start: &Start,
     gpu: Gpu,
@@ -181,22 +172,16 @@ async fn build(
     source: &dyn TensorSource,
     tokenizer: Tokenizer,
     template: Option<&str>,
-    inbox: &mut Inbox,
     progress: &mut dyn FnMut(u64, u64),
-) -> Result<Option<Loaded>, Error> {
+) -> Result<Loaded, Error> {
     let text = |token: Option<u32>| token.and_then(|token| tokenizer.token_text(token)).unwrap_or_default();
     // A tokenizer.json does not name its special tokens, the config does.
     let bos = text(tokenizer.bos_token().or(config.bos_token));
     let eos = text(tokenizer.eos_token().or(config.end_tokens.first().copied()));
     let template = template.map(|source| ChatTemplate::new(source, &bos, &eos)).transpose()?;
-    let watched = Watched { source, inbox: RefCell::new(inbox), cancelled: RefCell::new(false) };
-    let engine = Engine::load(gpu, config, &watched, tokenizer, start.options, progress).await;
-    if watched.cancelled.take() {
-        return Ok(None);
-    }
-    let engine = engine?;
+    let engine = Engine::load(gpu, config, source, tokenizer, start.options, progress).await?;
     let facts = facts(start, &engine, source, template.is_some());
-    Ok(Some(Loaded { engine, template, facts }))
+    Ok(Loaded { engine, template, facts })
 }
 
 fn facts(start: &Start, engine: &Engine, source: &dyn TensorSource, chat: bool) -> ModelFacts {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::lanes::Lane;
 use crate::bench::flops::TokenFlops;
 use crate::engine::event::Event;
 use crate::engine::request::Sampling;
@@ -205,6 +206,17 @@ pub enum Update {
     HeatEnds(Heat),
     /// The race is over.
     RaceEnds,
+    /// The device is gone; another is opened and the model loaded on it, and then everything goes on where it stood.
+    Rebuilding {
+        /// Why the device is gone.
+        why: String,
+        /// Bytes done.
+        done: u64,
+        /// Bytes in total; 0 while unknown.
+        total: u64,
+    },
+    /// Everything goes on, perhaps on another adapter.
+    Rebuilt(Box<ModelFacts>),
     /// Something went wrong.
     Failed(Failure),
     /// The caller broke off the loading; the service is at its end.
@@ -290,43 +302,6 @@ pub struct Tick {
     pub cache: [f32; 2],
 }
 
-/// What a lane does. Written as `[state, sequence, depth]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[serde(from = "(u8, u64, u32)", into = "(u8, u64, u32)")]
-pub struct Lane {
-    /// Idle, or what is done for its sequence.
-    pub state: LaneState,
-    /// Name of the sequence; 0 where it is idle.
-    pub sequence: u64,
-    /// Rounds of its last token; 0 before the first.
-    pub depth: u32,
-}
-
-/// What is done in a lane.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum LaneState {
-    /// Nothing.
-    #[default]
-    Idle,
-    /// A prompt is read.
-    Reading,
-    /// Tokens are written.
-    Writing,
-}
-
-impl From<(u8, u64, u32)> for Lane {
-    fn from((state, sequence, depth): (u8, u64, u32)) -> Self {
-        let state = [LaneState::Idle, LaneState::Reading, LaneState::Writing][usize::from(state.min(2))];
-        Self { state, sequence, depth }
-    }
-}
-
-impl From<Lane> for (u8, u64, u32) {
-    fn from(lane: Lane) -> Self {
-        (lane.state as u8, lane.sequence, lane.depth)
-    }
-}
-
 /// Who runs in a race.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -382,7 +357,7 @@ pub enum FailureKind {
     Refused,
     /// The model cannot be loaded; the service is at its end.
     Load,
-    /// The device is gone; the service is at its end. Load the model again.
+    /// The device is gone and no other could take its place; the service is at its end. Load the model again.
     Lost,
     /// The GPU failed otherwise; the service is at its end. Load the model again.
     Gpu,

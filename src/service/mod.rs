@@ -24,7 +24,7 @@
 //! let begin = std::time::Instant::now();
 //! pollster::block_on(service::run(
 //!     Start::new("stories", files),
-//!     Gpu::open(None),
+//!     || Gpu::open(None),
 //!     received,
 //!     &|| begin.elapsed().as_secs_f64(),
 //!     &mut |stamped| println!("{:.3} {:?}", stamped.at, stamped.update),
@@ -39,12 +39,14 @@ mod load;
 pub mod message;
 mod meter;
 mod race;
+mod rebuild;
 mod serve;
 pub mod trace;
 
+pub use lanes::{Lane, LaneState};
 pub use load::{Bytes, Files, Start};
 pub use message::{
-    Adapter, Command, Contestant, Failure, FailureKind, Heat, Lane, LaneState, ModelFacts, Prompt, Role, Settings,
-    Stamped, Task, Tick, Turn, Update,
+    Adapter, Command, Contestant, Failure, FailureKind, Heat, ModelFacts, Prompt, Role, Settings, Stamped, Task, Tick,
+    Turn, Update,
 };
 pub use serve::run;

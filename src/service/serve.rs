@@ -1,7 +1,6 @@
 //! The loop: commands between two ticks, updates after each.
 
-use std::collections::{HashMap, HashSet};
-use std::future::Future;
+use std::collections::HashMap;
 
 use futures_channel::mpsc::UnboundedReceiver;
 
@@ -21,10 +20,11 @@ use crate::text::chat::transcript;
 use crate::text::{ChatTemplate, Message};
 
 /// Loads a model and serves it until nobody can send commands any more and all that was asked is done, until the
-/// loading is broken off, or until something fails for good. Everything that happens is told to `updates`.
+/// loading is broken off, or until something fails for good. Everything that happens is told to `updates`. `open` is
+/// called again where a device is lost.
 pub async fn run(
     start: Start,
-    gpu: impl Future<Output = Result<Gpu, GpuError>>,
+    mut open: impl AsyncFnMut() -> Result<Gpu, GpuError>,
     commands: UnboundedReceiver<Command>,
     clock: &dyn Fn() -> f64,
     updates: &mut dyn FnMut(Stamped),
@@ -32,64 +32,87 @@ pub async fn run(
     let mut tell = |update| updates(Stamped { at: clock(), update });
     let mut inbox = Inbox::new(commands);
     tell(Update::Loading { done: 0, total: 0 });
-    let loaded = async {
-        let gpu = gpu.await?;
-        load(start, gpu, &mut inbox, &mut |done, total| tell(Update::Loading { done, total })).await
+    let loading = async {
+        let gpu = open().await?;
+        load(&start, gpu, &mut |done, total| tell(Update::Loading { done, total })).await
     };
-    match loaded.await {
-        Ok(Some(Loaded { engine, template, facts })) => {
-            let (lanes, rounds) = (Lanes::new(facts.lanes), facts.rounds);
-            tell(Update::Ready(Box::new(facts)));
-            let server = Server {
-                engine,
-                template,
-                rounds,
-                lanes,
-                under_way: HashMap::new(),
-                begun: HashSet::new(),
-                race: None,
-                paused: false,
-                paused_at: 0.0,
-                steps: 0,
-                meter: Meter::default(),
-                clock,
-                tell: &mut tell,
-            };
-            server.serve(&mut inbox).await;
+    match inbox.unless_cancelled(loading).await {
+        Some(Ok(loaded)) => {
+            tell(Update::Ready(Box::new(loaded.facts.clone())));
+            let mut server = Server::new(loaded, clock, &mut tell);
+            while let Err(error) = server.serve(&mut inbox).await {
+                if !server.rebuild(error, &start, &mut open, &mut inbox).await {
+                    return;
+                }
+            }
         }
-        Ok(None) => tell(Update::LoadingCancelled),
-        Err(error) => {
+        Some(Err(error)) => {
             let kind = if lost(&error) { FailureKind::Lost } else { FailureKind::Load };
             tell(Update::Failed(Failure { kind, sequence: None, message: error.to_string() }));
         }
+        None => tell(Update::LoadingCancelled),
     }
 }
 
-fn lost(error: &Error) -> bool {
+pub(super) fn lost(error: &Error) -> bool {
     matches!(error, Error::Gpu(GpuError::Lost { .. }))
 }
 
-struct Server<'a> {
-    engine: Engine,
+/// A sequence that has not ended.
+pub(super) struct Live {
+    /// The caller's name.
+    pub name: u64,
+    pub request: Request,
+    /// Tokens that were told.
+    pub written: Vec<u32>,
+}
+
+pub(super) struct Server<'a> {
+    pub engine: Engine,
     template: Option<ChatTemplate>,
     rounds: u32,
-    lanes: Lanes,
-    /// The caller's names.
-    under_way: HashMap<SequenceId, u64>,
-    /// Sequences that have a token.
-    begun: HashSet<SequenceId>,
-    race: Option<Race>,
+    pub lanes: Lanes,
+    pub under_way: HashMap<SequenceId, Live>,
+    pub race: Option<Race>,
+    /// Those that were set.
+    pub thresholds: Option<Vec<f32>>,
     paused: bool,
     paused_at: f64,
     /// Ticks to be run in spite of the pause.
     steps: u32,
-    meter: Meter,
-    clock: &'a dyn Fn() -> f64,
-    tell: &'a mut dyn FnMut(Update),
+    pub meter: Meter,
+    /// What engines did whose device is gone, as [`Server::done`] counts it.
+    pub done_before: [u64; 4],
+    /// Devices that were lost since the last tick that ended well.
+    pub losses: u32,
+    pub clock: &'a dyn Fn() -> f64,
+    pub tell: &'a mut dyn FnMut(Update),
 }
 
-impl Server<'_> {
-    async fn serve(mut self, inbox: &mut Inbox) {
+impl<'a> Server<'a> {
+    fn new(loaded: Loaded, clock: &'a dyn Fn() -> f64, tell: &'a mut dyn FnMut(Update)) -> Self {
+        let Loaded { engine, template, facts } = loaded;
+        Self {
+            engine,
+            template,
+            rounds: facts.rounds,
+            lanes: Lanes::new(facts.lanes),
+            under_way: HashMap::new(),
+            race: None,
+            thresholds: None,
+            paused: false,
+            paused_at: 0.0,
+            steps: 0,
+            meter: Meter::default(),
+            done_before: [0; 4],
+            losses: 0,
+            clock,
+            tell,
+        }
+    }
+
+    /// Until nobody is left to ask for anything and all is done, or the engine can go on no further.
+    async fn serve(&mut self, inbox: &mut Inbox) -> Result<(), Error> {
         loop {
             while let Some(command) = inbox.try_next() {
                 self.obey(command);
@@ -97,25 +120,21 @@ impl Server<'_> {
             let idle = self.under_way.is_empty() && self.engine.is_idle();
             if idle {
                 if inbox.closed {
-                    return;
+                    return Ok(());
                 }
                 self.next_heat();
             }
             let at_rest = self.under_way.is_empty() && self.engine.is_idle();
             if at_rest || (self.paused && self.steps == 0) {
                 // Nobody is left who could end a pause.
-                let Some(command) = inbox.next().await else { return };
+                let Some(command) = inbox.next().await else { return Ok(()) };
                 self.obey(command);
                 continue;
             }
             self.steps = self.steps.saturating_sub(1);
-            match self.engine.tick().await {
-                Ok(events) => self.ticked(events),
-                Err(error) => {
-                    let kind = if lost(&error) { FailureKind::Lost } else { FailureKind::Gpu };
-                    return self.failed(kind, None, error.to_string());
-                }
-            }
+            let events = self.engine.tick().await?;
+            self.losses = 0;
+            self.ticked(events);
         }
     }
 
@@ -138,7 +157,7 @@ impl Server<'_> {
                 (self.tell)(Update::Submitted { sequences: accepted });
             }
             Command::Cancel { sequence } => {
-                let found = self.under_way.iter().find(|(_, name)| **name == sequence).map(|(id, _)| *id);
+                let found = self.under_way.iter().find(|(_, live)| live.name == sequence).map(|(id, _)| *id);
                 // One that has ended meanwhile needs no end.
                 if found.is_some_and(|id| self.engine.cancel(id)) {
                     self.tell_cancelled();
@@ -149,7 +168,10 @@ impl Server<'_> {
                 self.cancel_all();
             }
             Command::Thresholds { thresholds } => match self.engine.set_thresholds(&thresholds) {
-                Ok(()) => (self.tell)(Update::Thresholds { thresholds }),
+                Ok(()) => {
+                    self.thresholds = Some(thresholds.clone());
+                    (self.tell)(Update::Thresholds { thresholds });
+                }
                 Err(error) => self.failed(FailureKind::Refused, None, error.to_string()),
             },
             Command::Pause { paused } => self.pause(paused),
@@ -164,7 +186,7 @@ impl Server<'_> {
         }
     }
 
-    fn failed(&mut self, kind: FailureKind, sequence: Option<u64>, message: String) {
+    pub fn failed(&mut self, kind: FailureKind, sequence: Option<u64>, message: String) {
         (self.tell)(Update::Failed(Failure { kind, sequence, message }));
     }
 
@@ -210,7 +232,7 @@ impl Server<'_> {
     }
 
     fn submit(&mut self, task: &Task, settings: &Settings, place: u64) -> Result<(), String> {
-        if self.under_way.values().any(|name| *name == task.name) {
+        if self.under_way.values().any(|live| live.name == task.name) {
             return Err(format!("a sequence of the name {} is under way; give every sequence its own", task.name));
         }
         let (prompt, stop) = self.encode(&task.prompt).map_err(|error| error.to_string())?;
@@ -223,8 +245,8 @@ impl Server<'_> {
         if self.under_way.is_empty() {
             self.meter = Meter::begin((self.clock)());
         }
-        let id = self.engine.submit(request).map_err(|error| error.to_string())?;
-        self.under_way.insert(id, name);
+        let id = self.engine.submit(request.clone()).map_err(|error| error.to_string())?;
+        self.under_way.insert(id, Live { name, request, written: Vec::new() });
         Ok(())
     }
 
@@ -306,35 +328,43 @@ impl Server<'_> {
     fn tell_events(&mut self, events: Vec<(SequenceId, Event)>) {
         let contestant: Option<Contestant> = self.race.as_ref().map(Race::contestant);
         for (id, event) in events {
-            let Some(&sequence) = self.under_way.get(&id) else { continue };
+            let Some(live) = self.under_way.get_mut(&id) else { continue };
+            let sequence = live.name;
             self.lanes.tell(sequence, &event);
             match &event {
                 Event::Token(token) => {
-                    let first = self.begun.insert(id);
-                    self.meter.add(token, first);
+                    self.meter.add(token, live.written.is_empty());
+                    live.written.push(token.token);
                 }
-                Event::Finished { .. } => {
-                    self.under_way.remove(&id);
-                    self.begun.remove(&id);
-                }
+                Event::Finished { .. } => drop(self.under_way.remove(&id)),
+                // Read again on another device: nobody needs to know.
+                Event::Prefill { .. } if !live.written.is_empty() => continue,
                 Event::Prefill { .. } => {}
             }
             (self.tell)(Update::Sequence { sequence, contestant, event });
         }
     }
 
+    /// Ticks, tokens, rounds and dispatches since the model was first loaded.
+    pub fn done(&self) -> [u64; 4] {
+        let now = self.engine.statistics();
+        let mut sums = self.done_before;
+        sums.iter_mut().zip([now.ticks, now.tokens, now.rounds, now.dispatches]).for_each(|(sum, now)| *sum += now);
+        sums
+    }
+
     fn view(&self, now: f64) -> Tick {
-        let (done, schedule) = (self.engine.statistics(), self.engine.schedule());
+        let ([number, tokens, rounds, dispatches], schedule) = (self.done(), self.engine.schedule());
         let pages = |pages: [u32; 2]| (pages[0] + pages[1]) as f32;
         let (used, kept, free) = (pages(schedule.pages_used), pages(schedule.pages_cached), pages(schedule.pages_free));
         let all = (used + kept + free).max(1.0);
         Tick {
-            number: done.ticks,
+            number,
             lanes: self.lanes.view(),
             waiting: schedule.waiting,
-            tokens: done.tokens,
-            rounds: done.rounds,
-            dispatches: done.dispatches,
+            tokens,
+            rounds,
+            dispatches,
             seconds: now - self.meter.began,
             burst_tokens: self.meter.tokens,
             mean_depth: self.meter.mean_depth(),

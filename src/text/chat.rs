@@ -60,6 +60,19 @@ pub fn transcript(messages: &[Message]) -> String {
     messages.iter().map(line).collect::<String>() + "Assistant:"
 }
 
+/// The chat template in a tokenizer_config.json, `default` where it has several.
+///
+/// # Errors
+/// A text that is no JSON.
+pub fn template_of(tokenizer_config: &str) -> Result<Option<String>, serde_json::Error> {
+    let config: serde_json::Value = serde_json::from_str(tokenizer_config)?;
+    let named = |name: &str| {
+        let several = config["chat_template"].as_array()?;
+        several.iter().find(|one| one["name"] == name)?["template"].as_str().map(str::to_owned)
+    };
+    Ok(config["chat_template"].as_str().map(str::to_owned).or_else(|| named("default")))
+}
+
 /// A compiled chat template.
 #[derive(Debug)]
 pub struct ChatTemplate {

@@ -1,10 +1,18 @@
-//! Words to the person, in the page itself: they are needed where nothing can be drawn.
+//! Words to the person in the page itself: where nothing can be drawn, and for those who listen instead of looking.
 
-/// Shows a message, or takes it away where there is none.
-pub fn show(message: &str) {
-    let element =
-        web_sys::window().and_then(|window| window.document()).and_then(|page| page.get_element_by_id("notice"));
-    if let Some(element) = element {
-        element.set_text_content(Some(message));
+fn set(element: &str, text: &str) {
+    let found = web_sys::window().and_then(|window| window.document()).and_then(|page| page.get_element_by_id(element));
+    if let Some(found) = found {
+        found.set_text_content(Some(text));
     }
+}
+
+/// Shows a message above all else, or takes it away where it is empty.
+pub fn show(message: &str) {
+    set("notice", message);
+}
+
+/// Says something to screen readers, which cannot look into a canvas.
+pub fn say(message: &str) {
+    set("said", message);
 }

@@ -2,15 +2,19 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use futures_channel::{mpsc, oneshot};
 use isobath::engine::event::{Event, TokenEvent};
+use isobath::error::GpuError;
 use isobath::gpu::Gpu;
-use isobath::service::{self, Command, Failure, ModelFacts, Stamped, Start, Tick, Update};
+use isobath::service::{self, Command, Failure, FailureKind, ModelFacts, Stamped, Tick, Update};
+
+use crate::browser::{self, seconds};
+use crate::place::Place;
 
 /// What became of a sequence.
 #[derive(Default, serde::Serialize)]
@@ -38,7 +42,23 @@ pub struct Told {
     pub refused: HashMap<u64, String>,
     /// The last tick.
     pub tick: Option<Tick>,
+    /// The service is over.
+    ended: bool,
     waiting: Vec<oneshot::Sender<()>>,
+}
+
+impl Told {
+    /// The service is over, for whatever reason.
+    pub fn ended(&self) -> bool {
+        self.ended
+    }
+
+    fn wake(&mut self) {
+        for waiting in self.waiting.drain(..) {
+            // Whoever no longer waits needs no word.
+            let _ = waiting.send(());
+        }
+    }
 }
 
 /// A model in use.
@@ -47,27 +67,80 @@ pub struct Session {
     commands: mpsc::UnboundedSender<Command>,
     told: Rc<RefCell<Told>>,
     host_microseconds: Rc<Cell<f64>>,
+    /// Breaks off the opening of files, before the service listens.
+    broken_off: Rc<RefCell<Option<oneshot::Sender<()>>>>,
 }
 
 impl Session {
-    /// Begins to load a model; the engine is a task of the page from now on.
-    pub fn begin(start: Start) -> Self {
+    /// No model: nobody listens.
+    pub fn none() -> Self {
+        let told = Rc::new(RefCell::new(Told { ended: true, ..Told::default() }));
+        Self { commands: mpsc::unbounded().0, told, host_microseconds: Rc::default(), broken_off: Rc::default() }
+    }
+
+    /// Begins to load a model once the old one is gone, so that both need not fit at once; the engine is a task of the
+    /// page from now on.
+    pub fn begin(place: Place, lanes: u32, old: Self, hear: impl Fn(&Stamped) + 'static) -> Self {
         let (commands, received) = mpsc::unbounded();
-        let session = Self { commands, told: Rc::default(), host_microseconds: Rc::default() };
+        let (breaking, broken_off) = oneshot::channel();
+        let session = Self {
+            commands,
+            told: Rc::default(),
+            host_microseconds: Rc::default(),
+            broken_off: Rc::new(RefCell::new(Some(breaking))),
+        };
         let told = session.told.clone();
         let task = async move {
-            let mut tell = |stamped: Stamped| hear(&told, stamped.update);
-            service::run(start, Gpu::open(None), received, &seconds, &mut tell).await;
+            old.end().await;
+            let inner = told.clone();
+            let tell = Rc::new(move |update: Update| {
+                let stamped = Stamped { at: seconds(), update };
+                hear(&stamped);
+                take_in(&inner, stamped.update);
+            });
+            tell(Update::Loading { done: 0, total: 0 });
+            let (loading, inner) = (tell.clone(), told.clone());
+            let progress = Rc::new(move |done, total| {
+                // After a loss the service tells of it in words of its own.
+                if inner.borrow().ready.is_none() {
+                    loading(Update::Loading { done, total });
+                }
+            });
+            match unless(broken_off, place.open(lanes, progress)).await {
+                Some(Ok(start)) => {
+                    service::run(start, open, received, &seconds, &mut |stamped| tell(stamped.update)).await;
+                }
+                Some(Err(message)) => {
+                    tell(Update::Failed(Failure { kind: FailureKind::Load, sequence: None, message }))
+                }
+                None => tell(Update::LoadingCancelled),
+            }
+            let mut told = told.borrow_mut();
+            told.ended = true;
+            told.wake();
         };
         let host = session.host_microseconds.clone();
         wasm_bindgen_futures::spawn_local(Timed { task: Box::pin(task), microseconds: host });
         session
     }
 
-    /// Asks something of the engine; a service that has ended no longer listens.
-    pub fn send(&self, command: Command) {
-        // Why nobody listens was told as a failure.
-        let _ = self.commands.unbounded_send(command);
+    /// Ends the service and waits until its memory is free.
+    async fn end(self) {
+        self.send(Command::Pause { paused: false });
+        self.send(Command::CancelAll);
+        self.commands.close_channel();
+        self.until(|told| told.ended.then_some(())).await;
+    }
+
+    /// Asks something of the engine; `false` where nobody listens any more.
+    pub fn send(&self, command: Command) -> bool {
+        if command == Command::CancelAll
+            && let Some(breaking) = self.broken_off.take()
+        {
+            // Where the files are open nobody listens here any more, but the service does.
+            let _ = breaking.send(());
+        }
+        self.commands.unbounded_send(command).is_ok()
     }
 
     /// What was told so far.
@@ -98,7 +171,7 @@ impl Session {
     }
 }
 
-fn hear(told: &RefCell<Told>, update: Update) {
+fn take_in(told: &RefCell<Told>, update: Update) {
     let mut told = told.borrow_mut();
     match update {
         Update::Loading { done, total } => told.loading = (done, total),
@@ -124,15 +197,28 @@ fn hear(told: &RefCell<Told>, update: Update) {
         },
         _ => {}
     }
-    for waiting in told.waiting.drain(..) {
-        // Whoever no longer waits needs no word.
-        let _ = waiting.send(());
-    }
+    told.wake();
 }
 
-/// The page's clock.
-pub fn seconds() -> f64 {
-    web_sys::window().and_then(|window| window.performance()).map_or(0.0, |clock| clock.now() / 1000.0)
+/// Waits for `work` unless word comes first.
+async fn unless<T>(mut word: oneshot::Receiver<()>, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    poll_fn(|context| match Pin::new(&mut word).poll(context) {
+        Poll::Ready(Ok(())) => Poll::Ready(None),
+        _ => work.as_mut().poll(context).map(Some),
+    })
+    .await
+}
+
+/// Opens a device. After a loss a browser may have none to give for some seconds.
+async fn open() -> Result<Gpu, GpuError> {
+    for wait_ms in [100, 400, 1500, 4000] {
+        if let Ok(gpu) = Gpu::open(None).await {
+            return Ok(gpu);
+        }
+        browser::sleep(wait_ms).await;
+    }
+    Gpu::open(None).await
 }
 
 /// A task whose share of the page's time is added up.

@@ -5,28 +5,32 @@
 //! const { sequences } = await isobath.generate("Once upon a time", 32, 1);
 //! ```
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
+use std::rc::Rc;
 
-use isobath::service::{Command, Files, Prompt, Settings, Start, Task};
-use wasm_bindgen::JsValue;
+use isobath::service::{Command, Prompt, Settings, Task};
 use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::{JsCast, JsValue};
 
-use crate::session::{Sequence, Session};
-use crate::{fetch, notice, pipelines};
+use crate::browser::seconds;
+use crate::page::Page;
+use crate::place::{BUNDLED, Place};
+use crate::session::Sequence;
+use crate::{file, pipelines};
 
-/// Where the bundled model lies beside the page.
-const BUNDLED: &str = "stories";
+/// Names of sequences from here on are those of scripts; the panel's lie below.
+const FIRST_NAME: u64 = 1 << 32;
 
 /// The object behind `window.isobath`.
 #[wasm_bindgen]
 pub struct Isobath {
-    session: RefCell<Option<Session>>,
+    page: Rc<Page>,
     last_name: Cell<u64>,
 }
 
 /// Puts the object into the page.
-pub fn install() {
-    let surface = Isobath { session: RefCell::default(), last_name: Cell::new(0) };
+pub fn install(page: Rc<Page>) {
+    let surface = Isobath { page, last_name: Cell::new(FIRST_NAME) };
     if let Some(window) = web_sys::window() {
         // A window takes any property.
         let _ = js_sys::Reflect::set(&window, &"isobath".into(), &surface.into());
@@ -35,52 +39,42 @@ pub fn install() {
 
 #[wasm_bindgen]
 impl Isobath {
-    /// Loads the model in a folder on this server, the bundled one unless another is named; resolves to its facts.
-    pub async fn load(&self, folder: Option<String>) -> Result<JsValue, js_sys::Error> {
-        let folder = folder.unwrap_or_else(|| BUNDLED.to_owned());
-        let start = async {
-            Ok::<_, String>(Start::new(
-                folder.clone(),
-                Files::Folder {
-                    config: fetch::text(&format!("{folder}/config.json")).await?,
-                    tokenizer: fetch::bytes(&format!("{folder}/tokenizer.json")).await?,
-                    chat_template: None,
-                    tensors: vec![(
-                        "model.safetensors".into(),
-                        Box::new(fetch::bytes(&format!("{folder}/model.safetensors")).await?),
-                    )],
-                },
-            ))
-        };
-        let session = Session::begin(start.await.map_err(|why| refuse(&why))?);
-        self.session.replace(Some(session.clone()));
+    /// Resolves to the facts of the model in use, once it is loaded.
+    pub async fn ready(&self) -> Result<JsValue, js_sys::Error> {
+        self.page.decided().await;
+        let session = self.page.session();
         let ready = session.until(|told| match (&told.failure, &told.ready) {
             (Some(failure), _) => Some(Err(failure.message.clone())),
             (None, Some(facts)) => Some(Ok(facts.clone())),
-            (None, None) => None,
+            (None, None) => told.ended().then(|| Err("no model is loaded".to_owned())),
         });
         match ready.await {
-            Ok(facts) => {
-                notice::show("");
-                to_js(&facts)
-            }
+            Ok(facts) => to_js(&facts),
             Err(why) => Err(refuse(&why)),
         }
+    }
+
+    /// Loads the model in a folder on a server, the bundled one unless another is named; resolves to its facts.
+    pub async fn load(&self, folder: Option<String>) -> Result<JsValue, js_sys::Error> {
+        self.page.load(Place::Address(folder.unwrap_or_else(|| BUNDLED.to_owned())));
+        self.ready().await
     }
 
     /// Writes `copies` sequences side by side, most probable tokens first; resolves to text, tokens and depths of each,
     /// with the time that this took and the share of it that the page was busy.
     pub async fn generate(&self, prompt: String, max_tokens: u32, copies: u32) -> Result<JsValue, js_sys::Error> {
-        let session = self.session.borrow().clone().ok_or_else(|| refuse("no model is loaded"))?;
+        let session = self.page.session();
         let first = self.last_name.get() + 1;
         let names = first..first + u64::from(copies);
         self.last_name.set(names.end - 1);
         let sequences = names.clone().map(|name| Task { name, prompt: Prompt::Text(prompt.clone()) }).collect();
         let settings = Settings { max_tokens, ..Settings::default() };
-        let (begin, host) = (crate::session::seconds(), session.host_microseconds());
+        let (begin, host) = (seconds(), session.host_microseconds());
         let ticks = || session.look(|told| told.tick.as_ref().map_or(0, |tick| tick.number));
         let ticks_before = ticks();
-        session.send(Command::Submit { sequences, settings });
+        if !session.send(Command::Submit { sequences, settings }) {
+            return Err(refuse("no model is loaded"));
+        }
         let mut written = vec![];
         for name in names {
             let end = session.until(|told| {
@@ -97,7 +91,7 @@ impl Isobath {
         }
         to_js(&Report {
             sequences: written,
-            seconds: crate::session::seconds() - begin,
+            seconds: seconds() - begin,
             host_microseconds: session.host_microseconds() - host,
             ticks: ticks() - ticks_before,
         })
@@ -110,8 +104,35 @@ impl Isobath {
 
     /// The engine's last tick, `null` before the first.
     pub fn statistics(&self) -> Result<JsValue, js_sys::Error> {
-        let tick = self.session.borrow().as_ref().and_then(|session| session.look(|told| told.tick.clone()));
-        to_js(&tick)
+        to_js(&self.page.session().look(|told| told.tick.clone()))
+    }
+
+    /// Bytes of the model that are loaded and all of them, as far as they are known.
+    pub fn loading(&self) -> Result<JsValue, js_sys::Error> {
+        to_js(&self.page.session().look(|told| told.loading))
+    }
+
+    /// Ends all sequences, or the loading of a model.
+    pub fn cancel(&self) {
+        self.page.session().send(Command::CancelAll);
+    }
+
+    /// Lets the person choose files; a browser wants a click or a key shortly before.
+    pub fn choose(&self) {
+        self.page.choose();
+    }
+
+    /// Bytes of the module's memory, and of the largest part of a file that was ever in it.
+    pub fn memory(&self) -> Result<JsValue, js_sys::Error> {
+        let memory = wasm_bindgen::memory().unchecked_into::<js_sys::WebAssembly::Memory>();
+        let bytes = memory.buffer().unchecked_into::<js_sys::ArrayBuffer>().byte_length();
+        to_js(&serde_json::json!({ "bytes": bytes, "largest_read": file::largest_read() }))
+    }
+
+    /// How long frames took while text was written, in a sentence.
+    #[wasm_bindgen(js_name = frameTimes)]
+    pub fn frame_times(&self) -> String {
+        self.page.frame_times()
     }
 }
 
@@ -124,9 +145,7 @@ struct Report {
     ticks: u64,
 }
 
-/// The failure as the caller sees it; the page shows it too.
 fn refuse(why: &str) -> js_sys::Error {
-    notice::show(why);
     js_sys::Error::new(why)
 }
 

@@ -8,10 +8,9 @@ use std::time::Instant;
 
 use eframe::egui::{self, Ui};
 use isobath::gpu::SharedDevice;
-use isobath::panel::{self, Action, Controls, Panel};
+use isobath::panel::{self, Action, Controls, FrameTimes, Panel};
 use isobath::service::Command;
 
-use super::frame_times::FrameTimes;
 use super::worker::{Device, Worker};
 use crate::cli::open::{Fetching, Place};
 use crate::cli::session;
@@ -162,6 +161,9 @@ impl App {
                 }
             }
             Action::Reload => self.load(context),
+            Action::Fetch(_) => {
+                self.panel.tell("only the page in a browser fetches models; choose one that is here".into())
+            }
             Action::ChooseModel => {
                 let dialog = dialog().set_title("The folder of a model");
                 self.ask(context, move || dialog.pick_folder().map(Chosen::Folder));

@@ -2,7 +2,6 @@
 //! own), and never waits for the engine.
 
 mod app;
-mod frame_times;
 mod worker;
 
 use std::fs;
@@ -41,7 +40,7 @@ pub fn gui(command: &Gui) -> anyhow::Result<u8> {
         persist_window: !command.fresh,
         ..eframe::NativeOptions::default()
     };
-    let times = frame_times::FrameTimes::default();
+    let times = isobath::panel::FrameTimes::default();
     let told = times.clone();
     let wishes = Options { lanes: command.lanes, fresh: command.fresh, replay, record: command.record.clone() };
     eframe::run_native(

@@ -61,13 +61,16 @@ impl Worker {
                     return tell(Stamped { at: clock(), update: Update::Failed(failure) });
                 }
             };
-            let gpu = async {
-                match device {
-                    Device::Shared(shared) => Ok(Gpu::on(*shared)),
-                    Device::Other(name) => Gpu::open(Some(&name)).await,
-                }
+            let (mut shared, name) = match device {
+                Device::Shared(shared) => (Some(shared.clone()), shared.summary().name.clone()),
+                Device::Other(name) => (None, name),
             };
-            block_on(service::run(start, gpu, received, &clock, &mut tell));
+            // The window's device is good for one time: where it is lost the engine gets one of its own.
+            let open = async || match shared.take() {
+                Some(shared) => Ok(Gpu::on(*shared)),
+                None => Gpu::open(Some(&name)).await,
+            };
+            block_on(service::run(start, open, received, &clock, &mut tell));
         });
         Self { commands: Some(commands), told, thread: Some(thread) }
     }

@@ -1,4 +1,4 @@
-//! How long frames took while text was written: the window must stay smooth beside the engine.
+//! How long frames took while text was written: whoever draws must stay smooth beside the engine.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Frames that are kept.
 const MOST: usize = 4096;
 
-/// Times of the latest frames in milliseconds, shared by the window and the end of the program.
+/// Times of the latest frames in milliseconds, shared by whoever draws and whoever reports.
 #[derive(Debug, Clone, Default)]
 pub struct FrameTimes(Arc<Mutex<VecDeque<f32>>>);
 
@@ -28,13 +28,13 @@ impl FrameTimes {
         (!times.is_empty()).then(|| (times.len(), at(0.5), at(0.99), at(1.0)))
     }
 
-    /// For the line at the window's edge; empty before the first frame.
+    /// For the line at the edge; empty before the first frame.
     pub fn line(&self) -> String {
         self.summary()
             .map_or(String::new(), |(_, median, late, _)| format!("frame {median:.1} ms, 99 % in {late:.1} ms"))
     }
 
-    /// For the terminal.
+    /// In a sentence.
     pub fn report(&self) -> String {
         match self.summary() {
             None => "no frame was drawn while text was written".to_owned(),
