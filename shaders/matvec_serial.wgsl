@@ -1,63 +1,59 @@
-// Matrix times a few vectors, for software adapters: no workgroup memory, one thread owns OUTPUTS outputs.
+// Matrix times a few vectors, for software adapters: no workgroup memory, one thread owns four outputs.
 //
 //     output[row] (+)= weight . input[row]
 //
-// The same sums in the same order as `matvec`. Grid: (outputs / (THREADS * OUTPUTS), tiles of COLS rows).
+// A load costs these adapters as much as a dozen sums: each block of weights serves COLS rows, each block of inputs four
+// outputs, and where there are subgroups all their threads (see lib/column_subgroup.wgsl).
+// The same sums in the same order as `matvec`. Grid: (outputs / (4 * THREADS), tiles of COLS rows).
 // CPU twin: `cpu` in `src/kernels/matvec.rs`.
 
-const THREADS = 16u;
-const OUTPUTS = 2u;
+const THREADS = 8u;
 
 @compute @workgroup_size(THREADS)
 fn matvec_serial(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let count = list[0];
     let first_column = group.z * COLS;
-    let first = ((group.y * params.grid_x + group.x) * THREADS + thread) * OUTPUTS;
-    if first_column >= count || first >= params.outputs { return; }
+    let first_output = (group.y * params.grid_x + group.x) * 4u * THREADS;
+    if first_column >= count || first_output >= params.outputs { return; }
     var starts: array<u32, COLS>;
     for (var c = 0u; c < COLS; c++) {
         starts[c] = list[1u + min(first_column + c, count - 1u)] * params.input_stride;
     }
-    var total: array<array<f32, COLS>, OUTPUTS>;
-    let last = params.outputs - 1u;
+    // Neighbouring threads own neighbouring outputs. Threads beyond the last compute it again: all have to be there when
+    // a column is shared.
+    let outputs = vec4<u32>(first_output + thread) + vec4<u32>(0u, THREADS, 2u * THREADS, 3u * THREADS);
+    let known = min(outputs, vec4<u32>(params.outputs - 1u));
+    var total: array<vec4<f32>, COLS>;
     for (var block = 0u; block < params.blocks; block++) {
-        let a = load_block(first, block);
-        let b = load_block(min(first + 1u, last), block);
+        let w0 = load_block(known.x, block);
+        let w1 = load_block(known.y, block);
+        let w2 = load_block(known.z, block);
+        let w3 = load_block(known.w, block);
         for (var c = 0u; c < COLS; c++) {
-            let at = starts[c] + block * 8u;
-            var x = input[at];
-            var p = chain(0.0, a.w0, x);
-            var q = chain(0.0, b.w0, x);
-            x = input[at + 1u];
-            p = chain(p, a.w1, x);
-            q = chain(q, b.w1, x);
-            x = input[at + 2u];
-            p = chain(p, a.w2, x);
-            q = chain(q, b.w2, x);
-            x = input[at + 3u];
-            p = chain(p, a.w3, x);
-            q = chain(q, b.w3, x);
-            x = input[at + 4u];
-            p = chain(p, a.w4, x);
-            q = chain(q, b.w4, x);
-            x = input[at + 5u];
-            p = chain(p, a.w5, x);
-            q = chain(q, b.w5, x);
-            x = input[at + 6u];
-            p = chain(p, a.w6, x);
-            q = chain(q, b.w6, x);
-            x = input[at + 7u];
-            total[0][c] += chain(p, a.w7, x);
-            total[1][c] += chain(q, b.w7, x);
+            let x = load_column(starts[c] + block * 8u, thread);
+            total[c] += vec4<f32>(product(w0, x), product(w1, x), product(w2, x), product(w3, x));
         }
     }
     for (var c = 0u; c < COLS; c++) {
-        if first_column + c >= count { break; }
-        for (var o = 0u; o < min(OUTPUTS, params.outputs - first); o++) {
-            let column = first_column + c;
-            let row = select(list[1u + column], column, params.mode == 2u);
-            let at = row * params.output_stride + params.output_offset + first + o;
-            output[at] = select(total[o][c], output[at] + total[o][c], params.mode == 1u);
+        let column = first_column + c;
+        if column >= count { break; }
+        let row = select(list[1u + column], column, params.mode == 2u);
+        let start = row * params.output_stride + params.output_offset;
+        for (var o = 0u; o < 4u; o++) {
+            if outputs[o] >= params.outputs { break; }
+            let at = start + outputs[o];
+            output[at] = select(total[c][o], output[at] + total[c][o], params.mode == 1u);
         }
     }
+}
+
+fn product(w: Block, x: Block) -> f32 {
+    var sum = chain(0.0, w.w0, x.w0);
+    sum = chain(sum, w.w1, x.w1);
+    sum = chain(sum, w.w2, x.w2);
+    sum = chain(sum, w.w3, x.w3);
+    sum = chain(sum, w.w4, x.w4);
+    sum = chain(sum, w.w5, x.w5);
+    sum = chain(sum, w.w6, x.w6);
+    return chain(sum, w.w7, x.w7);
 }

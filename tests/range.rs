@@ -24,6 +24,8 @@ struct Loaded<'a> {
     gpu: &'a Gpu,
     weights: Weights,
     state: State,
+    /// The kernels of software adapters, whose sums go in another order.
+    software: bool,
 }
 
 /// Logits and depths of all lanes, `[lanes][tokens]`, computed in pieces.
@@ -34,7 +36,7 @@ impl Loaded<'_> {
         let model = self.model;
         let (gpu, config, plan) = (self.gpu, &model.config, &model.plan);
         let network =
-            Network { gpu, config, plan, weights: &self.weights, state: &self.state, software: pieces.len() != 1 };
+            Network { gpu, config, plan, weights: &self.weights, state: &self.state, software: self.software };
         gpu.write(&self.state.lanes.lengths, 0, &vec![0u32; (LANES * plan.classes) as usize]);
         gpu.write(&self.state.lanes.reach, 0, &vec![0u32; (LANES * 64) as usize]);
         let vocabulary = config.vocab_size as usize;
@@ -73,6 +75,10 @@ fn bits(run: &Run) -> Vec<u32> {
 
 /// Returns the number of decisions too close to be compared.
 fn check(gpu: &Gpu, model: &Model) -> usize {
+    [false, true].map(|software| check_kernels(gpu, model, software)).iter().sum()
+}
+
+fn check_kernels(gpu: &Gpu, model: &Model, software: bool) -> usize {
     let name = &model.name;
     let mut quiet = |_, _| {};
     let loader =
@@ -80,7 +86,7 @@ fn check(gpu: &Gpu, model: &Model) -> usize {
     let weights = block_on(loader.load(&model.plan)).unwrap_or_else(|error| panic!("{name}: {error}"));
     let room = Room { lanes: LANES, context: 64, rows: LANES * TOKENS, heads: LANES * TOKENS, cache_tokens: u32::MAX };
     let state = block_on(State::new(gpu, &model.config, &model.plan, &weights, room)).expect("state");
-    let loaded = Loaded { model, gpu, weights, state };
+    let loaded = Loaded { model, gpu, weights, state, software };
     let reference = Reference::new(&model.config, &model.plan, &model.source, 64).expect("reference");
     let expert = model.config.router.as_ref().is_some_and(|router| router.kind == RouterKind::Expert);
     let mut close = 0;

@@ -1,14 +1,14 @@
 //! Every WGSL text that can reach a GPU is valid with core WebGPU alone, and its parameters lie where Rust puts them.
 
-use isobath::kernels::variants::{Variant, all};
+use isobath::kernels::variants::{Variant, all, with_subgroups};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
 /// What core WebGPU promises: `unpack2x16float` and nothing else beyond naga's baseline.
 const CORE: Capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
 
-fn validate(text: &str) -> Result<naga::Module, String> {
+fn validate(text: &str, capabilities: Capabilities) -> Result<naga::Module, String> {
     let module = naga::front::wgsl::parse_str(text).map_err(|error| error.emit_to_string(text))?;
-    let mut validator = Validator::new(ValidationFlags::all(), CORE);
+    let mut validator = Validator::new(ValidationFlags::all(), capabilities);
     validator.validate(&module).map_err(|error| error.emit_to_string(text))?;
     Ok(module)
 }
@@ -25,9 +25,9 @@ fn fields_of(module: &naga::Module) -> Vec<(String, usize)> {
 }
 
 /// What is wrong with a variant, if anything.
-fn problem(variant: &Variant) -> Option<String> {
+fn problem(variant: &Variant, capabilities: Capabilities) -> Option<String> {
     let text = variant.source.text();
-    let module = match validate(&text) {
+    let module = match validate(&text, capabilities) {
         Ok(module) => module,
         Err(why) => return Some(why),
     };
@@ -59,7 +59,20 @@ fn every_variant_is_core_webgpu() {
     let variants = all();
     assert!(variants.len() > 80, "only {} variants", variants.len());
     for variant in &variants {
-        if let Some(why) = problem(variant) {
+        if let Some(why) = problem(variant, CORE) {
+            panic!("{} {:?}: {why}", variant.kernel, variant.source.constants);
+        }
+    }
+}
+
+#[test]
+fn subgroups_are_all_that_other_variants_ask_for() {
+    let variants = with_subgroups();
+    assert!(!variants.is_empty());
+    for variant in &variants {
+        let text = variant.source.text();
+        assert!(validate(&text, CORE).is_err(), "{} needs no subgroups", variant.kernel);
+        if let Some(why) = problem(variant, CORE | Capabilities::SUBGROUP) {
             panic!("{} {:?}: {why}", variant.kernel, variant.source.constants);
         }
     }
@@ -69,7 +82,7 @@ fn every_variant_is_core_webgpu() {
 fn the_checks_can_fail() {
     let mut variant = all().into_iter().find(|variant| variant.kernel == "swiglu").expect("swiglu");
     variant.fields = &[("width", 4)];
-    assert!(problem(&variant).is_some_and(|why| why.contains("Params differ")));
+    assert!(problem(&variant, CORE).is_some_and(|why| why.contains("Params differ")));
     variant.source.parts.push("enable f16; fn half() -> f16 { return 1.0h; }");
-    assert!(problem(&variant).is_some());
+    assert!(problem(&variant, CORE).is_some());
 }

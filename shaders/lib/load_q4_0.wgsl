@@ -3,8 +3,7 @@
 @group(0) @binding(1) var<storage, read> weight: array<vec4<u32>>;
 
 fn scale_of(row: u32, block: u32) -> f32 {
-    let words = weight[row * params.weight_stride + params.blocks + block / 8u];
-    let pair = unpack2x16float(words[(block / 2u) % 4u]);
+    let pair = unpack2x16float(weight[row * params.weight_stride + params.blocks + block / 8u][(block / 2u) % 4u]);
     return select(pair.x, pair.y, (block & 1u) == 1u);
 }
 

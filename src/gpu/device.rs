@@ -41,6 +41,9 @@ pub struct Gpu {
     reported: Arc<Mutex<Reported>>,
     /// Error scopes whose result is not in yet: what they were about, and their future.
     scopes: RefCell<Vec<(GpuError, ErrorFuture)>>,
+    /// Parameters go to kernels as storage, see [`Gpu::new`].
+    pub(super) blocks_in_storage: bool,
+    subgroup_size: Option<u32>,
     summary: AdapterSummary,
     description: String,
 }
@@ -120,7 +123,21 @@ impl Gpu {
             let why = if message.is_empty() { format!("{reason:?}") } else { message };
             slot.lock().unwrap_or_else(PoisonError::into_inner).lost.get_or_insert(why);
         });
-        let uniforms = Buffer::create(&device, "uniforms", UNIFORM_BYTES, wgpu::BufferUsages::UNIFORM);
+        // Mesa's lavapipe puts the value of a uniform that decides a branch into the shader, compiles it anew each time the
+        // pipeline is bound, and keeps what it made until the pipeline goes. Storage it leaves alone.
+        let limits = device.limits();
+        let blocks_in_storage =
+            summary.driver.starts_with("llvmpipe") && limits.max_storage_buffers_per_shader_stage > 8;
+        let info = device.adapter_info();
+        let subgroups = device.features().contains(wgpu::Features::SUBGROUP);
+        let subgroup_size =
+            (subgroups && info.subgroup_min_size == info.subgroup_max_size).then_some(info.subgroup_min_size);
+        let uniforms = Buffer::create(
+            &device,
+            "uniforms",
+            UNIFORM_BYTES,
+            wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::STORAGE,
+        );
         Self {
             device,
             queue,
@@ -130,6 +147,8 @@ impl Gpu {
             profile: RefCell::new(None),
             reported,
             scopes: RefCell::default(),
+            blocks_in_storage,
+            subgroup_size,
             summary,
             description,
         }
@@ -143,6 +162,11 @@ impl Gpu {
     /// The adapter as listed.
     pub fn summary(&self) -> &AdapterSummary {
         &self.summary
+    }
+
+    /// Threads of a subgroup, where kernels can use subgroups and all are of one size.
+    pub fn subgroup_size(&self) -> Option<u32> {
+        self.subgroup_size
     }
 
     /// Most bytes that one binding may show to a kernel.
@@ -276,7 +300,7 @@ async fn enumerate(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
 
 /// All that the adapter offers; where the driver refuses its own limits, what every WebGPU device has.
 async fn request(adapter: &wgpu::Adapter, name: &str) -> Result<(wgpu::Device, wgpu::Queue), GpuError> {
-    let features = adapter.features() & wgpu::Features::TIMESTAMP_QUERY;
+    let features = adapter.features() & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP);
     let mut why = String::new();
     for (required_features, required_limits) in [
         (features, adapter.limits()),

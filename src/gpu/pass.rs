@@ -79,7 +79,12 @@ impl Gpu {
             ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: binding == 0, min_binding_size: None },
             count: None,
         };
-        let mut entries = vec![entry(0, wgpu::BufferBindingType::Uniform)];
+        let block = if self.blocks_in_storage {
+            wgpu::BufferBindingType::Storage { read_only: true }
+        } else {
+            wgpu::BufferBindingType::Uniform
+        };
+        let mut entries = vec![entry(0, block)];
         for (place, binding) in (1..).zip(bindings) {
             entries.push(entry(place, wgpu::BufferBindingType::Storage { read_only: !binding.write }));
         }
@@ -100,10 +105,13 @@ impl Gpu {
         source: &Source,
         layout: Option<&wgpu::PipelineLayout>,
     ) -> wgpu::ComputePipeline {
-        let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label: Some(name),
-            source: wgpu::ShaderSource::Wgsl(source.text().into()),
-        });
+        let mut text = source.text();
+        if self.blocks_in_storage {
+            text = text.replacen("var<uniform>", "var<storage, read>", 1);
+        }
+        let descriptor =
+            wgpu::ShaderModuleDescriptor { label: Some(name), source: wgpu::ShaderSource::Wgsl(text.into()) };
+        let module = self.device.create_shader_module(descriptor);
         self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(name),
             layout,

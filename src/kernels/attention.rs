@@ -142,6 +142,7 @@ pub fn cpu(query: &[f32], keys: &[&[f32]], values: &[&[f32]]) -> Vec<f32> {
 mod tests {
     use super::*;
     use crate::kernels::attention_merge::{self, AttentionMerge};
+    use crate::kernels::attention_subgroup::AttentionSubgroup;
     use crate::kernels::check::{Device, assert_close, numbers};
     use crate::kernels::{PAGE, Row, STRETCH};
 
@@ -156,7 +157,8 @@ mod tests {
     }
 
     /// Two lanes, two classes (depth 0 and 1), pages dealt out backwards; odd positions ran depth 1.
-    fn check(device: &Device, case: &Case, tile: Tile) -> Vec<u32> {
+    /// Without a tile it is `attention_subgroup` that runs.
+    fn check(device: &Device, case: &Case, tile: Option<Tile>) -> Vec<u32> {
         let Case { heads, kv_heads, head_dim, .. } = *case;
         let n_rows = case.entries.len() as u32;
         let context = case.entries.iter().copied().max().unwrap().next_multiple_of(PAGE);
@@ -193,19 +195,25 @@ mod tests {
             window: case.window,
             scale: 1.0 / (head_dim as f32).sqrt(),
         };
-        device.run(&Attention {
-            pages: &device.upload(&pages),
-            qkv: &device.upload(&qkv),
+        let [pages_buffer, reach] = [&pages, &reach].map(|words| device.upload(words));
+        let [qkv_buffer, cache_buffer] = [&qkv, &cache].map(|numbers| device.upload(numbers));
+        let attention = Attention {
+            pages: &pages_buffer,
+            qkv: &qkv_buffer,
             rows: &rows_buffer,
             list: &list,
-            cache: &device.upload(&cache),
-            reach: &device.upload(&reach),
+            cache: &cache_buffer,
+            reach: &reach,
             partial: &partial,
             n_rows,
             longest: context,
-            tile,
+            tile: tile.unwrap_or(Tile { rows: 1, heads: 1 }),
             params,
-        });
+        };
+        match tile {
+            Some(_) => device.run(&attention),
+            None => device.run(&AttentionSubgroup { attention }),
+        }
         let params = attention_merge::Params {
             heads,
             head_dim,
@@ -293,8 +301,11 @@ mod tests {
             Case { heads: 2, kv_heads: 2, head_dim: 4, entries: vec![3, 260, 7], overlay: false, window: 1 },
         ] {
             let largest = Tile::largest(case.heads, case.kv_heads, case.head_dim);
-            let alone = check(&device, &case, Tile { rows: 1, heads: 1 });
-            assert_eq!(alone, check(&device, &case, largest), "bits depend on the rows beside");
+            let alone = check(&device, &case, Some(Tile { rows: 1, heads: 1 }));
+            assert_eq!(alone, check(&device, &case, Some(largest)), "bits depend on the rows beside");
+            if device.subgroups() {
+                check(&device, &case, None);
+            }
         }
     }
 }

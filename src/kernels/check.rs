@@ -54,6 +54,11 @@ impl Device {
         Self { gpu: gpu.expect("kernel tests need a GPU adapter, a software one will do") }
     }
 
+    /// Whether kernels that use subgroups can be tested here.
+    pub fn subgroups(&self) -> bool {
+        self.gpu.subgroup_size() == Some(super::SUBGROUP)
+    }
+
     pub fn upload<T: bytemuck::NoUninit>(&self, data: &[T]) -> Buffer {
         self.gpu.upload("test", data).expect("upload")
     }

@@ -182,7 +182,8 @@ mod tests {
         let operands = Operands { part, input: &input.buffer, list: &list, output: &output, n_rows, params };
         match kernel {
             "matmul" => device.run(&Matmul { operands }),
-            "matvec_serial" => device.run(&MatvecSerial { operands, columns: 4 }),
+            "matvec_serial" => device.run(&MatvecSerial { operands, columns: 4, subgroups: false }),
+            "subgroups" => device.run(&MatvecSerial { operands, columns: 8, subgroups: true }),
             columns => device.run(&Matvec { operands, columns: columns.parse().unwrap() }),
         }
         device.floats(&output)
@@ -210,7 +211,8 @@ mod tests {
                     let want = cpu(&values, input.row(row));
                     assert_close("compact", &compact[start..][..outputs as usize], &want, 2e-5);
                 }
-                for kernel in ["2", "4", "8", "matvec_serial", "matmul"] {
+                let subgroups = device.subgroups().then_some("subgroups");
+                for kernel in ["2", "4", "8", "matvec_serial", "matmul"].into_iter().chain(subgroups) {
                     let other = product(&device, kernel, &part, &input, &list, ADD);
                     let same = reference.iter().zip(&other).all(|(a, b)| a.to_bits() == b.to_bits());
                     assert!(same, "{kernel} differs from one column at a time for {}", data_type.name());

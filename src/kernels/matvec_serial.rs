@@ -13,17 +13,23 @@ pub struct MatvecSerial<'a> {
     pub operands: Operands<'a>,
     /// Rows per workgroup.
     pub columns: u32,
+    /// The device has subgroups of 8 threads, which share what they read.
+    pub subgroups: bool,
 }
 
-/// Outputs per workgroup: 16 threads of 2.
+/// Outputs per workgroup: 8 threads of 4.
 const OUTPUTS: u32 = 32;
+
+const SERIAL: &str = include_str!("../../shaders/matvec_serial.wgsl");
 
 impl Kernel for MatvecSerial<'_> {
     const NAME: &'static str = "matvec_serial";
     type Params = Params;
 
     fn source(&self) -> Source {
-        self.operands.source(include_str!("../../shaders/matvec_serial.wgsl"), vec![("COLS", self.columns)])
+        let mut source = self.operands.source(SERIAL, vec![("COLS", self.columns)]);
+        source.parts.push(if self.subgroups { super::COLUMN_SUBGROUP } else { super::COLUMN });
+        source
     }
 
     fn params(&self) -> Params {

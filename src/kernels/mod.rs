@@ -6,6 +6,7 @@
 
 pub mod attention;
 pub mod attention_merge;
+pub mod attention_subgroup;
 pub mod bias;
 pub mod bucket;
 pub mod combine;
@@ -34,18 +35,23 @@ pub mod variants;
 mod check;
 
 pub(crate) const REDUCE: &str = include_str!("../../shaders/lib/reduce.wgsl");
+pub(crate) const REDUCE_SUBGROUP: &str = include_str!("../../shaders/lib/reduce_subgroup.wgsl");
 pub(crate) const KV: &str = include_str!("../../shaders/lib/kv.wgsl");
 pub(crate) const DRAW: &str = include_str!("../../shaders/lib/draw.wgsl");
 pub(crate) const ENTRIES: &str = include_str!("../../shaders/lib/entries.wgsl");
 pub(crate) const SPAN: &str = include_str!("../../shaders/lib/span.wgsl");
 pub(crate) const LANE: &str = include_str!("../../shaders/lib/lane.wgsl");
 pub(crate) const PRODUCT: &str = include_str!("../../shaders/lib/product.wgsl");
+pub(crate) const COLUMN: &str = include_str!("../../shaders/lib/column.wgsl");
+pub(crate) const COLUMN_SUBGROUP: &str = include_str!("../../shaders/lib/column_subgroup.wgsl");
 pub(crate) const BLOCK: &str = include_str!("../../shaders/lib/block.wgsl");
 
 /// Entries per KV page.
 pub const PAGE: u32 = 32;
 /// Entries per stretch of the context that one workgroup of `attention` takes.
 pub const STRETCH: u32 = 256;
+/// Threads of a subgroup, for kernels that use them.
+pub const SUBGROUP: u32 = 8;
 /// A token that the GPU takes from the lane's last draw.
 pub const NEXT_TOKEN: u32 = u32::MAX;
 

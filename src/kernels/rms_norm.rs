@@ -20,6 +20,8 @@ pub struct RmsNorm<'a> {
     pub output: &'a Buffer,
     /// Most rows that the list can hold.
     pub n_rows: u32,
+    /// The device has subgroups of [`SUBGROUP`](super::SUBGROUP) threads: sums need no workgroup memory.
+    pub subgroups: bool,
     /// The uniform block.
     pub params: Params,
 }
@@ -43,7 +45,8 @@ impl Kernel for RmsNorm<'_> {
     type Params = Params;
 
     fn source(&self) -> Source {
-        Source { parts: vec![include_str!("../../shaders/rms_norm.wgsl"), super::REDUCE], constants: vec![] }
+        let reduce = if self.subgroups { super::REDUCE_SUBGROUP } else { super::REDUCE };
+        Source { parts: vec![include_str!("../../shaders/rms_norm.wgsl"), reduce], constants: vec![] }
     }
 
     fn params(&self) -> Params {
@@ -75,6 +78,13 @@ mod tests {
     #[test]
     fn gpu_matches_cpu() {
         let device = Device::open();
+        check(&device, false);
+        if device.subgroups() {
+            check(&device, true);
+        }
+    }
+
+    fn check(device: &Device, subgroups: bool) {
         for (n_rows, width) in [(1, 1), (3, 31), (2, 64), (5, 65), (17, 576)] {
             let stride = padded(width);
             let input = device.rows(n_rows, width, 1);
@@ -89,6 +99,7 @@ mod tests {
                 list: &list,
                 output: &output,
                 n_rows,
+                subgroups,
                 params: Params { width, stride: stride / 4, bank_stride: stride / 4, epsilon: 1e-5 },
             });
             let got = device.floats(&output);

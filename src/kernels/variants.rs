@@ -1,7 +1,7 @@
 //! Every kernel text that can reach a GPU, so that tests and the browser can compile them all.
 
 use super::matrix::{DATA_TYPES, loader};
-use super::{BLOCK, DRAW, ENTRIES, KV, LANE, PRODUCT, REDUCE, SPAN};
+use super::{BLOCK, COLUMN, COLUMN_SUBGROUP, DRAW, ENTRIES, KV, LANE, PRODUCT, REDUCE, REDUCE_SUBGROUP, SPAN};
 use crate::depth::policy::AT_LEAST;
 use crate::gpu::Source;
 use crate::gpu::kernel::Params;
@@ -23,7 +23,10 @@ macro_rules! text {
     };
 }
 
-/// All variants; attention stands with heads of 2 to 256 numbers, groups of 1 to 16, and 1 to 4 rows.
+/// Attention stands with heads of 2 to 256 numbers, groups of 1 to 16, and 1 to 4 rows.
+const HEADS: [(u32, u32); 6] = [(2, 1), (64, 1), (64, 3), (128, 4), (128, 8), (256, 16)];
+
+/// All variants for core WebGPU.
 pub fn all() -> Vec<Variant> {
     let mut all = Vec::new();
     let mut add =
@@ -35,10 +38,11 @@ pub fn all() -> Vec<Variant> {
         for columns in [1, 2, 4, 8] {
             let constants = vec![("COLS", columns)];
             add("matvec", super::matvec::Params::FIELDS, product(text!("matvec")), constants.clone());
-            add("matvec_serial", super::matvec::Params::FIELDS, product(text!("matvec_serial")), constants);
+            let serial = [product(text!("matvec_serial")), vec![COLUMN]].concat();
+            add("matvec_serial", super::matvec::Params::FIELDS, serial, constants);
         }
     }
-    for (head_dim, group) in [(2, 1), (64, 1), (64, 3), (128, 4), (128, 8), (256, 16)] {
+    for (head_dim, group) in HEADS {
         let (tile, head4) = (super::attention::Tile::largest(group, 1, head_dim), head_dim.div_ceil(4));
         for rows in (0..3).map(|power| 1 << power).filter(|rows| *rows <= tile.rows) {
             let constants = vec![("HEAD4", head4), ("GROUP", tile.heads), ("QROWS", rows)];
@@ -64,5 +68,25 @@ pub fn all() -> Vec<Variant> {
     add("sample", super::sample::Params::FIELDS, vec![text!("sample"), DRAW], vec![]);
     add("select_top_k", super::select_top_k::Params::FIELDS, vec![text!("select_top_k")], vec![]);
     add("swiglu", super::swiglu::Params::FIELDS, vec![text!("swiglu")], vec![]);
+    all
+}
+
+/// Variants for devices with subgroups, which core WebGPU does not promise; each has a twin in [`all`].
+pub fn with_subgroups() -> Vec<Variant> {
+    let mut all = Vec::new();
+    let mut add =
+        |kernel, fields, parts, constants| all.push(Variant { kernel, source: Source { parts, constants }, fields });
+    for data_type in DATA_TYPES {
+        for columns in [1, 2, 4, 8] {
+            let parts = vec![text!("matvec_serial"), PRODUCT, loader(data_type), BLOCK, COLUMN_SUBGROUP];
+            add("matvec_serial", super::matvec::Params::FIELDS, parts, vec![("COLS", columns)]);
+        }
+    }
+    for (head_dim, group) in HEADS {
+        let parts = vec![text!("attention_subgroup"), ENTRIES, KV, REDUCE_SUBGROUP];
+        let constants = vec![("HEAD4", head_dim.div_ceil(4)), ("GROUP", group)];
+        add("attention_subgroup", super::attention::Params::FIELDS, parts, constants);
+    }
+    add("rms_norm", super::rms_norm::Params::FIELDS, vec![text!("rms_norm"), REDUCE_SUBGROUP], vec![]);
     all
 }

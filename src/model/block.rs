@@ -12,6 +12,7 @@ use crate::error::GpuError;
 use crate::gpu::{Buffer, Pass};
 use crate::kernels::attention::{self, Attention};
 use crate::kernels::attention_merge::{self, AttentionMerge};
+use crate::kernels::attention_subgroup::AttentionSubgroup;
 use crate::kernels::bias::{self, Bias};
 use crate::kernels::encode::{self, Encode};
 use crate::kernels::head_norm::{self, HeadNorm};
@@ -54,6 +55,11 @@ pub struct Target<'a> {
 }
 
 impl Network<'_> {
+    /// Whether kernels that use subgroups are the faster ones: where workgroup memory is slow.
+    fn subgroups(&self) -> bool {
+        self.software && self.gpu.subgroup_size() == Some(crate::kernels::SUBGROUP)
+    }
+
     /// `target = matrix . input`, for the first `outputs` rows of the matrix.
     pub(super) fn product(
         &self,
@@ -80,7 +86,7 @@ impl Network<'_> {
             let operands = Operands { part, input, list, output: target.buffer, n_rows, params };
             let columns = n_rows.next_power_of_two().min(8);
             match (self.software, n_rows) {
-                (true, _) => pass.run(&MatvecSerial { operands, columns })?,
+                (true, _) => pass.run(&MatvecSerial { operands, columns, subgroups: self.subgroups() })?,
                 (false, 0..=16) => pass.run(&Matvec { operands, columns })?,
                 (false, _) => pass.run(&Matmul { operands })?,
             }
@@ -108,6 +114,7 @@ impl Network<'_> {
             list: batch.list,
             output: &rows.normed,
             n_rows: batch.n_rows,
+            subgroups: self.subgroups(),
             params: rms_norm::Params {
                 width: self.config.hidden_size,
                 stride: self.state.sizes.hidden / 4,
@@ -203,7 +210,8 @@ impl Network<'_> {
             }
             self.head_norms(pass, weights, if with_keys { config.n_kv_heads } else { 0 }, batch)?;
         }
-        self.run_attention(pass, layer, writes, batch)?;
+        self.rotate(pass, layer, writes, batch)?;
+        self.run_attention(pass, layer, batch)?;
         let target = Target { buffer: x, stride: sizes.hidden, mode: matvec::ADD };
         self.product(pass, by_round(&weights.output, batch.round), config.hidden_size, &rows.attended, batch, target)?;
         self.adapt(pass, weights, Linear::Output, &rows.attended, batch, (x, sizes.hidden, 0))
@@ -236,41 +244,41 @@ impl Network<'_> {
         })
     }
 
-    fn run_attention(
-        &self,
-        pass: &mut Pass<'_>,
-        layer: &PlanLayer,
-        writes: u32,
-        batch: Batch<'_>,
-    ) -> Result<(), GpuError> {
+    /// Rotates queries and keys, and files keys and values.
+    fn rotate(&self, pass: &mut Pass<'_>, layer: &PlanLayer, writes: u32, batch: Batch<'_>) -> Result<(), GpuError> {
+        let (config, state, sizes) = (self.config, self.state, &self.state.sizes);
+        let (rows, cache) = (&state.rows, &layer.cache);
+        pass.run(&Rope {
+            pages: &state.lanes.pages,
+            rotation: &state.rotation,
+            rows: &rows.info,
+            list: batch.list,
+            qkv: &rows.qkv,
+            cache: &state.caches[cache.buffer],
+            n_rows: batch.n_rows,
+            params: rope::Params {
+                heads: config.n_heads,
+                kv_heads: config.n_kv_heads,
+                head_dim: config.head_dim,
+                stride: sizes.qkv,
+                write_keys: writes,
+                class_base: cache.class_base,
+                class_step: cache.class_step,
+                compact: cache.compact.into(),
+                classes: self.plan.classes,
+                max_pages: sizes.max_pages,
+            },
+        })
+    }
+
+    fn run_attention(&self, pass: &mut Pass<'_>, layer: &PlanLayer, batch: Batch<'_>) -> Result<(), GpuError> {
         let (config, state, sizes) = (self.config, self.state, &self.state.sizes);
         let (rows, cache) = (&state.rows, &layer.cache);
         let (list, n_rows, kv) = (batch.list, batch.n_rows, &state.caches[cache.buffer]);
         let (heads, kv_heads, head_dim) = (config.n_heads, config.n_kv_heads, config.head_dim);
         let (classes, max_pages, max_stretches) = (self.plan.classes, sizes.max_pages, sizes.max_stretches);
         let compact = cache.compact.into();
-        pass.run(&Rope {
-            pages: &state.lanes.pages,
-            rotation: &state.rotation,
-            rows: &rows.info,
-            list,
-            qkv: &rows.qkv,
-            cache: kv,
-            n_rows,
-            params: rope::Params {
-                heads,
-                kv_heads,
-                head_dim,
-                stride: sizes.qkv,
-                write_keys: writes,
-                class_base: cache.class_base,
-                class_step: cache.class_step,
-                compact,
-                classes,
-                max_pages,
-            },
-        })?;
-        pass.run(&Attention {
+        let attention = Attention {
             pages: &state.lanes.pages,
             qkv: &rows.qkv,
             rows: &rows.info,
@@ -297,7 +305,12 @@ impl Network<'_> {
                 window: layer.window,
                 scale: 1.0 / (head_dim as f32).sqrt(),
             },
-        })?;
+        };
+        if self.subgroups() {
+            pass.run(&AttentionSubgroup { attention })?;
+        } else {
+            pass.run(&attention)?;
+        }
         let window = layer.window;
         let params =
             attention_merge::Params { heads, head_dim, stride: sizes.attended, compact, max_stretches, window };
