@@ -38,7 +38,7 @@ fn attention_subgroup(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_in
     if group.z >= list[0] { return; }
     let row = list[1u + group.z];
     let begin = max(group.x * STRETCH, first_of(row));
-    let end = min(entries_of(row), begin + STRETCH);
+    let end = min(entries_of(row), (group.x + 1u) * STRETCH);
     if begin >= end { return; }
     let info = rows[row];
     let first_head = group.y * GROUP;
