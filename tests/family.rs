@@ -99,12 +99,14 @@ struct Loaded<'a> {
     gpu: &'a Gpu,
     weights: Weights,
     state: State,
+    /// The kernels of software adapters, whose sums may go in another order.
+    software: bool,
 }
 
 const LANES: u32 = 3;
 
 impl<'a> Loaded<'a> {
-    fn new(case: &'a Case, gpu: &'a Gpu) -> Self {
+    fn new(case: &'a Case, gpu: &'a Gpu, software: bool) -> Self {
         let mut quiet = |_, _| {};
         let loader = Loader::new(gpu, &case.config, &case.source, &mut quiet).unwrap();
         let weights = block_on(loader.load(&case.plan)).unwrap();
@@ -112,11 +114,11 @@ impl<'a> Loaded<'a> {
         let room =
             Room { lanes: LANES, context: case.config.context_length, rows, heads: rows, cache_tokens: u32::MAX };
         let state = block_on(State::new(gpu, &case.config, &case.plan, &weights, room)).unwrap();
-        Self { case, gpu, weights, state }
+        Self { case, gpu, weights, state, software }
     }
 
     /// Logits of each lane and position, the text of each in pieces, the rest one by one.
-    fn run(&self, lanes: &[(u32, &[u32])], pieces: &[usize], depth: Depth, software: bool) -> Vec<Vec<Vec<f32>>> {
+    fn run(&self, lanes: &[(u32, &[u32])], pieces: &[usize], depth: Depth) -> Vec<Vec<Vec<f32>>> {
         let (case, gpu) = (self.case, self.gpu);
         let network = Network {
             gpu,
@@ -124,7 +126,7 @@ impl<'a> Loaded<'a> {
             plan: &case.plan,
             weights: &self.weights,
             state: &self.state,
-            software,
+            software: self.software,
         };
         gpu.write(&self.state.lanes.lengths, 0, &vec![0u32; (LANES * case.plan.classes) as usize]);
         let vocabulary = case.config.vocab_size as usize;
@@ -172,23 +174,25 @@ fn every_case(check: impl Fn(&Case)) {
 #[test]
 fn the_gpu_agrees_with_transformers_whole_in_pieces_and_in_company() {
     let gpu = open();
-    every_case(|case| {
-        let loaded = Loaded::new(case, &gpu);
-        let tokens = case.tokens();
-        let whole = loaded.run(&[(0, &tokens)], &[tokens.len()], Depth::Model, false).remove(0);
-        case.compare("on the GPU", &whole);
-        let n = case.prompt.len();
-        // Prompt, then one by one: what a run does; then pieces beside every boundary, by the other matrix kernel.
-        for (pieces, software) in [(&[n][..], false), (&[n / 2 - 3, 1, 17, 2, 9], true)] {
-            let pieced = loaded.run(&[(1, &tokens)], pieces, Depth::Model, software).remove(0);
-            assert!(bits(&pieced) == bits(&whole), "{}: pieces {pieces:?} change bits", case.name);
-        }
-        let other: Vec<u32> = tokens.iter().map(|token| (token * 7 + 3) % case.config.vocab_size).collect();
-        let together = loaded.run(&[(2, &other[..n / 2]), (0, &tokens), (1, &other)], &[n - 1, 2], Depth::Model, false);
-        assert!(bits(&together[1]) == bits(&whole), "{}: company changes bits", case.name);
-        let alone = loaded.run(&[(0, &other)], &[n], Depth::Model, false).remove(0);
-        assert!(bits(&together[2]) == bits(&alone), "{}: company changes bits of another text", case.name);
-    });
+    every_case(|case| [false, true].iter().for_each(|software| check_on_the_gpu(case, &gpu, *software)));
+}
+
+fn check_on_the_gpu(case: &Case, gpu: &Gpu, software: bool) {
+    let loaded = Loaded::new(case, gpu, software);
+    let tokens = case.tokens();
+    let whole = loaded.run(&[(0, &tokens)], &[tokens.len()], Depth::Model).remove(0);
+    case.compare(if software { "by the kernels of software adapters" } else { "on the GPU" }, &whole);
+    let n = case.prompt.len();
+    // Prompt, then one by one: what a run does; then pieces beside every boundary.
+    for pieces in [&[n][..], &[n / 2 - 3, 1, 17, 2, 9]] {
+        let pieced = loaded.run(&[(1, &tokens)], pieces, Depth::Model).remove(0);
+        assert!(bits(&pieced) == bits(&whole), "{}: pieces {pieces:?} change bits", case.name);
+    }
+    let other: Vec<u32> = tokens.iter().map(|token| (token * 7 + 3) % case.config.vocab_size).collect();
+    let together = loaded.run(&[(2, &other[..n / 2]), (0, &tokens), (1, &other)], &[n - 1, 2], Depth::Model);
+    assert!(bits(&together[1]) == bits(&whole), "{}: company changes bits", case.name);
+    let alone = loaded.run(&[(0, &other)], &[n], Depth::Model).remove(0);
+    assert!(bits(&together[2]) == bits(&alone), "{}: company changes bits of another text", case.name);
 }
 
 #[test]
@@ -202,11 +206,11 @@ fn the_cpu_reference_agrees_with_transformers_and_with_the_gpu_at_every_depth() 
         let mut logits = reference.run(&mut sequence, prompt, Depth::Model).logits;
         rest.iter().for_each(|&token| logits.extend(reference.run(&mut sequence, &[token], Depth::Model).logits));
         case.compare("on the CPU", &logits);
-        let loaded = Loaded::new(case, &gpu);
+        let loaded = Loaded::new(case, &gpu, false);
         for rounds in 1..case.plan.n_rounds() {
             let depth = Depth::Fixed(rounds);
             let want = reference.run(&mut Sequence::default(), prompt, depth).logits;
-            let got = loaded.run(&[(0, prompt)], &[prompt.len()], depth, false).remove(0);
+            let got = loaded.run(&[(0, prompt)], &[prompt.len()], depth).remove(0);
             for (got, want) in got.iter().flatten().zip(want.iter().flatten()) {
                 assert!((got - want).abs() <= 1e-3, "{} after {rounds} rounds: got {got}, want {want}", case.name);
             }

@@ -21,7 +21,7 @@ use isobath::model::forward::{Depth, Input, Network, Probe, Step};
 use isobath::model::gguf::Gguf;
 use isobath::model::plan::Plan;
 use isobath::model::state::{Room, State};
-use isobath::model::tensor::TensorSource;
+use isobath::model::tensor::{DataType, TensorSource};
 use isobath::model::weights::{Loader, Weights};
 use isobath::text::Tokenizer;
 use pollster::block_on;
