@@ -93,7 +93,7 @@ mod tests {
             }
         };
         check(&[1.0, 1.01, 0.99, 1.0, 1.02], &[]);
-        check(&[2.0, 1.01, 0.99, 1.0, 1.02], &["first repetition took 2.00 times"]);
+        check(&[2.0, 1.01, 0.99, 1.0, 1.02], &["first repetition took 1.98 times"]);
         check(&[1.0, 1.01, 0.99, 1.5, 1.0], &["repetition 4 took 1.50 times the median"]);
         check(&[1.0, 2.0, 3.0, 2.0, 1.5], &["spread by"]);
         check(&[0.001, 0.001, 0.001], &["too short"]);
