@@ -26,5 +26,6 @@ cargo run --quiet --package isobath-bind -- --hashes "$folder/stories"
 size() { wc -c < "$1"; }
 module="$folder/isobath_web_bg.wasm"
 printf '%s: %d bytes, %d after gzip\n' "$module" "$(size "$module")" "$(gzip -9 -c "$module" | wc -c)"
-node -e 'const z=require("zlib"),b=require("fs").readFileSync(process.argv[1]);console.log("  "+z.brotliCompressSync(b).length+" after brotli")' "$module" 2>/dev/null || true
+# Takes half a minute for what is large.
+[ "$profile" = dev ] || node -e 'const z=require("zlib"),b=require("fs").readFileSync(process.argv[1]);console.log("  "+z.brotliCompressSync(b).length+" after brotli")' "$module" 2>/dev/null || true
 printf 'folder: %s\n' "$folder"

@@ -60,38 +60,41 @@ test("light, and on a phone", async () => {
   await page.setViewportSize({ width: 1440, height: 900 });
 });
 
-test("a hidden page rests, and goes on when it is seen again", async () => {
+// Too slow for the software adapters of small machines: `npm run test:all` runs these.
+const skip = process.env.ISOBATH_BROWSER_ALL ? false : "runs with npm run test:all";
+
+test("a hidden page rests, and goes on when it is seen again", { skip }, async () => {
   const hide = (hidden) =>
     page.evaluate((hidden) => {
       Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
       document.dispatchEvent(new Event("visibilitychange"));
     }, hidden);
   let ended = false;
-  const rest = page.evaluate(() => isobath.generate("The old captain said", 120, 4)).finally(() => (ended = true));
+  const rest = page.evaluate(() => isobath.generate("The old captain said", 40, 2)).finally(() => (ended = true));
   const first = await tokens();
   await page.waitForFunction((first) => isobath.statistics()?.tokens > first + 8, first);
   await hide(true);
   // The tick under way still ends, which takes its time on a slow machine.
   let paused = -1;
   while (paused !== (paused = await tokens())) await page.waitForTimeout(3000);
-  assert.ok(!ended && paused < first + 480, "tokens were written for nobody");
+  assert.ok(!ended && paused < first + 80, "tokens were written for nobody");
   await hide(false);
   const report = await rest;
-  assert.deepEqual(report.sequences.map((sequence) => sequence.tokens.length), [120, 120, 120, 120]);
+  assert.deepEqual(report.sequences.map((sequence) => sequence.tokens.length), [40, 40]);
 });
 
-test("lost devices are replaced, for engine and canvas, and the text goes on as if nothing had been", async () => {
+test("lost devices are replaced, for engine and canvas, and the text goes on as if nothing had been", { skip }, async () => {
   const prompt = "The sea was";
-  const report = page.evaluate((prompt) => isobath.generate(prompt, 60, 3), prompt);
+  const report = page.evaluate((prompt) => isobath.generate(prompt, 24, 2), prompt);
   const first = await tokens();
-  await page.waitForFunction((first) => isobath.statistics()?.tokens > first + 30, first);
+  await page.waitForFunction((first) => isobath.statistics()?.tokens > first + 10, first);
   const devices = await page.evaluate(() => {
     const all = gpuCounts.devices.splice(0);
     all.forEach((device) => device.destroy());
     return all.length;
   });
   assert.ok(devices >= 2, `${devices} devices`);
-  const wanted = native(null, prompt, 60);
+  const wanted = native(null, prompt, 24);
   for (const sequence of (await report).sequences) assert.deepEqual(written(sequence), wanted);
   await page.waitForFunction(() => gpuCounts.devices.length >= 2);
   await frames(10);
