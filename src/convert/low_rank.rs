@@ -33,7 +33,7 @@ pub fn factors(name: &str, matrix: &[f32], out: usize, input: usize, rank: usize
     let (mut a, mut b) = (vec![0.0; rank * input], vec![0.0; out * rank]);
     for (r, index) in order.into_iter().take(rank).enumerate() {
         let own = eigen.eigenvectors.column(index);
-        let other = if wide { matrix.tr_mul(&own) } else { &matrix * &own };
+        let other = if wide { matrix.tr_mul(&own) } else { &matrix * own };
         let sigma = other.norm();
         // u sigma and v, whichever of them was found first.
         let unit = |value: f64| if sigma > 0.0 { value / sigma } else { 0.0 };

@@ -68,8 +68,11 @@ pub(super) fn canonical(name: &str) -> Option<(String, Option<Permuted>)> {
     fits.then(|| (format!("model.layers.{layer}.{path}.{kind}"), *permuted))
 }
 
+/// GGUF's path, canonical path and permutation.
+type Inner = (&'static str, &'static str, Option<Permuted>);
+
 /// The path within a layer, and the layer, of a canonical name.
-fn inner(name: &str) -> Option<(&str, &'static (&'static str, &'static str, Option<Permuted>))> {
+fn inner(name: &str) -> Option<(&str, &'static Inner)> {
     let (layer, path) = name.strip_prefix("model.layers.")?.split_once('.')?;
     let path = path.strip_suffix(".weight")?;
     Some((layer, INNER.iter().find(|(_, ours, _)| *ours == path)?))
