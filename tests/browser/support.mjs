@@ -92,9 +92,11 @@ export async function open(context, address, prepare) {
     const wrap = (type, name, around) => {
       if (!type) return;
       const original = type.prototype[name];
-      type.prototype[name] = function (...rest) { return around(() => original.apply(this, rest)); };
+      type.prototype[name] = function (...rest) { return around(() => original.apply(this, rest), this); };
     };
-    wrap(window.GPUQueue, "submit", (go) => (counts.submits++, go()));
+    // The panel draws on a device of its own, as often as the screen asks; what is counted is the engine's.
+    const engine = (queue) => counts.devices.some((device) => device.label === "isobath" && device.queue === queue);
+    wrap(window.GPUQueue, "submit", (go, queue) => ((counts.submits += engine(queue)), go()));
     wrap(window.GPUBuffer, "mapAsync", (go) => {
       counts.maps++;
       counts.mostPending = Math.max(counts.mostPending, ++counts.pending);
