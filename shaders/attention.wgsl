@@ -4,7 +4,7 @@
 //     partial = sum exp(score - max) * value,  with max and sum of exp(score - max)
 //
 // A stretch has STRETCH entries wherever the row stands, so that a row's sums never depend on its company.
-// `attention_merge` joins the stretches. Grid: (stretches, heads / GROUP, tiles of QROWS rows).
+// `attention_merge` joins the stretches. Grid: (tiles of QROWS rows, heads / GROUP, stretches).
 // CPU twin: `cpu` in `src/kernels/attention.rs`.
 
 struct Params {
@@ -46,9 +46,9 @@ var<workgroup> factor: array<f32, PAIRS>;
 @compute @workgroup_size(TILE)
 fn attention(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let count = list[0];
-    let first = group.z * QROWS;
+    let first = group.x * QROWS;
     if first >= count { return; }
-    let begin = group.x * STRETCH;
+    let begin = group.z * STRETCH;
     let kv_head = group.y * GROUP * params.kv_heads / params.heads;
     let span = span_of(first, count);
     if begin >= span.y || begin + STRETCH <= span.x { return; }
@@ -139,7 +139,7 @@ fn attention(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_
         let row = list[1u + first + pair / GROUP];
         if begin >= entries_of(row) { continue; }
         let head = group.y * GROUP + pair % GROUP;
-        let to = ((row * params.heads + head) * params.max_stretches + group.x) * (HEAD4 + 1u);
+        let to = ((row * params.heads + head) * params.max_stretches + group.z) * (HEAD4 + 1u);
         if o == OUTS {
             partial[to + HEAD4] = vec4<f32>(highest[thread], weight_sum, 0.0, 0.0);
         } else {

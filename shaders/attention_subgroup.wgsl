@@ -3,7 +3,7 @@
 //
 // For software adapters, where workgroup memory and barriers cost most, and loads next: keys and values are read once for
 // all heads of the group. Results and stretches are those of `attention`, but sums go by running maximum, entry by entry.
-// Grid: (stretches, KV heads, rows of the list). CPU twin: `cpu` in `src/kernels/attention.rs`.
+// Grid: (rows of the list, KV heads, stretches). CPU twin: `cpu` in `src/kernels/attention.rs`.
 
 struct Params {
     heads: u32,
@@ -35,10 +35,10 @@ const LOWEST = -1e30;
 
 @compute @workgroup_size(WG)
 fn attention_subgroup(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    if group.z >= list[0] { return; }
-    let row = list[1u + group.z];
-    let begin = max(group.x * STRETCH, first_of(row));
-    let end = min(entries_of(row), (group.x + 1u) * STRETCH);
+    if group.x >= list[0] { return; }
+    let row = list[1u + group.x];
+    let begin = max(group.z * STRETCH, first_of(row));
+    let end = min(entries_of(row), (group.z + 1u) * STRETCH);
     if begin >= end { return; }
     let info = rows[row];
     let first_head = group.y * GROUP;
@@ -82,7 +82,7 @@ fn attention_subgroup(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_in
     }
 
     for (var g = 0u; g < GROUP; g++) {
-        let to = ((row * params.heads + first_head + g) * params.max_stretches + group.x) * (HEAD4 + 1u);
+        let to = ((row * params.heads + first_head + g) * params.max_stretches + group.z) * (HEAD4 + 1u);
         for (var s = 0u; s < SLICE; s++) {
             if s * WG + thread < HEAD4 { partial[to + s * WG + thread] = sums[g * SLICE + s]; }
         }

@@ -2,7 +2,7 @@
 //
 //     output[row] += bias
 //
-// Grid: (outputs / 64, rows of the list). CPU twin: `cpu` in `src/kernels/bias.rs`.
+// Grid: (rows of the list, outputs / 64). CPU twin: `cpu` in `src/kernels/bias.rs`.
 
 struct Params {
     outputs: u32,
@@ -16,8 +16,8 @@ struct Params {
 
 @compute @workgroup_size(64)
 fn bias(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let i = group.x * 64u + thread;
-    if group.y >= list[0] || i >= params.outputs { return; }
-    let at = list[1u + group.y] * params.stride + i;
+    let i = group.y * 64u + thread;
+    if group.x >= list[0] || i >= params.outputs { return; }
+    let at = list[1u + group.x] * params.stride + i;
     output[at] += numbers[i];
 }

@@ -2,7 +2,7 @@
 //
 //     mode 0: output = input        mode 1: output += gate(row) * input        mode 2: output += input
 //
-// Grid: (stride / 64, rows of the list). CPU twin: `cpu` in `src/kernels/combine.rs`.
+// Grid: (rows of the list, stride / 64). CPU twin: `cpu` in `src/kernels/combine.rs`.
 
 struct Params {
     stride: u32, // vectors per row
@@ -17,9 +17,9 @@ struct Params {
 
 @compute @workgroup_size(64)
 fn combine(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let i = group.x * 64u + thread;
-    if group.y >= list[0] || i >= params.stride { return; }
-    let row = list[1u + group.y];
+    let i = group.y * 64u + thread;
+    if group.x >= list[0] || i >= params.stride { return; }
+    let row = list[1u + group.x];
     let at = row * params.stride + i;
     switch params.mode {
         case 0u: { output[at] = input[at]; }

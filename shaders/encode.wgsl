@@ -2,7 +2,7 @@
 //
 //     hidden *= encoding[depth]
 //
-// Grid: (stride / 64, rows of the list). CPU twin: `cpu` in `src/kernels/encode.rs`.
+// Grid: (rows of the list, stride / 64). CPU twin: `cpu` in `src/kernels/encode.rs`.
 
 struct Params {
     stride: u32,      // vectors per row
@@ -17,8 +17,8 @@ struct Params {
 
 @compute @workgroup_size(64)
 fn encode(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let i = group.x * 64u + thread;
-    if group.y >= list[0] || i >= params.stride { return; }
-    let row = list[1u + group.y];
+    let i = group.y * 64u + thread;
+    if group.x >= list[0] || i >= params.stride { return; }
+    let row = list[1u + group.x];
     hidden[row * params.stride + i] *= encoding[rows[row].z * params.bank_stride + i];
 }

@@ -96,9 +96,14 @@ fn choose_depth(row: u32, forced: u32) {
 var<workgroup> granted_here: u32;
 
 @compute @workgroup_size(WG)
-fn gate(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    if group.x >= list[0] { return; }
-    let row = list[1u + group.x];
+fn gate(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let place = place_of(group, grid);
+    if place >= list[0] { return; }
+    let row = list[1u + place];
     if thread == 0u { granted_here = granted[row]; }
     let word = workgroupUniformLoad(&granted_here);
     let round = word & 0xffffu;

@@ -2,7 +2,7 @@
 //
 //     head = weight * head / sqrt(mean(head^2) + epsilon)       one weight for queries, one for keys
 //
-// Weights of several depths stand one behind the other. Grid: (heads, rows of the list).
+// Weights of several depths stand one behind the other. Grid: (rows of the list, heads).
 // CPU twin: `cpu` in `src/kernels/head_norm.rs`.
 
 struct Params {
@@ -22,16 +22,16 @@ struct Params {
 
 @compute @workgroup_size(WG)
 fn head_norm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    if group.y >= list[0] { return; }
-    let row = list[1u + group.y];
-    let start = row * params.stride + group.x * params.head_dim;
+    if group.x >= list[0] { return; }
+    let row = list[1u + group.x];
+    let start = row * params.stride + group.y * params.head_dim;
     var squares = 0.0;
     for (var i = thread; i < params.head_dim; i += WG) {
         let x = qkv[start + i];
         squares = fma(x, x, squares);
     }
     let factor = inverseSqrt(workgroup_sum(thread, squares) / f32(params.head_dim) + params.epsilon);
-    let bank = rows[row].z * params.bank_stride + select(0u, params.weight_stride, group.x >= params.heads);
+    let bank = rows[row].z * params.bank_stride + select(0u, params.weight_stride, group.y >= params.heads);
     for (var i = thread; i < params.head_dim; i += WG) {
         qkv[start + i] = weight[bank + i] * (qkv[start + i] * factor);
     }

@@ -2,7 +2,7 @@
 //
 //     inner = A[depth] . input
 //
-// Grid: (rank, rows of the list). CPU twin: `cpu` in `src/kernels/lora_down.rs`.
+// Grid: (rows of the list, rank). CPU twin: `cpu` in `src/kernels/lora_down.rs`.
 
 struct Params {
     stride: u32,       // vectors per input row and per row of A
@@ -20,13 +20,13 @@ struct Params {
 
 @compute @workgroup_size(WG)
 fn lora_down(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    if group.y >= list[0] { return; }
-    let row = list[1u + group.y];
-    let bank = rows[row].z * params.bank_stride + group.x * params.stride;
+    if group.x >= list[0] { return; }
+    let row = list[1u + group.x];
+    let bank = rows[row].z * params.bank_stride + group.y * params.stride;
     var sum = vec4<f32>(0.0);
     for (var i = thread; i < params.stride; i += WG) {
         sum = fma(weight[bank + i], input[row * params.stride + i], sum);
     }
     let total = workgroup_sum(thread, (sum.x + sum.y) + (sum.z + sum.w));
-    if thread == 0u { inner[row * params.inner_stride + group.x] = total; }
+    if thread == 0u { inner[row * params.inner_stride + group.y] = total; }
 }

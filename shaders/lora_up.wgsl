@@ -2,7 +2,7 @@
 //
 //     output += scale * B[depth] . inner
 //
-// Grid: (outputs / 64, rows of the list). CPU twin: `cpu` in `src/kernels/lora_up.rs`.
+// Grid: (rows of the list, outputs / 64). CPU twin: `cpu` in `src/kernels/lora_up.rs`.
 
 struct Params {
     outputs: u32,
@@ -23,9 +23,9 @@ struct Params {
 
 @compute @workgroup_size(64)
 fn lora_up(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let i = group.x * 64u + thread;
-    if group.y >= list[0] || i >= params.outputs { return; }
-    let row = list[1u + group.y];
+    let i = group.y * 64u + thread;
+    if group.x >= list[0] || i >= params.outputs { return; }
+    let row = list[1u + group.x];
     let bank = rows[row].z * params.bank_stride + i;
     var sum = 0.0;
     for (var r = 0u; r < params.rank; r++) {

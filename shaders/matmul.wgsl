@@ -3,7 +3,7 @@
 //     output[row] (+)= weight . input[row]
 //
 // The same sums in the same order as `matvec`: each block of 32 columns is one chain, blocks are added in order.
-// Grid: (outputs / 64, rows / 32). CPU twin: `cpu` in `src/kernels/matvec.rs`.
+// Grid: (rows / 32, outputs / 64 in lines). CPU twin: `cpu` in `src/kernels/matvec.rs`.
 
 // Tiles stand vector by vector, [8][64] and [8][32], so that neighbouring threads read neighbouring vectors.
 var<workgroup> weights: array<vec4<f32>, 512>;
@@ -12,8 +12,8 @@ var<workgroup> inputs: array<vec4<f32>, 256>;
 @compute @workgroup_size(128)
 fn matmul(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let count = list[0];
-    let first_row = group.z * 32u;
-    let first_output = (group.y * params.grid_x + group.x) * 64u;
+    let first_row = group.x * 32u;
+    let first_output = (group.z * params.line + group.y) * 64u;
     if first_row >= count || first_output >= params.outputs { return; }
     // A thread owns outputs x, x + 16, x + 32, x + 48 of rows y, y + 8, y + 16, y + 24.
     let x = thread % 16u;

@@ -4,7 +4,7 @@
 //
 // SPLIT threads share one output: thread s takes blocks s, s + SPLIT, ...; their sums are then added in the order of
 // the blocks, so that the result is that of `matvec_serial` and `matmul` to the bit (see lib/block.wgsl).
-// Grid: (outputs / (GROUPS * OUTPUTS), tiles of COLS rows). CPU twin: `cpu` in `src/kernels/matvec.rs`.
+// Grid: (tiles of COLS rows, outputs / (GROUPS * OUTPUTS) in lines). CPU twin: `cpu` in `src/kernels/matvec.rs`.
 
 const SPLIT = 16u;
 const GROUPS = 4u;             // outputs side by side: 64 threads / SPLIT
@@ -15,8 +15,8 @@ var<workgroup> partial: array<f32, 64u * OUTPUTS * COLS>;
 @compute @workgroup_size(64)
 fn matvec(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let count = list[0];
-    let first_column = group.z * COLS;
-    let first_output = (group.y * params.grid_x + group.x) * GROUPS * OUTPUTS;
+    let first_column = group.x * COLS;
+    let first_output = (group.z * params.line + group.y) * GROUPS * OUTPUTS;
     if first_column >= count || first_output >= params.outputs { return; }
     let mine = first_output + (thread / SPLIT) * OUTPUTS;
     var starts: array<u32, COLS>;

@@ -4,7 +4,7 @@
 //
 // A load costs these adapters as much as a dozen sums: each block of weights serves COLS rows, each block of inputs four
 // outputs, and where there are subgroups all their threads (see lib/column_subgroup.wgsl).
-// The same sums in the same order as `matvec`. Grid: (outputs / (4 * THREADS), tiles of COLS rows).
+// The same sums in the same order as `matvec`. Grid: (tiles of COLS rows, outputs / (4 * THREADS) in lines).
 // CPU twin: `cpu` in `src/kernels/matvec.rs`.
 
 const THREADS = 8u;
@@ -12,8 +12,8 @@ const THREADS = 8u;
 @compute @workgroup_size(THREADS)
 fn matvec_serial(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let count = list[0];
-    let first_column = group.z * COLS;
-    let first_output = (group.y * params.grid_x + group.x) * 4u * THREADS;
+    let first_column = group.x * COLS;
+    let first_output = (group.z * params.line + group.y) * 4u * THREADS;
     if first_column >= count || first_output >= params.outputs { return; }
     var starts: array<u32, COLS>;
     for (var c = 0u; c < COLS; c++) {
@@ -39,10 +39,13 @@ fn matvec_serial(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
         if column >= count { break; }
         let row = select(list[1u + column], column, params.mode == 2u);
         let start = row * params.output_stride + params.output_offset;
+        var sum = total[c];
+        if params.mode == 1u {
+            for (var o = 0u; o < 4u; o++) { sum[o] = output[start + known[o]] + total[c][o]; }
+        }
         for (var o = 0u; o < 4u; o++) {
             if outputs[o] >= params.outputs { break; }
-            let at = start + outputs[o];
-            output[at] = select(total[c][o], output[at] + total[c][o], params.mode == 1u);
+            output[start + outputs[o]] = sum[o];
         }
     }
 }

@@ -20,9 +20,14 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> output: array<vec4<f32>>; // [rows, stride]
 
 @compute @workgroup_size(WG)
-fn rms_norm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    if group.x >= list[0] { return; }
-    let row = list[1u + group.x];
+fn rms_norm(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let place = place_of(group, grid);
+    if place >= list[0] { return; }
+    let row = list[1u + place];
     let start = row * params.stride;
     var squares = vec4<f32>(0.0);
     for (var i = thread; i < params.stride; i += WG) {

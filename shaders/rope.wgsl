@@ -25,9 +25,14 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> cache: array<f32>;     // see lib/kv.wgsl
 
 @compute @workgroup_size(64)
-fn rope(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    if group.x >= list[0] { return; }
-    let row = list[1u + group.x];
+fn rope(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let place = place_of(group, grid);
+    if place >= list[0] { return; }
+    let row = list[1u + place];
     let info = rows[row];
     let start = row * params.stride;
     let half = params.head_dim / 2u;

@@ -67,14 +67,19 @@ fn cut_for(thread: u32, top: f32, floor: u32, by_mass: bool, wanted: f32) -> u32
 }
 
 @compute @workgroup_size(THREADS)
-fn sample(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    if group.x >= list[0] { return; }
-    let info = rows[list[1u + group.x]];
+fn sample(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let place = place_of(group, grid);
+    if place >= list[0] { return; }
+    let info = rows[list[1u + place]];
     // Barriers stand behind branches on `own`: private variables would not count as uniform there.
     let own = settings[info.x];
     how = own;
     factor = select(own.inverse_temperature, 1.0, own.inverse_temperature == 0.0);
-    start = group.x * params.stride;
+    start = place * params.stride;
     seen_from = info.x * params.seen_stride;
 
     var value = LOWEST;
@@ -123,6 +128,6 @@ fn sample(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
     }
     if thread == 0u {
         lane_tokens[info.x] = token;
-        drawn[group.x] = vec2<u32>(token, bitcast<u32>(logits[start + token] - log_mass));
+        drawn[place] = vec2<u32>(token, bitcast<u32>(logits[start + token] - log_mass));
     }
 }

@@ -1,8 +1,6 @@
 // Weights as q4_1: weight = scale * nibble + minimum. 1 vector per block, then a word per block: scale and
 // minimum as f16.
 
-@group(0) @binding(1) var<storage, read> weight: array<vec4<u32>>;
-
 fn nibbles(word: u32, first: u32) -> vec4<f32> {
     let shifts = vec4<u32>(0u, 4u, 8u, 12u) + vec4<u32>(first * 4u);
     return vec4<f32>((vec4<u32>(word) >> shifts) & vec4<u32>(15u));
@@ -10,8 +8,8 @@ fn nibbles(word: u32, first: u32) -> vec4<f32> {
 
 fn load_block(row: u32, block: u32) -> Block {
     let start = row * params.weight_stride;
-    let a = weight[start + block];
-    let word = weight[start + params.blocks + block / 4u][block % 4u];
+    let a = weight(start + block);
+    let word = weight(start + params.blocks + block / 4u)[block % 4u];
     let both = unpack2x16float(word);
     let scale = both.x;
     let minimum = vec4<f32>(both.y);

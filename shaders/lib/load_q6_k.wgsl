@@ -1,8 +1,6 @@
 // Weights as q6_K: weight = scale * (6-bit value - 32), a scale per 16 weights. 2 vectors per block of 32: the low
 // nibbles; then the high pairs of bits of weights 0..15 and 16..31 and their two scales as f32.
 
-@group(0) @binding(1) var<storage, read> weight: array<vec4<u32>>;
-
 fn values(word: u32, first: u32, high: u32, quad: u32) -> vec4<f32> {
     let low = (vec4<u32>(word) >> (vec4<u32>(0u, 4u, 8u, 12u) + vec4<u32>(first * 4u))) & vec4<u32>(15u);
     let top = (vec4<u32>(high) >> (vec4<u32>(0u, 2u, 4u, 6u) + vec4<u32>(quad * 8u))) & vec4<u32>(3u);
@@ -11,8 +9,8 @@ fn values(word: u32, first: u32, high: u32, quad: u32) -> vec4<f32> {
 
 fn load_block(row: u32, block: u32) -> Block {
     let at = row * params.weight_stride + block * 2u;
-    let a = weight[at];
-    let b = weight[at + 1u];
+    let a = weight(at);
+    let b = weight(at + 1u);
     let first = bitcast<f32>(b.z);
     let second = bitcast<f32>(b.w);
     return Block(

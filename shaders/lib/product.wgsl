@@ -8,7 +8,7 @@ struct Params {
     output_stride: u32,  // numbers per output row
     output_offset: u32,  // where the first output goes
     mode: u32,           // 0: write; 1: add to what is there; 2: write at the place in the list, not at the row
-    grid_x: u32,         // workgroups in x before the next line of y begins
+    line: u32,           // workgroups in y before the next line begins in z
 }
 
 @group(0) @binding(0) var<uniform> params: Params;

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::texture::Texture;
+
 /// GPU memory. Cheap to clone; freed with its last clone.
 #[derive(Debug, Clone)]
 pub struct Buffer {
@@ -38,20 +40,58 @@ impl Buffer {
 
     /// The buffer as a kernel's input.
     pub fn read(&self) -> Binding<'_> {
-        Binding { buffer: self, write: false }
+        Binding::Read(self)
     }
 
     /// The buffer as a kernel's output.
     pub fn write(&self) -> Binding<'_> {
-        Binding { buffer: self, write: true }
+        Binding::Write(self)
     }
 }
 
-/// A buffer in one of a kernel's places.
+/// Memory in one of a kernel's places.
 #[derive(Debug, Clone, Copy)]
-pub struct Binding<'a> {
-    /// Which buffer.
-    pub buffer: &'a Buffer,
-    /// `var<storage, read_write>` rather than `read`.
-    pub write: bool,
+pub enum Binding<'a> {
+    /// `var<storage, read>`
+    Read(&'a Buffer),
+    /// `var<storage, read_write>`
+    Write(&'a Buffer),
+    /// `var` of type `texture_2d<u32>`
+    Texture(&'a Texture),
+}
+
+impl Binding<'_> {
+    /// Tells the memory from all other.
+    pub(super) fn key(&self) -> (bool, u64) {
+        match self {
+            Self::Read(buffer) | Self::Write(buffer) => (false, buffer.id),
+            Self::Texture(texture) => (true, texture.id),
+        }
+    }
+
+    /// What a layout says of it.
+    pub(super) fn kind(&self) -> wgpu::BindingType {
+        let storage = |read_only| wgpu::BindingType::Buffer {
+            ty: wgpu::BufferBindingType::Storage { read_only },
+            has_dynamic_offset: false,
+            min_binding_size: None,
+        };
+        match self {
+            Self::Read(_) => storage(true),
+            Self::Write(_) => storage(false),
+            Self::Texture(_) => wgpu::BindingType::Texture {
+                sample_type: wgpu::TextureSampleType::Uint,
+                view_dimension: wgpu::TextureViewDimension::D2,
+                multisampled: false,
+            },
+        }
+    }
+
+    /// What is bound.
+    pub(super) fn resource(&self) -> wgpu::BindingResource<'_> {
+        match self {
+            Self::Read(buffer) | Self::Write(buffer) => buffer.raw.as_entire_binding(),
+            Self::Texture(texture) => wgpu::BindingResource::TextureView(&texture.view),
+        }
+    }
 }

@@ -28,7 +28,7 @@ struct Reported {
 }
 
 type ErrorFuture = Pin<Box<dyn Future<Output = Option<wgpu::Error>>>>;
-type BindGroupKey = (PipelineKey, Vec<(u64, u64, u64)>);
+type BindGroupKey = (PipelineKey, Vec<(bool, u64)>);
 
 /// An open device and everything that is cached with it.
 pub struct Gpu {

@@ -1,4 +1,4 @@
-//! The only module that names wgpu: adapters, the device, buffers, kernels and their recording.
+//! The only module that names wgpu: adapters, the device, buffers, textures, kernels and their recording.
 //!
 //! **Invariant:** nothing here knows a model, a layer or a token.
 
@@ -9,9 +9,11 @@ pub mod kernel;
 pub mod pass;
 pub mod profile;
 pub mod readback;
+pub mod texture;
 
 pub use adapter::AdapterSummary;
 pub use buffer::{Binding, Buffer};
 pub use device::{Gpu, SharedDevice};
 pub use kernel::{Kernel, Source};
 pub use pass::Pass;
+pub use texture::Texture;

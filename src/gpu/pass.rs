@@ -76,18 +76,17 @@ impl Gpu {
         let entry = |binding, ty| wgpu::BindGroupLayoutEntry {
             binding,
             visibility: wgpu::ShaderStages::COMPUTE,
-            ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: binding == 0, min_binding_size: None },
+            ty,
             count: None,
         };
-        let block = if self.blocks_in_storage {
+        let ty = if self.blocks_in_storage {
             wgpu::BufferBindingType::Storage { read_only: true }
         } else {
             wgpu::BufferBindingType::Uniform
         };
+        let block = wgpu::BindingType::Buffer { ty, has_dynamic_offset: true, min_binding_size: None };
         let mut entries = vec![entry(0, block)];
-        for (place, binding) in (1..).zip(bindings) {
-            entries.push(entry(place, wgpu::BufferBindingType::Storage { read_only: !binding.write }));
-        }
+        entries.extend((1..).zip(bindings).map(|(place, binding)| entry(place, binding.kind())));
         let descriptor = wgpu::BindGroupLayoutDescriptor { label: Some(name), entries: &entries };
         let layout = self.device.create_bind_group_layout(&descriptor);
         let pipeline_layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
@@ -146,7 +145,7 @@ impl Gpu {
         pipeline: &Pipeline,
         bindings: &[Binding<'_>],
     ) -> wgpu::BindGroup {
-        let places = bindings.iter().map(|b| (b.buffer.id, 0, b.buffer.bytes())).collect();
+        let places = bindings.iter().map(Binding::key).collect();
         let key = (key.clone(), places);
         if let Some(found) = self.bind_groups.borrow().get(&key) {
             return found.clone();
@@ -154,9 +153,8 @@ impl Gpu {
         let uniform =
             wgpu::BufferBinding { buffer: &self.uniforms.raw, offset: 0, size: wgpu::BufferSize::new(SLOT as u64) };
         let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(uniform) }];
-        for (place, binding) in (1..).zip(bindings) {
-            entries.push(wgpu::BindGroupEntry { binding: place, resource: binding.buffer.raw.as_entire_binding() });
-        }
+        let others = (1..).zip(bindings);
+        entries.extend(others.map(|(binding, b)| wgpu::BindGroupEntry { binding, resource: b.resource() }));
         let descriptor = wgpu::BindGroupDescriptor { label: Some(name), layout: &pipeline.layout, entries: &entries };
         let made = self.device.create_bind_group(&descriptor);
         self.bind_groups.borrow_mut().insert(key, made.clone());

@@ -122,7 +122,7 @@ impl Kernel for Attention<'_> {
 
     fn grid(&self) -> [u32; 3] {
         let stretches = self.longest.div_ceil(super::STRETCH);
-        [stretches, self.params.heads / self.tile.heads, self.n_rows.div_ceil(self.tile.rows)]
+        [self.n_rows.div_ceil(self.tile.rows), self.params.heads / self.tile.heads, stretches]
     }
 }
 

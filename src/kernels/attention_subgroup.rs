@@ -36,6 +36,6 @@ impl Kernel for AttentionSubgroup<'_> {
 
     fn grid(&self) -> [u32; 3] {
         let Attention { longest, params, n_rows, .. } = self.attention;
-        [longest.div_ceil(super::STRETCH), params.kv_heads, n_rows]
+        [n_rows, params.kv_heads, longest.div_ceil(super::STRETCH)]
     }
 }

@@ -47,7 +47,7 @@ impl Kernel for Bias<'_> {
     }
 
     fn grid(&self) -> [u32; 3] {
-        [self.params.outputs.div_ceil(64), self.n_rows, 1]
+        [self.n_rows, self.params.outputs.div_ceil(64), 1]
     }
 }
 

@@ -1,6 +1,7 @@
 //! What kernel tests share: a device, seeded numbers, and comparison that NaN fails.
 
 use crate::gpu::{Buffer, Gpu, Kernel};
+use crate::kernels::matrix::Weights;
 use crate::kernels::{Row, padded};
 
 /// A device for one test; fails where the machine has no adapter.
@@ -61,6 +62,21 @@ impl Device {
 
     pub fn upload<T: bytemuck::NoUninit>(&self, data: &[T]) -> Buffer {
         self.gpu.upload("test", data).expect("upload")
+    }
+
+    /// Words as a kernel finds weights: in a buffer, or in a texture.
+    pub fn weights(&self, words: &[u32], in_texture: bool) -> Weights {
+        if !in_texture {
+            return Weights::Buffer(self.upload(words));
+        }
+        let weights = Weights::Texture(self.gpu.texture("test", 4 * words.len() as u64).expect("texture"));
+        // In pieces that end within a line, so that each kind of write is done.
+        let mut at = 0;
+        for piece in words.chunks(4 * 5000) {
+            weights.write(&self.gpu, at, piece);
+            at += 4 * piece.len() as u64;
+        }
+        weights
     }
 
     pub fn rows(&self, n: u32, width: u32, seed: u64) -> Rows {

@@ -54,7 +54,8 @@ impl Kernel for Embed<'_> {
     type Params = Params;
 
     fn source(&self) -> Source {
-        let parts = vec![include_str!("../../shaders/embed.wgsl"), loader(self.part.data_type), super::BLOCK];
+        let text = include_str!("../../shaders/embed.wgsl");
+        let parts = vec![text, loader(self.part.data_type), self.part.weights.text(), super::BLOCK];
         Source { parts, constants: vec![] }
     }
 
@@ -64,7 +65,7 @@ impl Kernel for Embed<'_> {
 
     fn bindings(&self) -> Vec<Binding<'_>> {
         vec![
-            self.part.buffer.read(),
+            self.part.weights.read(),
             self.tokens.read(),
             self.rows.read(),
             self.lane_tokens.read(),
@@ -107,7 +108,7 @@ mod tests {
                 pack::pack_rows(&tensor, first..first + rows, &mut words);
                 let stride = padded(width) / 4;
                 Part {
-                    buffer: device.upload(&words),
+                    weights: device.weights(&words, first > 0),
                     data_type: DataType::F32,
                     stride,
                     first: first as u32,

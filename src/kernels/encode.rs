@@ -49,7 +49,7 @@ impl Kernel for Encode<'_> {
     }
 
     fn grid(&self) -> [u32; 3] {
-        [self.params.stride.div_ceil(64), self.n_rows, 1]
+        [self.n_rows, self.params.stride.div_ceil(64), 1]
     }
 }
 

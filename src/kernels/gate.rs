@@ -77,7 +77,8 @@ pub const NOT_FORCED: u32 = u32::MAX;
 
 /// The text with a rule of one's own.
 pub fn source(rule: &'static str) -> Source {
-    Source { parts: vec![include_str!("../../shaders/gate.wgsl"), super::REDUCE, rule], constants: vec![] }
+    let parts = vec![include_str!("../../shaders/gate.wgsl"), super::REDUCE, super::DEAL, rule];
+    Source { parts, constants: vec![] }
 }
 
 impl Kernel for Gate<'_> {
@@ -105,7 +106,7 @@ impl Kernel for Gate<'_> {
     }
 
     fn grid(&self) -> [u32; 3] {
-        [self.n_rows, 1, 1]
+        super::dealt(self.n_rows)
     }
 }
 

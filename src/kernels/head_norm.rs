@@ -60,7 +60,7 @@ impl Kernel for HeadNorm<'_> {
     }
 
     fn grid(&self) -> [u32; 3] {
-        [self.params.heads + self.key_heads, self.n_rows, 1]
+        [self.n_rows, self.params.heads + self.key_heads, 1]
     }
 }
 

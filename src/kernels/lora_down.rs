@@ -55,7 +55,7 @@ impl Kernel for LoraDown<'_> {
     }
 
     fn grid(&self) -> [u32; 3] {
-        [self.params.rank, self.n_rows, 1]
+        [self.n_rows, self.params.rank, 1]
     }
 }
 

@@ -1,13 +1,72 @@
 //! A weight matrix on the GPU, in parts where one binding cannot show it all.
 
-use crate::gpu::Buffer;
+use crate::error::GpuError;
+use crate::gpu::{Binding, Buffer, Gpu, Texture};
 use crate::model::tensor::DataType;
 
-/// Consecutive rows of a matrix in one buffer, repacked for the kernels (`model::pack`).
+/// Where weights lie.
+#[derive(Debug, Clone)]
+pub enum Weights {
+    /// On GPUs.
+    Buffer(Buffer),
+    /// On software adapters, which read a whole vector from a texture as fast as one word from a buffer.
+    Texture(Texture),
+}
+
+impl Weights {
+    /// Room for so many bytes, in the kind of memory from which this device reads best.
+    ///
+    /// # Errors
+    /// As [`Gpu::buffer`].
+    pub fn new(gpu: &Gpu, label: &str, bytes: u64) -> Result<Self, GpuError> {
+        match gpu.summary().kind {
+            "software" => gpu.texture(label, bytes).map(Self::Texture),
+            _ => gpu.buffer(label, bytes).map(Self::Buffer),
+        }
+    }
+
+    /// Most bytes that [`Weights::new`] has room for.
+    pub fn max_bytes(gpu: &Gpu) -> u64 {
+        if gpu.summary().kind == "software" { gpu.max_texture_bytes() } else { gpu.max_binding_bytes() }
+    }
+
+    /// Overwrites whole vectors of 16 bytes before the next submission.
+    pub fn write(&self, gpu: &Gpu, offset_bytes: u64, words: &[u32]) {
+        match self {
+            Self::Buffer(buffer) => gpu.write(buffer, offset_bytes, words),
+            Self::Texture(texture) => gpu.write_texture(texture, offset_bytes, words),
+        }
+    }
+
+    /// Bytes on the GPU.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Self::Buffer(buffer) => buffer.bytes(),
+            Self::Texture(texture) => texture.bytes(),
+        }
+    }
+
+    pub(super) fn read(&self) -> Binding<'_> {
+        match self {
+            Self::Buffer(buffer) => buffer.read(),
+            Self::Texture(texture) => texture.read(),
+        }
+    }
+
+    /// The part of a shader that declares the binding.
+    pub(super) fn text(&self) -> &'static str {
+        match self {
+            Self::Buffer(_) => super::WEIGHTS_BUFFER,
+            Self::Texture(_) => super::WEIGHTS_TEXTURE,
+        }
+    }
+}
+
+/// Consecutive rows of a matrix in one piece, repacked for the kernels (`model::pack`).
 #[derive(Debug, Clone)]
 pub struct Part {
     /// The rows.
-    pub buffer: Buffer,
+    pub weights: Weights,
     /// Their storage type.
     pub data_type: DataType,
     /// Vectors (16 bytes) per row.
@@ -37,7 +96,8 @@ impl Matrix {
 
     /// Bytes on the GPU.
     pub fn bytes(&self) -> u64 {
-        self.parts.iter().map(|part| &part.buffer).chain(&self.bias).map(Buffer::bytes).sum()
+        let weights: u64 = self.parts.iter().map(|part| part.weights.bytes()).sum();
+        weights + self.bias.as_ref().map_or(0, Buffer::bytes)
     }
 }
 

@@ -41,8 +41,8 @@ pub struct Params {
     pub output_offset: u32,
     /// [`WRITE`], [`ADD`] or [`COMPACT`].
     pub mode: u32,
-    /// Workgroups in x before the next line of y begins.
-    pub grid_x: u32,
+    /// Workgroups in y before the next line begins in z.
+    pub line: u32,
 }
 }
 
@@ -58,18 +58,20 @@ const MAX_GRID: u32 = 65_535;
 
 impl Operands<'_> {
     pub(super) fn source(&self, text: &'static str, constants: Vec<(&'static str, u32)>) -> Source {
-        Source { parts: vec![text, super::PRODUCT, loader(self.part.data_type), super::BLOCK], constants }
+        let loaders = [loader(self.part.data_type), self.part.weights.text()];
+        Source { parts: vec![text, super::PRODUCT, loaders[0], loaders[1], super::BLOCK], constants }
     }
 
     pub(super) fn bindings(&self) -> Vec<Binding<'_>> {
-        vec![self.part.buffer.read(), self.input.read(), self.list.read(), self.output.write()]
+        vec![self.part.weights.read(), self.input.read(), self.list.read(), self.output.write()]
     }
 
     /// `(params, grid)` where a workgroup takes `outputs` outputs of `rows` rows.
     pub(super) fn spread(&self, outputs: u32, rows: u32) -> (Params, [u32; 3]) {
         let groups = self.params.outputs.div_ceil(outputs);
-        let x = groups.min(MAX_GRID);
-        (Params { grid_x: x, ..self.params }, [x, groups.div_ceil(x.max(1)), self.n_rows.div_ceil(rows)])
+        let line = groups.min(MAX_GRID);
+        // Tiles of rows come first: neighbours share weights, and a stretch of the grid has its share of the live rows.
+        (Params { line, ..self.params }, [self.n_rows.div_ceil(rows), line, groups.div_ceil(line.max(1))])
     }
 }
 
@@ -126,8 +128,8 @@ mod tests {
     use crate::model::pack;
     use crate::model::tensor::{DataType, Tensor};
 
-    /// Random bytes in blocks of the type, with scales that stay tame; the part and its dequantised values.
-    fn weights(device: &Device, data_type: DataType, outputs: u32, columns: u32) -> (Part, Vec<f32>) {
+    /// Random bytes in blocks of the type, with scales that stay tame; packed, and their dequantised values.
+    fn weights(data_type: DataType, outputs: u32, columns: u32) -> (Vec<u32>, Vec<f32>) {
         let (numbers_per_block, bytes_per_block) = data_type.block();
         let blocks = (outputs * columns) as usize / numbers_per_block;
         let mut bytes: Vec<u8> =
@@ -159,8 +161,7 @@ mod tests {
         let tensor = Tensor { data_type, shape, data: bytes.into() };
         let mut words = Vec::new();
         pack::pack_rows(&tensor, 0..outputs as usize, &mut words);
-        let stride = pack::packed_row_words(data_type, columns as usize) as u32 / 4;
-        (Part { buffer: device.upload(&words), data_type, stride, first: 0, rows: outputs }, values)
+        (words, values)
     }
 
     fn product(device: &Device, kernel: &str, part: &Part, input: &Rows, list: &[u32], mode: u32) -> Vec<f32> {
@@ -176,7 +177,7 @@ mod tests {
             output_stride: stride,
             output_offset: 2,
             mode,
-            grid_x: 0,
+            line: 0,
         };
         let list = device.upload(&listed);
         let operands = Operands { part, input: &input.buffer, list: &list, output: &output, n_rows, params };
@@ -195,8 +196,15 @@ mod tests {
         for data_type in DATA_TYPES {
             let step = data_type.block().0 as u32;
             let widths = if step == 1 { [1, 33, 100] } else { [step, 2 * step, 3 * step] };
-            for (columns, outputs) in widths.into_iter().zip([1, 35, 70]) {
-                let (part, values) = weights(&device, data_type, outputs, columns);
+            // The largest of f32 fills lines of a texture, begins within one, and ends within one.
+            let most = if data_type == DataType::F32 { 300 } else { 70 };
+            for (columns, outputs) in widths.into_iter().zip([1, 35, most]) {
+                let (words, values) = weights(data_type, outputs, columns);
+                let stride = pack::packed_row_words(data_type, columns as usize) as u32 / 4;
+                let [part, in_texture] = [false, true].map(|in_texture| {
+                    let weights = device.weights(&words, in_texture);
+                    Part { weights, data_type, stride, first: 0, rows: outputs }
+                });
                 let input = device.rows(40, columns, 22);
                 let list: Vec<u32> = (0..37).map(|i| (i * 7 + 3) % 40).collect();
                 let reference = product(&device, "1", &part, &input, &list, ADD);
@@ -213,9 +221,11 @@ mod tests {
                 }
                 let subgroups = device.subgroups().then_some("subgroups");
                 for kernel in ["2", "4", "8", "matvec_serial", "matmul"].into_iter().chain(subgroups) {
-                    let other = product(&device, kernel, &part, &input, &list, ADD);
-                    let same = reference.iter().zip(&other).all(|(a, b)| a.to_bits() == b.to_bits());
-                    assert!(same, "{kernel} differs from one column at a time for {}", data_type.name());
+                    for part in [&part, &in_texture] {
+                        let other = product(&device, kernel, part, &input, &list, ADD);
+                        let same = reference.iter().zip(&other).all(|(a, b)| a.to_bits() == b.to_bits());
+                        assert!(same, "{kernel} differs from one column at a time for {}", data_type.name());
+                    }
                 }
             }
         }

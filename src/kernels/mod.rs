@@ -37,6 +37,7 @@ mod check;
 pub(crate) const REDUCE: &str = include_str!("../../shaders/lib/reduce.wgsl");
 pub(crate) const REDUCE_SUBGROUP: &str = include_str!("../../shaders/lib/reduce_subgroup.wgsl");
 pub(crate) const KV: &str = include_str!("../../shaders/lib/kv.wgsl");
+pub(crate) const DEAL: &str = include_str!("../../shaders/lib/deal.wgsl");
 pub(crate) const DRAW: &str = include_str!("../../shaders/lib/draw.wgsl");
 pub(crate) const ENTRIES: &str = include_str!("../../shaders/lib/entries.wgsl");
 pub(crate) const SPAN: &str = include_str!("../../shaders/lib/span.wgsl");
@@ -44,7 +45,15 @@ pub(crate) const LANE: &str = include_str!("../../shaders/lib/lane.wgsl");
 pub(crate) const PRODUCT: &str = include_str!("../../shaders/lib/product.wgsl");
 pub(crate) const COLUMN: &str = include_str!("../../shaders/lib/column.wgsl");
 pub(crate) const COLUMN_SUBGROUP: &str = include_str!("../../shaders/lib/column_subgroup.wgsl");
+pub(crate) const WEIGHTS_BUFFER: &str = include_str!("../../shaders/lib/weights_buffer.wgsl");
+pub(crate) const WEIGHTS_TEXTURE: &str = include_str!("../../shaders/lib/weights_texture.wgsl");
 pub(crate) const BLOCK: &str = include_str!("../../shaders/lib/block.wgsl");
+
+/// A grid of one workgroup per row; see `shaders/lib/deal.wgsl`.
+pub(crate) fn dealt(n_rows: u32) -> [u32; 3] {
+    let lines = f64::from(n_rows).sqrt().ceil() as u32;
+    [n_rows.div_ceil(lines.max(1)), lines, 1]
+}
 
 /// Entries per KV page.
 pub const PAGE: u32 = 32;

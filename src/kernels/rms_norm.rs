@@ -46,7 +46,7 @@ impl Kernel for RmsNorm<'_> {
 
     fn source(&self) -> Source {
         let reduce = if self.subgroups { super::REDUCE_SUBGROUP } else { super::REDUCE };
-        Source { parts: vec![include_str!("../../shaders/rms_norm.wgsl"), reduce], constants: vec![] }
+        Source { parts: vec![include_str!("../../shaders/rms_norm.wgsl"), reduce, super::DEAL], constants: vec![] }
     }
 
     fn params(&self) -> Params {
@@ -58,7 +58,7 @@ impl Kernel for RmsNorm<'_> {
     }
 
     fn grid(&self) -> [u32; 3] {
-        [self.n_rows, 1, 1]
+        super::dealt(self.n_rows)
     }
 }
 

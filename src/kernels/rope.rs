@@ -64,7 +64,7 @@ impl Kernel for Rope<'_> {
     type Params = Params;
 
     fn source(&self) -> Source {
-        let parts = vec![include_str!("../../shaders/rope.wgsl"), super::KV];
+        let parts = vec![include_str!("../../shaders/rope.wgsl"), super::KV, super::DEAL];
         Source { parts, constants: vec![("HEAD4", self.params.head_dim.div_ceil(4))] }
     }
 
@@ -84,7 +84,7 @@ impl Kernel for Rope<'_> {
     }
 
     fn grid(&self) -> [u32; 3] {
-        [self.n_rows, 1, 1]
+        super::dealt(self.n_rows)
     }
 }
 

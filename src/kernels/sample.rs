@@ -67,7 +67,7 @@ impl Kernel for Sample<'_> {
     type Params = Params;
 
     fn source(&self) -> Source {
-        Source { parts: vec![include_str!("../../shaders/sample.wgsl"), super::DRAW], constants: vec![] }
+        Source { parts: vec![include_str!("../../shaders/sample.wgsl"), super::DRAW, super::DEAL], constants: vec![] }
     }
 
     fn params(&self) -> Params {
@@ -87,7 +87,7 @@ impl Kernel for Sample<'_> {
     }
 
     fn grid(&self) -> [u32; 3] {
-        [self.n_rows, 1, 1]
+        super::dealt(self.n_rows)
     }
 }
 

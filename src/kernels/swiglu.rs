@@ -51,7 +51,7 @@ impl Kernel for Swiglu<'_> {
     }
 
     fn grid(&self) -> [u32; 3] {
-        [self.params.width.div_ceil(64), self.n_rows, 1]
+        [self.n_rows, self.params.width.div_ceil(64), 1]
     }
 }
 

@@ -1,7 +1,10 @@
 //! Every kernel text that can reach a GPU, so that tests and the browser can compile them all.
 
 use super::matrix::{DATA_TYPES, loader};
-use super::{BLOCK, COLUMN, COLUMN_SUBGROUP, DRAW, ENTRIES, KV, LANE, PRODUCT, REDUCE, REDUCE_SUBGROUP, SPAN};
+use super::{
+    BLOCK, COLUMN, COLUMN_SUBGROUP, DEAL, DRAW, ENTRIES, KV, LANE, PRODUCT, REDUCE, REDUCE_SUBGROUP, SPAN,
+    WEIGHTS_BUFFER, WEIGHTS_TEXTURE,
+};
 use crate::depth::policy::AT_LEAST;
 use crate::gpu::Source;
 use crate::gpu::kernel::Params;
@@ -32,13 +35,17 @@ pub fn all() -> Vec<Variant> {
     let mut add =
         |kernel, fields, parts, constants| all.push(Variant { kernel, source: Source { parts, constants }, fields });
     for data_type in DATA_TYPES {
-        let product = |text| vec![text, PRODUCT, loader(data_type), BLOCK];
-        add("embed", super::embed::Params::FIELDS, vec![text!("embed"), loader(data_type), BLOCK], vec![]);
+        let product = |text| vec![text, PRODUCT, loader(data_type), WEIGHTS_BUFFER, BLOCK];
+        for weights in [WEIGHTS_BUFFER, WEIGHTS_TEXTURE] {
+            let parts = vec![text!("embed"), loader(data_type), weights, BLOCK];
+            add("embed", super::embed::Params::FIELDS, parts, vec![]);
+        }
         add("matmul", super::matvec::Params::FIELDS, product(text!("matmul")), vec![]);
         for columns in [1, 2, 4, 8] {
             let constants = vec![("COLS", columns)];
             add("matvec", super::matvec::Params::FIELDS, product(text!("matvec")), constants.clone());
-            let serial = [product(text!("matvec_serial")), vec![COLUMN]].concat();
+            let text = text!("matvec_serial");
+            let serial = vec![text, PRODUCT, loader(data_type), WEIGHTS_TEXTURE, BLOCK, COLUMN];
             add("matvec_serial", super::matvec::Params::FIELDS, serial, constants);
         }
     }
@@ -50,7 +57,7 @@ pub fn all() -> Vec<Variant> {
         }
         let head = vec![("HEAD4", head4)];
         add("attention_merge", super::attention_merge::Params::FIELDS, vec![text!("attention_merge")], head.clone());
-        add("rope", super::rope::Params::FIELDS, vec![text!("rope"), KV], head);
+        add("rope", super::rope::Params::FIELDS, vec![text!("rope"), KV, DEAL], head);
     }
     add("bias", super::bias::Params::FIELDS, vec![text!("bias")], vec![]);
     add("bucket", super::bucket::Params::FIELDS, vec![text!("bucket")], vec![]);
@@ -64,8 +71,8 @@ pub fn all() -> Vec<Variant> {
     add("gate", super::gate::Params::FIELDS, super::gate::source(AT_LEAST).parts, vec![]);
     add("lora_down", super::lora_down::Params::FIELDS, vec![text!("lora_down"), REDUCE], vec![]);
     add("lora_up", super::lora_up::Params::FIELDS, vec![text!("lora_up")], vec![]);
-    add("rms_norm", super::rms_norm::Params::FIELDS, vec![text!("rms_norm"), REDUCE], vec![]);
-    add("sample", super::sample::Params::FIELDS, vec![text!("sample"), DRAW], vec![]);
+    add("rms_norm", super::rms_norm::Params::FIELDS, vec![text!("rms_norm"), REDUCE, DEAL], vec![]);
+    add("sample", super::sample::Params::FIELDS, vec![text!("sample"), DRAW, DEAL], vec![]);
     add("select_top_k", super::select_top_k::Params::FIELDS, vec![text!("select_top_k")], vec![]);
     add("swiglu", super::swiglu::Params::FIELDS, vec![text!("swiglu")], vec![]);
     all
@@ -78,7 +85,8 @@ pub fn with_subgroups() -> Vec<Variant> {
         |kernel, fields, parts, constants| all.push(Variant { kernel, source: Source { parts, constants }, fields });
     for data_type in DATA_TYPES {
         for columns in [1, 2, 4, 8] {
-            let parts = vec![text!("matvec_serial"), PRODUCT, loader(data_type), BLOCK, COLUMN_SUBGROUP];
+            let text = text!("matvec_serial");
+            let parts = vec![text, PRODUCT, loader(data_type), WEIGHTS_TEXTURE, BLOCK, COLUMN_SUBGROUP];
             add("matvec_serial", super::matvec::Params::FIELDS, parts, vec![("COLS", columns)]);
         }
     }
@@ -87,6 +95,6 @@ pub fn with_subgroups() -> Vec<Variant> {
         let constants = vec![("HEAD4", head_dim.div_ceil(4)), ("GROUP", group)];
         add("attention_subgroup", super::attention::Params::FIELDS, parts, constants);
     }
-    add("rms_norm", super::rms_norm::Params::FIELDS, vec![text!("rms_norm"), REDUCE_SUBGROUP], vec![]);
+    add("rms_norm", super::rms_norm::Params::FIELDS, vec![text!("rms_norm"), REDUCE_SUBGROUP, DEAL], vec![]);
     all
 }

@@ -80,7 +80,7 @@ impl Network<'_> {
                 output_stride: target.stride,
                 output_offset: part.first,
                 mode: target.mode,
-                grid_x: 0,
+                line: 0,
             };
             let Batch { list, n_rows, .. } = batch;
             let operands = Operands { part, input, list, output: target.buffer, n_rows, params };

@@ -11,9 +11,9 @@ use super::pack;
 use super::tensor::{DataType, Tensor};
 use super::weights::{Loader, values};
 use crate::error::{Error, ModelError};
-use crate::kernels::matrix::{Matrix, Part};
+use crate::kernels::matrix::{Matrix, Part, Weights};
 
-/// Largest part of a matrix that lies in one buffer.
+/// Largest part of a matrix that lies in one piece.
 const PART_BYTES: u64 = 64 << 20;
 
 /// Largest piece of a matrix that is read and repacked at once.
@@ -65,7 +65,7 @@ impl<'a> Loader<'a> {
                 if room == 0 {
                     let alike = layouts[place + 1..].iter().take_while(|(kind, _)| *kind == data_type);
                     let run = all - row + alike.map(|(_, shape)| shape[0]).sum::<usize>();
-                    room = run.min((self.gpu.max_binding_bytes().min(PART_BYTES) / row_bytes).max(1) as usize);
+                    room = run.min((Weights::max_bytes(self.gpu).min(PART_BYTES) / row_bytes).max(1) as usize);
                     parts.push(self.part(&key, data_type, columns, parts.last(), room)?);
                 }
                 let Some(part) = parts.last() else { break };
@@ -73,7 +73,7 @@ impl<'a> Loader<'a> {
                 let tensor = self.rows(name, row..end).await?;
                 words.clear();
                 pack::pack_rows(&tensor, 0..end - row, &mut words);
-                self.gpu.write(&part.buffer, (part.rows as usize - room) as u64 * row_bytes, &words);
+                part.weights.write(self.gpu, (part.rows as usize - room) as u64 * row_bytes, &words);
                 room -= end - row;
                 row = end;
             }
@@ -98,9 +98,9 @@ impl<'a> Loader<'a> {
         rows: usize,
     ) -> Result<Part, Error> {
         let words = pack::packed_row_words(data_type, columns);
-        let buffer = self.gpu.buffer(label, 4 * (rows * words) as u64)?;
+        let weights = Weights::new(self.gpu, label, 4 * (rows * words) as u64)?;
         let first = before.map_or(0, |part| part.first + part.rows);
-        Ok(Part { buffer, data_type, stride: words as u32 / 4, first, rows: rows as u32 })
+        Ok(Part { weights, data_type, stride: words as u32 / 4, first, rows: rows as u32 })
     }
 }
 

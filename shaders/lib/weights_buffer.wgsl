@@ -1,0 +1,7 @@
+// Where the loaders find weights: a storage buffer. The twin for software adapters is lib/weights_texture.wgsl.
+
+@group(0) @binding(1) var<storage, read> packed_weights: array<vec4<u32>>;
+
+fn weight(at: u32) -> vec4<u32> {
+    return packed_weights[at];
+}

@@ -1,0 +1,93 @@
+//! Textures that hold plain words, for kernels that read whole vectors.
+//!
+//! A driver that runs on a CPU reads a vector from a storage buffer word by word, each behind a branch of its own; from a
+//! texture it reads the vector at once.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::buffer::Binding;
+use super::device::Gpu;
+use crate::error::GpuError;
+
+/// Texels (of 16 bytes) in a line; `LINE` in `shaders/lib/weights_texture.wgsl`.
+pub const WIDTH: u64 = 2048;
+
+/// Bytes of a texel.
+const TEXEL: u64 = 16;
+
+/// Read-only GPU memory in vectors of four words. Cheap to clone; freed with its last clone.
+#[derive(Debug, Clone)]
+pub struct Texture {
+    raw: wgpu::Texture,
+    pub(super) view: wgpu::TextureView,
+    pub(super) id: u64,
+}
+
+impl Texture {
+    /// Size in bytes: whole lines.
+    pub fn bytes(&self) -> u64 {
+        u64::from(self.raw.height()) * WIDTH * TEXEL
+    }
+
+    /// The texture as a kernel's input.
+    pub fn read(&self) -> Binding<'_> {
+        Binding::Texture(self)
+    }
+}
+
+impl Gpu {
+    /// Most bytes that a texture can hold.
+    pub fn max_texture_bytes(&self) -> u64 {
+        u64::from(self.device.limits().max_texture_dimension_2d) * WIDTH * TEXEL
+    }
+
+    /// A zeroed texture for so many bytes.
+    ///
+    /// # Errors
+    /// [`GpuError::TooLarge`] and [`GpuError::OutOfMemory`] as for [`Gpu::buffer`].
+    pub fn texture(&self, label: &str, bytes: u64) -> Result<Texture, GpuError> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let limit = self.max_texture_bytes();
+        if bytes > limit {
+            return Err(GpuError::TooLarge { label: label.to_owned(), bytes, limit });
+        }
+        let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let height = bytes.div_ceil(WIDTH * TEXEL).max(1) as u32;
+        let raw = self.device.create_texture(&wgpu::TextureDescriptor {
+            label: Some(label),
+            size: wgpu::Extent3d { width: WIDTH as u32, height, depth_or_array_layers: 1 },
+            mip_level_count: 1,
+            sample_count: 1,
+            dimension: wgpu::TextureDimension::D2,
+            format: wgpu::TextureFormat::Rgba32Uint,
+            usage: wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::COPY_DST,
+            view_formats: &[],
+        });
+        self.watch(GpuError::OutOfMemory { label: label.to_owned(), bytes }, scope.pop())?;
+        let view = raw.create_view(&wgpu::TextureViewDescriptor::default());
+        Ok(Texture { raw, view, id: NEXT.fetch_add(1, Ordering::Relaxed) })
+    }
+
+    /// Overwrites whole vectors before the next submission: the rest of a line, lines, and the begin of one.
+    pub fn write_texture(&self, texture: &Texture, offset_bytes: u64, words: &[u32]) {
+        let mut bytes: &[u8] = bytemuck::cast_slice(words);
+        let mut at = offset_bytes / TEXEL;
+        while !bytes.is_empty() {
+            let (x, left) = (at % WIDTH, bytes.len() as u64 / TEXEL);
+            let whole = x == 0 && left >= WIDTH;
+            let (width, height) = if whole { (WIDTH, left / WIDTH) } else { (left.min(WIDTH - x), 1) };
+            let (now, later) = bytes.split_at((width * height * TEXEL) as usize);
+            let place = wgpu::TexelCopyTextureInfo {
+                texture: &texture.raw,
+                mip_level: 0,
+                origin: wgpu::Origin3d { x: x as u32, y: (at / WIDTH) as u32, z: 0 },
+                aspect: wgpu::TextureAspect::All,
+            };
+            let line = (width * TEXEL) as u32;
+            let layout = wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(line), rows_per_image: None };
+            let size = wgpu::Extent3d { width: width as u32, height: height as u32, depth_or_array_layers: 1 };
+            self.queue.write_texture(place, now, layout, size);
+            (bytes, at) = (later, at + width * height);
+        }
+    }
+}
