@@ -1,12 +1,11 @@
 // Moves rows between the residual stream and the block that works on them.
 //
-//     mode 0: output = input        mode 1: output += gate(row) * input        mode 2: output += input
+//     MODE 0: output = input        MODE 1: output += gate(row) * input        MODE 2: output += input
 //
 // Grid: (rows of the list, stride / 64). CPU twin: `cpu` in `src/kernels/combine.rs`.
 
 struct Params {
     stride: u32, // vectors per row
-    mode: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -21,7 +20,7 @@ fn combine(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
     if group.x >= list[0] || i >= params.stride { return; }
     let row = list[1u + group.x];
     let at = row * params.stride + i;
-    switch params.mode {
+    switch MODE {
         case 0u: { output[at] = input[at]; }
         case 1u: { output[at] = fma(vec4<f32>(gates[row]), input[at], output[at]); }
         default: { output[at] += input[at]; }

@@ -1,19 +1,27 @@
-// Matrix times a few vectors, for software adapters: no workgroup memory, one thread owns four outputs.
+// Matrix times a few vectors, for software adapters: no workgroup memory, one thread owns eight outputs.
 //
 //     output[row] (+)= weight . input[row]
 //
-// A load costs these adapters as much as a dozen sums: each block of weights serves COLS rows, each block of inputs four
+// A load costs these adapters as much as a dozen sums: each block of weights serves COLS rows, each block of inputs eight
 // outputs, and where there are subgroups all their threads (see lib/column_subgroup.wgsl).
-// The same sums in the same order as `matvec`. Grid: (tiles of COLS rows, outputs / (4 * THREADS) in lines).
+// The same sums in the same order as `matvec`. Grid: (tiles of COLS rows, outputs / (8 * THREADS) in lines).
 // CPU twin: `cpu` in `src/kernels/matvec.rs`.
 
 const THREADS = 8u;
+
+// Blocks of four outputs.
+struct Four {
+    w0: Block,
+    w1: Block,
+    w2: Block,
+    w3: Block,
+}
 
 @compute @workgroup_size(THREADS)
 fn matvec_serial(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let count = list[0];
     let first_column = group.x * COLS;
-    let first_output = (group.z * params.line + group.y) * 4u * THREADS;
+    let first_output = (group.z * params.line + group.y) * 8u * THREADS;
     if first_column >= count || first_output >= params.outputs { return; }
     var starts: array<u32, COLS>;
     for (var c = 0u; c < COLS; c++) {
@@ -21,17 +29,18 @@ fn matvec_serial(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
     }
     // Neighbouring threads own neighbouring outputs. Threads beyond the last compute it again: all have to be there when
     // a column is shared.
-    let outputs = vec4<u32>(first_output + thread) + vec4<u32>(0u, THREADS, 2u * THREADS, 3u * THREADS);
-    let known = min(outputs, vec4<u32>(params.outputs - 1u));
-    var total: array<vec4<f32>, COLS>;
+    let low = vec4<u32>(first_output + thread) + vec4<u32>(0u, THREADS, 2u * THREADS, 3u * THREADS);
+    let high = low + vec4<u32>(4u * THREADS);
+    let last = vec4<u32>(params.outputs - 1u);
+    var low_total: array<vec4<f32>, COLS>;
+    var high_total: array<vec4<f32>, COLS>;
     for (var block = 0u; block < params.blocks; block++) {
-        let w0 = load_block(known.x, block);
-        let w1 = load_block(known.y, block);
-        let w2 = load_block(known.z, block);
-        let w3 = load_block(known.w, block);
+        let low_weights = load_four(min(low, last), block);
+        let high_weights = load_four(min(high, last), block);
         for (var c = 0u; c < COLS; c++) {
             let x = load_column(starts[c] + block * 8u, thread);
-            total[c] += vec4<f32>(product(w0, x), product(w1, x), product(w2, x), product(w3, x));
+            low_total[c] += products(low_weights, x);
+            high_total[c] += products(high_weights, x);
         }
     }
     for (var c = 0u; c < COLS; c++) {
@@ -39,15 +48,20 @@ fn matvec_serial(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
         if column >= count { break; }
         let row = select(list[1u + column], column, params.mode == 2u);
         let start = row * params.output_stride + params.output_offset;
-        var sum = total[c];
-        if params.mode == 1u {
-            for (var o = 0u; o < 4u; o++) { sum[o] = output[start + known[o]] + total[c][o]; }
-        }
-        for (var o = 0u; o < 4u; o++) {
-            if outputs[o] >= params.outputs { break; }
-            output[start + outputs[o]] = sum[o];
-        }
+        store(start, low, low_total[c]);
+        store(start, high, high_total[c]);
     }
+}
+
+fn load_four(outputs: vec4<u32>, block: u32) -> Four {
+    return Four(
+        load_block(outputs.x, block), load_block(outputs.y, block),
+        load_block(outputs.z, block), load_block(outputs.w, block),
+    );
+}
+
+fn products(w: Four, x: Block) -> vec4<f32> {
+    return vec4<f32>(product(w.w0, x), product(w.w1, x), product(w.w2, x), product(w.w3, x));
 }
 
 fn product(w: Block, x: Block) -> f32 {
@@ -59,4 +73,14 @@ fn product(w: Block, x: Block) -> f32 {
     sum = chain(sum, w.w5, x.w5);
     sum = chain(sum, w.w6, x.w6);
     return chain(sum, w.w7, x.w7);
+}
+
+fn store(start: u32, outputs: vec4<u32>, total: vec4<f32>) {
+    var sum = total;
+    if params.mode == 1u {
+        for (var o = 0u; o < 4u; o++) { sum[o] += output[start + min(outputs[o], params.outputs - 1u)]; }
+    }
+    for (var o = 0u; o < 4u; o++) {
+        if outputs[o] < params.outputs { output[start + outputs[o]] = sum[o]; }
+    }
 }

@@ -87,20 +87,23 @@ fn sample(
     for (var i = thread; i < params.vocabulary; i += THREADS) {
         if logits[start + i] > value { value = logits[start + i]; index = i; }
     }
-    _ = argmax(thread, value, index);
+    var token = argmax(thread, value, index);
     let raw_top = best_value;
     var mass = 0.0;
     for (var i = thread; i < params.vocabulary; i += THREADS) { mass += exp(max(logits[start + i] - raw_top, -80.0)); }
     let log_mass = raw_top + log(total(thread, mass));
 
-    value = LOWEST;
-    index = 0xffffffffu;
-    for (var i = thread; i < params.vocabulary; i += THREADS) {
-        let x = adjusted(i);
-        if x > value { value = x; index = i; }
+    var top = raw_top * factor;
+    if own.penalty != 1.0 {
+        value = LOWEST;
+        index = 0xffffffffu;
+        for (var i = thread; i < params.vocabulary; i += THREADS) {
+            let x = adjusted(i);
+            if x > value { value = x; index = i; }
+        }
+        token = argmax(thread, value, index);
+        top = best_value;
     }
-    var token = argmax(thread, value, index);
-    let top = best_value;
     if own.inverse_temperature != 0.0 {
         var cut = 0u;
         if own.top_k > 0u && own.top_k < params.vocabulary {

@@ -34,8 +34,9 @@ impl CopySpeed {
         let list: Vec<u32> = std::iter::once(n_rows).chain(0..n_rows).collect();
         let list = gpu.upload("copy: rows", &list)?;
         let gates = gpu.buffer("copy: gates", 4)?;
-        let params = combine::Params { stride: STRIDE as u32, mode: combine::COPY };
-        let kernel = Combine { input: &from, gates: &gates, list: &list, output: &to, n_rows, params };
+        let params = combine::Params { stride: STRIDE as u32 };
+        let (input, gates, list, output, mode) = (&from, &gates, &list, &to, combine::COPY);
+        let kernel = Combine { input, gates, list, output, mode, n_rows, params };
         let command = best(gpu, clock, &to, &|pass| {
             pass.copy((&from, 0), (&to, 0), bytes);
             Ok(())

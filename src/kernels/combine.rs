@@ -16,6 +16,8 @@ pub struct Combine<'a> {
     pub list: &'a Buffer,
     /// `[rows, stride]`
     pub output: &'a Buffer,
+    /// [`COPY`], [`ADD_GATED`] or [`ADD`].
+    pub mode: u32,
     /// Most rows that the list can hold.
     pub n_rows: u32,
     /// The uniform block.
@@ -27,8 +29,6 @@ params! {
 pub struct Params {
     /// `stride` of the shader.
     pub stride: u32,
-    /// `mode` of the shader.
-    pub mode: u32,
 }
 }
 
@@ -37,7 +37,7 @@ impl Kernel for Combine<'_> {
     type Params = Params;
 
     fn source(&self) -> Source {
-        Source::plain(include_str!("../../shaders/combine.wgsl"))
+        Source { parts: vec![include_str!("../../shaders/combine.wgsl")], constants: vec![("MODE", self.mode)] }
     }
 
     fn params(&self) -> Params {
@@ -86,13 +86,14 @@ mod tests {
             let before = device.rows(n_rows, width, 5);
             let gates = device.rows(1, n_rows, 6);
             let (_, list, listed) = device.every_other(n_rows, 1);
-            let params = Params { stride: input.stride / 4, mode };
+            let params = Params { stride: input.stride / 4 };
             let (input_buffer, gate_buffer) = (&input.buffer, &gates.buffer);
             device.run(&Combine {
                 input: input_buffer,
                 gates: gate_buffer,
                 list: &list,
                 output: &before.buffer,
+                mode,
                 n_rows,
                 params,
             });

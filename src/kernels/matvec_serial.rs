@@ -17,8 +17,8 @@ pub struct MatvecSerial<'a> {
     pub subgroups: bool,
 }
 
-/// Outputs per workgroup: 8 threads of 4.
-const OUTPUTS: u32 = 32;
+/// Outputs per workgroup: 8 threads of 8.
+const OUTPUTS: u32 = 64;
 
 const SERIAL: &str = include_str!("../../shaders/matvec_serial.wgsl");
 

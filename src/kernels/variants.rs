@@ -61,7 +61,9 @@ pub fn all() -> Vec<Variant> {
     }
     add("bias", super::bias::Params::FIELDS, vec![text!("bias")], vec![]);
     add("bucket", super::bucket::Params::FIELDS, vec![text!("bucket")], vec![]);
-    add("combine", super::combine::Params::FIELDS, vec![text!("combine")], vec![]);
+    for mode in [super::combine::COPY, super::combine::ADD_GATED, super::combine::ADD] {
+        add("combine", super::combine::Params::FIELDS, vec![text!("combine")], vec![("MODE", mode)]);
+    }
     add("cross_entropy", super::cross_entropy::Params::FIELDS, vec![text!("cross_entropy"), DRAW], vec![]);
     add("encode", super::encode::Params::FIELDS, vec![text!("encode")], vec![]);
     add("enter", super::enter::Params::FIELDS, vec![text!("enter"), LANE], vec![]);

@@ -201,9 +201,9 @@ impl<'a> Network<'a> {
         output: &Buffer,
         batch: Batch<'_>,
     ) -> Result<(), GpuError> {
-        let params = combine::Params { stride: self.state.sizes.hidden / 4, mode };
+        let params = combine::Params { stride: self.state.sizes.hidden / 4 };
         let gates = &self.state.rows.gates;
-        pass.run(&Combine { input, gates, list: batch.list, output, n_rows: batch.n_rows, params })
+        pass.run(&Combine { input, gates, list: batch.list, output, mode, n_rows: batch.n_rows, params })
     }
 }
 
