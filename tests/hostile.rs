@@ -55,6 +55,16 @@ fn template() {
 }
 
 #[test]
+fn checkpoint() {
+    check("checkpoint");
+}
+
+#[test]
+fn yaml() {
+    check("yaml");
+}
+
+#[test]
 fn prompts() {
     check("prompts");
 }

@@ -8,7 +8,8 @@ use egui::accesskit::Role;
 use egui::{Key, Modifiers, Theme, Vec2, vec2};
 use egui_kittest::kittest::Queryable;
 use egui_kittest::{Harness, SnapshotOptions};
-use isobath::panel::{Action, Controls, Panel, install};
+use isobath::depth::policy::Rule;
+use isobath::panel::{Action, Choice, Controls, Panel, install};
 use isobath::service::{Command, Prompt, Stamped, Update, trace};
 
 const RUN: &str = include_str!("traces/stories.jsonl");
@@ -168,6 +169,24 @@ fn buttons_ask_for_race_pause_tick_and_stop() {
     busy.key_press_modifiers(Modifiers::NONE, Key::Escape);
     busy.run_ok();
     assert_eq!(busy.state().asked, [Action::Command(Command::CancelAll)]);
+}
+
+#[test]
+fn the_rule_of_the_gate_and_the_ways_to_a_model_are_asked_for() {
+    let mut panel = ready();
+    panel.choices = &[Choice::Folder, Choice::Gguf];
+    let mut harness = harness(panel, vec2(1400.0, 1300.0), Theme::Dark);
+    harness.run_steps(3);
+    for button in ["rises by", "Choose a folder", "Choose a .gguf"] {
+        harness.get_by_label(button).click();
+        harness.run_steps(3);
+    }
+    let wanted = [
+        Action::Command(Command::Rule { rule: Rule::Rising }),
+        Action::Choose(Choice::Folder),
+        Action::Choose(Choice::Gguf),
+    ];
+    assert_eq!(harness.state().asked, wanted);
 }
 
 #[test]

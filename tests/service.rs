@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::fs;
 
 use futures_channel::mpsc::{UnboundedSender, unbounded};
+use isobath::depth::policy::Rule;
 use isobath::engine::event::{Event, FinishReason};
 use isobath::gpu::Gpu;
 use isobath::service::{
@@ -187,6 +188,30 @@ fn a_race_runs_the_same_sequences_both_ways_in_turns() {
         assert!(heat.mean_depth <= 3.0 && (heat.contestant == Adaptive || heat.mean_depth == 3.0), "{heat:?}");
     }
     assert!(told.iter().any(|s| s.update == Update::RaceEnds));
+}
+
+#[test]
+fn a_rule_and_its_thresholds_move_depth() {
+    // No score rises so far: every token runs the first round, which has nothing to rise from, and no other.
+    let settings = Settings { max_tokens: 6, ignore_end: true, ..Settings::default() };
+    let commands = vec![
+        Command::Rule { rule: Rule::Rising },
+        Command::Thresholds { thresholds: vec![1e9; 3] },
+        Command::Submit { sequences: vec![text(1, "Once")], settings: settings.clone() },
+    ];
+    let deepest = |told: &[Stamped]| {
+        let depths = told.iter().filter_map(|stamped| match &stamped.update {
+            Update::Sequence { event: Event::Token(token), .. } => Some(token.depth),
+            _ => None,
+        });
+        depths.max()
+    };
+    let told = serve(bundled(1), commands.clone(), |_, sender| *sender = None);
+    assert!(told.iter().any(|stamped| stamped.update == Update::Rule { rule: Rule::Rising }));
+    assert_eq!(deepest(&told), Some(1));
+    // Every score rises by less than nothing.
+    let rising = [commands[0].clone(), Command::Thresholds { thresholds: vec![-1e9; 3] }, commands[2].clone()];
+    assert_eq!(deepest(&serve(bundled(1), rising.to_vec(), |_, sender| *sender = None)), Some(3));
 }
 
 #[test]

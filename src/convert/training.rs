@@ -11,14 +11,20 @@ use crate::error::ModelError;
 /// Far more than any settings file has; a larger one is something else.
 const MOST_BYTES: usize = 1 << 20;
 
+/// Far more than the aliases of any settings file unfold to.
+const MOST_REPLAYED: usize = 10_000;
+
 /// Reads the file; `name` is what messages call it.
 pub fn read(text: &str, name: &str, facts: &mut Facts) -> Result<(), ModelError> {
     let format = |why: String| ModelError::Format { file: name.to_owned(), why };
     if text.len() > MOST_BYTES {
         return Err(format(format!("the file has {} bytes; settings have at most {MOST_BYTES}", text.len())));
     }
-    // The parser bounds depth, nodes and what aliases unfold to.
-    let settings: Value = serde_saphyr::from_str(text).map_err(|error| format(error.to_string()))?;
+    // The parser bounds depth and nodes by itself; what aliases unfold to it allows to be a million nodes.
+    let aliases = serde_saphyr::alias_limits! { max_total_replayed_events: MOST_REPLAYED };
+    let options = serde_saphyr::options! { alias_limits: aliases };
+    let settings: Value =
+        serde_saphyr::from_str_with_options(text, options).map_err(|error| format(error.to_string()))?;
     if !settings.is_object() {
         return Err(format("it holds no settings; it must hold `recursive`, `mor` and so on".into()));
     }

@@ -8,6 +8,30 @@
 /// The rule that compares with the threshold.
 pub const AT_LEAST: &str = include_str!("../../shaders/lib/rule.wgsl");
 
+/// The rules that need no WGSL of one's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rule {
+    /// A token goes on where its score is at least the threshold.
+    #[default]
+    AtLeast,
+    /// A token goes on where its score has risen by at least the threshold since the round before.
+    Rising,
+}
+
+impl Rule {
+    /// Every rule.
+    pub const ALL: [Self; 2] = [Self::AtLeast, Self::Rising];
+
+    /// Its WGSL.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::AtLeast => AT_LEAST,
+            Self::Rising => include_str!("../../shaders/lib/rule_rising.wgsl"),
+        }
+    }
+}
+
 /// Says whether a token runs a further round of an expert-choice model (Mixture-of-Recursions, section 2.2.1).
 pub trait ExitPolicy {
     /// The score that a token needs for `round`, the first one being 0. Infinite ones count as very large.

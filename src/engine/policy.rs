@@ -1,7 +1,7 @@
 //! Who goes deeper, set from outside: thresholds and rules of an expert-choice model.
 
 use super::Engine;
-use crate::depth::policy::{AT_LEAST, ExitPolicy};
+use crate::depth::policy::{AT_LEAST, ExitPolicy, Rule};
 use crate::error::{Error, RequestError};
 use crate::kernels::gate;
 use crate::model::config::RouterKind;
@@ -23,13 +23,33 @@ impl Engine {
         Ok(())
     }
 
+    /// Puts one of the rules that come with this crate in place of the one before it; thresholds stay. Holds from the next
+    /// tick on, for sequences under way too.
+    ///
+    /// # Errors
+    /// A model without an expert-choice router.
+    pub fn set_rule(&mut self, rule: Rule) -> Result<(), RequestError> {
+        if !self.is_expert_choice() {
+            let range = "left alone: this model has no expert-choice router".into();
+            return Err(RequestError::Setting { name: "rule", value: format!("{rule:?}"), range });
+        }
+        // What is kept of earlier prompts was computed with other depths.
+        self.scheduler.forget_prefixes();
+        self.weights.router_rule = rule.text();
+        Ok(())
+    }
+
+    fn is_expert_choice(&self) -> bool {
+        self.config.router.as_ref().is_some_and(|router| router.kind == RouterKind::Expert)
+    }
+
     /// Shifts the threshold of each round of an expert-choice model: a token goes on where its score is at least this.
     /// Holds from the next tick on; a trained model's own threshold is 0.
     ///
     /// # Errors
     /// A model without an expert-choice router, or another number of rounds.
     pub fn set_thresholds(&mut self, thresholds: &[f32]) -> Result<(), RequestError> {
-        let expert = self.config.router.as_ref().is_some_and(|router| router.kind == RouterKind::Expert);
+        let expert = self.is_expert_choice();
         if !expert || thresholds.len() != self.plan.rounds.len() || thresholds.iter().any(|x| x.is_nan()) {
             let range = match expert {
                 true => format!("one number for each of {} rounds", self.plan.n_rounds()),

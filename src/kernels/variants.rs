@@ -5,7 +5,7 @@ use super::{
     BLOCK, COLUMN, COLUMN_SUBGROUP, DEAL, DRAW, ENTRIES, KV, LANE, PRODUCT, REDUCE, REDUCE_SUBGROUP, SPAN,
     WEIGHTS_BUFFER, WEIGHTS_TEXTURE,
 };
-use crate::depth::policy::AT_LEAST;
+use crate::depth::policy::Rule;
 use crate::gpu::Source;
 use crate::gpu::kernel::Params;
 
@@ -70,7 +70,9 @@ pub fn all() -> Vec<Variant> {
     add("finish", super::finish::Params::FIELDS, vec![text!("finish"), LANE], vec![]);
     add("head_norm", super::head_norm::Params::FIELDS, vec![text!("head_norm"), REDUCE], vec![]);
     add("leave", super::leave::Params::FIELDS, vec![text!("leave"), LANE], vec![]);
-    add("gate", super::gate::Params::FIELDS, super::gate::source(AT_LEAST).parts, vec![]);
+    for rule in Rule::ALL {
+        add("gate", super::gate::Params::FIELDS, super::gate::source(rule.text()).parts, vec![]);
+    }
     add("lora_down", super::lora_down::Params::FIELDS, vec![text!("lora_down"), REDUCE], vec![]);
     add("lora_up", super::lora_up::Params::FIELDS, vec![text!("lora_up")], vec![]);
     add("rms_norm", super::rms_norm::Params::FIELDS, vec![text!("rms_norm"), REDUCE, DEAL], vec![]);

@@ -3,7 +3,8 @@
 use egui::{ComboBox, DragValue, RichText, Slider, Ui};
 
 use super::view::View;
-use super::{Action, Touch, look};
+use super::{Action, Choice, Touch, look};
+use crate::depth::policy::Rule;
 use crate::service::{Command, ModelFacts, Settings};
 
 /// What the person set.
@@ -46,14 +47,14 @@ impl Controls {
         view: &View,
         touch: &mut Touch,
         adapters: &[String],
-        can_open: bool,
+        choices: &[Choice],
         address: Option<&mut String>,
     ) {
         self.depth(ui, view, touch);
         ui.add_space(14.0);
         self.sampling(ui);
         ui.add_space(14.0);
-        self.loading(ui, view, touch, adapters, can_open, address);
+        self.loading(ui, view, touch, adapters, choices, address);
         ui.add_space(14.0);
     }
 
@@ -72,16 +73,38 @@ impl Controls {
             return;
         }
         self.settings.depth = None;
-        if !view.facts.as_ref().is_some_and(|facts| facts.thresholds) || view.thresholds.len() > 12 {
+        if !view.facts.as_ref().is_some_and(|facts| facts.thresholds) {
             return;
         }
+        let mut rule = view.rule;
+        ui.horizontal(|ui| {
+            ui.label(RichText::new("Go on where the score").weak());
+            for known in Rule::ALL {
+                let (name, tip) = match known {
+                    Rule::AtLeast => {
+                        ("is", "A token runs a round where its score is at least the threshold, as trained")
+                    }
+                    Rule::Rising => {
+                        ("rises by", "A token runs a round where its score has risen so far since the round before")
+                    }
+                };
+                ui.selectable_value(&mut rule, known, name).on_hover_text(tip);
+            }
+        });
+        if rule != view.rule {
+            touch.command(Command::Rule { rule });
+        }
+        if view.thresholds.len() > 12 {
+            return;
+        }
+        let asked = if rule == Rule::Rising { "has risen by" } else { "is" };
         let mut thresholds = view.thresholds.clone();
         let mut moved = false;
         for (round, threshold) in (1u32..).zip(&mut thresholds) {
             moved |= labelled(ui, &format!("Threshold {round}"), |ui| {
                 ui.add(Slider::new(threshold, -12.0..=12.0).fixed_decimals(1))
             })
-            .on_hover_text(format!("A token runs round {round} where its score is at least this; 0 is as trained"))
+            .on_hover_text(format!("A token runs round {round} where its score {asked} at least this; 0 is as trained"))
             .changed();
         }
         if view.thresholds.iter().any(|threshold| *threshold != 0.0) && ui.button("As trained").clicked() {
@@ -113,13 +136,17 @@ impl Controls {
         view: &View,
         touch: &mut Touch,
         adapters: &[String],
-        can_open: bool,
+        choices: &[Choice],
         address: Option<&mut String>,
     ) {
         look::title(ui, "Model", "");
-        if can_open && ui.button("Choose a model").clicked() {
-            touch.actions.push(Action::ChooseModel);
-        }
+        ui.horizontal(|ui| {
+            for choice in choices {
+                if ui.button(choice.label()).clicked() {
+                    touch.actions.push(Action::Choose(*choice));
+                }
+            }
+        });
         if let Some(address) = address {
             ui.horizontal(|ui| {
                 let hint = "address of a model";

@@ -44,11 +44,32 @@ pub enum Action {
     /// Load the model at this address.
     Fetch(String),
     /// Let the person choose a model.
-    ChooseModel,
+    Choose(Choice),
     /// Let the person choose a saved run, and give its text to [`Panel::replay`].
     OpenTrace,
     /// Save this run where the person wants it.
     SaveTrace(String),
+}
+
+/// How a person can choose a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    /// A folder with config.json and so on.
+    Folder,
+    /// A .gguf file.
+    Gguf,
+    /// All files of a model at once.
+    Files,
+}
+
+impl Choice {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Folder => "Choose a folder",
+            Self::Gguf => "Choose a .gguf",
+            Self::Files => "Choose a model's files",
+        }
+    }
 }
 
 /// What the pointer and the keyboard touch, shared by all pictures.
@@ -82,8 +103,8 @@ pub struct Panel {
     pub controls: Controls,
     /// Names of adapters to choose from; empty where there is no choice.
     pub adapters: Vec<String>,
-    /// Models and files can be opened.
-    pub can_open: bool,
+    /// How models are chosen; where there is no way, saved runs cannot be opened either.
+    pub choices: &'static [Choice],
     /// Models can be fetched from an address.
     pub can_fetch: bool,
     /// The address of a model.
@@ -104,7 +125,7 @@ impl Panel {
             next_name: 1,
             controls,
             adapters: Vec::new(),
-            can_open: false,
+            choices: &[],
             can_fetch: false,
             address: String::new(),
             status: String::new(),
@@ -276,14 +297,15 @@ impl Panel {
     }
 
     fn settings(&mut self, ui: &mut Ui) {
-        let Self { live, touch, controls, adapters, can_open, can_fetch, address, .. } = self;
-        controls.ui(ui, live, touch, adapters, *can_open, can_fetch.then_some(address));
+        let Self { live, touch, controls, adapters, choices, can_fetch, address, .. } = self;
+        let can_open = !choices.is_empty();
+        controls.ui(ui, live, touch, adapters, choices, can_fetch.then_some(address));
         look::title(ui, "Run", "");
         ui.horizontal_wrapped(|ui| {
-            if self.can_open && ui.button("Open a saved run").clicked() {
+            if can_open && ui.button("Open a saved run").clicked() {
                 self.touch.actions.push(Action::OpenTrace);
             }
-            let saved = self.can_open && ui.button("Save this run").clicked();
+            let saved = can_open && ui.button("Save this run").clicked();
             if let Some(text) = saved.then(|| self.recording.save()).flatten() {
                 self.touch.actions.push(Action::SaveTrace(text));
             }

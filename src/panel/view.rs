@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::depth::DepthHistogram;
+use crate::depth::policy::Rule;
 use crate::engine::event::{Event, FinishReason, TokenEvent};
 use crate::service::{Contestant, Failure, Heat, Lane, ModelFacts, Prompt, Stamped, Task, Tick, Update};
 
@@ -139,6 +140,8 @@ pub struct View {
     pub histogram: DepthHistogram,
     /// Thresholds that hold, first round first.
     pub thresholds: Vec<f32>,
+    /// What a score is asked for at its threshold.
+    pub rule: Rule,
     /// The engine stands between two ticks.
     pub paused: bool,
     /// What went wrong, latest last.
@@ -161,6 +164,7 @@ impl View {
             Update::Ready(facts) => {
                 self.loading = None;
                 self.thresholds = vec![0.0; facts.rounds as usize];
+                self.rule = Rule::default();
                 self.facts = Some(facts.clone());
             }
             Update::Submitted { sequences } => self.submitted(sequences),
@@ -207,6 +211,7 @@ impl View {
                 self.tick = Some(tick.clone());
             }
             Update::Thresholds { thresholds } => self.thresholds.clone_from(thresholds),
+            Update::Rule { rule } => self.rule = *rule,
             Update::Paused { paused } => self.paused = *paused,
             Update::Rebuilding { done, total, .. } => self.loading = Some((*done, *total)),
             Update::Rebuilt(facts) => {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::lanes::Lane;
 use crate::bench::flops::TokenFlops;
+use crate::depth::policy::Rule;
 use crate::engine::event::Event;
 use crate::engine::request::Sampling;
 
@@ -29,6 +30,11 @@ pub enum Command {
     Thresholds {
         /// First round first.
         thresholds: Vec<f32>,
+    },
+    /// What a score is asked for at its threshold.
+    Rule {
+        /// The rule.
+        rule: Rule,
     },
     /// Stop between two ticks, or go on.
     Pause {
@@ -189,6 +195,11 @@ pub enum Update {
     Thresholds {
         /// First round first.
         thresholds: Vec<f32>,
+    },
+    /// This rule holds from now on.
+    Rule {
+        /// The rule.
+        rule: Rule,
     },
     /// The engine stopped between two ticks, or goes on.
     Paused {

@@ -64,6 +64,9 @@ impl Server<'_> {
         if let Some(thresholds) = &self.thresholds {
             self.engine.set_thresholds(thresholds)?;
         }
+        if let Some(rule) = self.rule {
+            self.engine.set_rule(rule)?;
+        }
         if let Some(race) = &mut self.race {
             race.undisturbed = false;
         }

@@ -11,6 +11,7 @@ use super::message::{
 };
 use super::meter::Meter;
 use super::race::Race;
+use crate::depth::policy::Rule;
 use crate::engine::event::Event;
 use crate::engine::request::{Request, Routing};
 use crate::engine::{Engine, SequenceId};
@@ -76,6 +77,7 @@ pub(super) struct Server<'a> {
     pub race: Option<Race>,
     /// Those that were set.
     pub thresholds: Option<Vec<f32>>,
+    pub rule: Option<Rule>,
     paused: bool,
     paused_at: f64,
     /// Ticks to be run in spite of the pause.
@@ -100,6 +102,7 @@ impl<'a> Server<'a> {
             under_way: HashMap::new(),
             race: None,
             thresholds: None,
+            rule: None,
             paused: false,
             paused_at: 0.0,
             steps: 0,
@@ -171,6 +174,13 @@ impl<'a> Server<'a> {
                 Ok(()) => {
                     self.thresholds = Some(thresholds.clone());
                     (self.tell)(Update::Thresholds { thresholds });
+                }
+                Err(error) => self.failed(FailureKind::Refused, None, error.to_string()),
+            },
+            Command::Rule { rule } => match self.engine.set_rule(rule) {
+                Ok(()) => {
+                    self.rule = Some(rule);
+                    (self.tell)(Update::Rule { rule });
                 }
                 Err(error) => self.failed(FailureKind::Refused, None, error.to_string()),
             },

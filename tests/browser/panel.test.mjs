@@ -60,10 +60,7 @@ test("light, and on a phone", async () => {
   await page.setViewportSize({ width: 1440, height: 900 });
 });
 
-// Too slow for the software adapters of small machines: `npm run test:all` runs these.
-const skip = process.env.ISOBATH_BROWSER_ALL ? false : "runs with npm run test:all";
-
-test("a hidden page rests, and goes on when it is seen again", { skip }, async () => {
+test("a hidden page rests, and goes on when it is seen again", async () => {
   const hide = (hidden) =>
     page.evaluate((hidden) => {
       Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
@@ -83,7 +80,7 @@ test("a hidden page rests, and goes on when it is seen again", { skip }, async (
   assert.deepEqual(report.sequences.map((sequence) => sequence.tokens.length), [40, 40]);
 });
 
-test("lost devices are replaced, for engine and canvas, and the text goes on as if nothing had been", { skip }, async () => {
+test("lost devices are replaced, for engine and canvas, and the text goes on as if nothing had been", async () => {
   const prompt = "The sea was";
   const report = page.evaluate((prompt) => isobath.generate(prompt, 24, 2), prompt);
   const first = await tokens();

@@ -5,6 +5,8 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
+use isobath::convert::facts::Facts;
+use isobath::convert::training;
 use isobath::engine::prompts;
 use isobath::model::checkpoint::Checkpoint;
 use isobath::model::config::ModelConfig;
@@ -64,6 +66,8 @@ fn limit(parser: &str, size: usize) -> usize {
         "template" => (1 << 20, 512),
         // A table over all numbers that a token can have.
         "tokenizer" | "gguf" => (256 << 20, 256),
+        // A node takes far more than the two characters that may be all there is of it; aliases may stand for 10,000 nodes.
+        "yaml" => (4 << 20, 1024),
         _ => (1 << 20, 64),
     };
     floor + factor * size
@@ -83,6 +87,7 @@ pub fn feed(parser: &str, bytes: &[u8]) {
         "checkpoint" => checkpoint(bytes),
         "tokenizer" => tokenizer(bytes),
         "template" => text(bytes, template),
+        "yaml" => text(bytes, yaml),
         "prompts" => text(bytes, |text| drop(prompts::parse(text))),
         _ => panic!("there is no parser `{parser}`"),
     }
@@ -143,6 +148,13 @@ fn config(text: &str) {
     if config.n_layers <= 64 {
         drop(Plan::of(&config));
         names::expected(&config, &|_| false);
+    }
+}
+
+fn yaml(text: &str) {
+    let mut facts = Facts::default();
+    if training::read(text, "train.yaml", &mut facts).is_ok() {
+        drop(facts.block());
     }
 }
 

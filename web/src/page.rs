@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use eframe::egui;
-use isobath::panel::{Action, Controls, FrameTimes, Panel};
+use isobath::panel::{Action, Choice, Controls, FrameTimes, Panel};
 use isobath::service::{Command, Stamped, Update};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::Closure;
@@ -43,7 +43,7 @@ impl Page {
         // A phone has no room for what is seldom needed.
         let controls = kept.unwrap_or_else(|| Controls { open: !narrow, ..Controls::default() });
         let mut panel = Panel::new(controls);
-        panel.can_open = true;
+        panel.choices = &[Choice::Files];
         panel.can_fetch = true;
         Rc::new(Self {
             panel: RefCell::new(panel),
@@ -151,7 +151,7 @@ impl Page {
                 let place = self.place.borrow().clone();
                 self.load(place);
             }
-            Action::ChooseModel | Action::OpenTrace => self.choose(),
+            Action::Choose(_) | Action::OpenTrace => self.choose(),
             Action::Fetch(address) => self.load(Place::Address(address)),
             Action::SaveTrace(text) => browser::save("run.jsonl", &text),
         }

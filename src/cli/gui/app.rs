@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use eframe::egui::{self, Ui};
 use isobath::gpu::SharedDevice;
-use isobath::panel::{self, Action, Controls, FrameTimes, Panel};
+use isobath::panel::{self, Action, Choice, Controls, FrameTimes, Panel};
 use isobath::service::Command;
 
 use super::worker::{Device, Worker};
@@ -17,7 +17,7 @@ use crate::cli::session;
 
 /// What a dialog was opened for.
 enum Chosen {
-    Folder(PathBuf),
+    Model(PathBuf),
     Trace(PathBuf),
     Saved(PathBuf, String),
 }
@@ -68,7 +68,7 @@ impl App {
         }
         let mut panel = Panel::new(controls);
         panel.adapters = session::adapters().into_iter().map(|adapter| adapter.name).collect();
-        panel.can_open = true;
+        panel.choices = &[Choice::Folder, Choice::Gguf];
         if let Some(text) = &options.replay {
             panel.replay(text)?;
         }
@@ -140,7 +140,7 @@ impl App {
         self.dialog = None;
         match answer {
             None => {}
-            Some(Chosen::Folder(path)) => self.open_model(path, context),
+            Some(Chosen::Model(path)) => self.open_model(path, context),
             Some(Chosen::Trace(path)) => self.open_trace(&path),
             Some(Chosen::Saved(path, text)) => {
                 if let Err(error) = fs::write(&path, text) {
@@ -164,9 +164,13 @@ impl App {
             Action::Fetch(_) => {
                 self.panel.tell("only the page in a browser fetches models; choose one that is here".into())
             }
-            Action::ChooseModel => {
+            Action::Choose(Choice::Folder) => {
                 let dialog = dialog().set_title("The folder of a model");
-                self.ask(context, move || dialog.pick_folder().map(Chosen::Folder));
+                self.ask(context, move || dialog.pick_folder().map(Chosen::Model));
+            }
+            Action::Choose(Choice::Gguf | Choice::Files) => {
+                let dialog = dialog().set_title("A .gguf file").add_filter("GGUF models", &["gguf"]);
+                self.ask(context, move || dialog.pick_file().map(Chosen::Model));
             }
             Action::OpenTrace => {
                 let dialog = dialog().set_title("A saved run").add_filter("saved runs", &["jsonl"]);
