@@ -195,14 +195,15 @@ function enlarge(from, to, bytes) {
   const length = Number(weights.readBigUInt64LE(0));
   const header = JSON.parse(weights.subarray(8, 8 + length).toString());
   const name = "model.embed_tokens.weight";
-  const rows = Math.floor(bytes / (4 * config.hidden_size));
+  const line = { F32: 4, F16: 2 }[header[name].dtype] * config.hidden_size;
+  const rows = Math.floor(bytes / line);
   const order = Object.entries(header).filter(([key]) => key !== "__metadata__").sort((a, b) => a[1].data_offsets[0] - b[1].data_offsets[0]);
   const pieces = [];
   let end = 0;
   for (const [key, info] of order) {
     let data = weights.subarray(8 + length + info.data_offsets[0], 8 + length + info.data_offsets[1]);
     if (key === name || key === "lm_head.weight") {
-      const whole = Buffer.alloc(rows * 4 * config.hidden_size);
+      const whole = Buffer.alloc(rows * line);
       data.copy(whole);
       data = whole;
       info.shape[0] = rows;
