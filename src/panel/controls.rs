@@ -78,7 +78,7 @@ impl Controls {
         }
         let mut rule = view.rule;
         ui.horizontal(|ui| {
-            ui.label(RichText::new("Go on where the score").weak());
+            ui.label(RichText::new("Its score").weak());
             for known in Rule::ALL {
                 let (name, tip) = match known {
                     Rule::AtLeast => {
@@ -140,7 +140,7 @@ impl Controls {
         address: Option<&mut String>,
     ) {
         look::title(ui, "Model", "");
-        ui.horizontal(|ui| {
+        ui.horizontal_wrapped(|ui| {
             for choice in choices {
                 if ui.button(choice.label()).clicked() {
                     touch.actions.push(Action::Choose(*choice));

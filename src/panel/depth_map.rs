@@ -13,6 +13,8 @@ fn focused<'v>(view: &'v View, touch: &Touch) -> Option<(Key, &'v Sequence)> {
     touch
         .focus
         .and_then(|name| get((name, racing)).or_else(|| get((name, None))))
+        // As the text above does: the first of those that came last.
+        .or_else(|| get((*view.entries.back()?.sequences.first()?, None)))
         .or_else(|| view.sequences.iter().next_back().map(|(key, sequence)| (*key, sequence)))
 }
 
