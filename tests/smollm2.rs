@@ -90,7 +90,7 @@ impl Loaded {
         let input = |(i, &token): (usize, &u32)| Input { lane: 0, position: i as u32, token };
         let inputs: Vec<Input> = ids.iter().enumerate().map(input).collect();
         let heads: Vec<u32> = (inputs.len() as u32 - heads..inputs.len() as u32).collect();
-        let software = self.gpu.summary().kind == "software";
+        let software = self.gpu.summary().is_software();
         let Self { gpu, config, plan, weights, state } = self;
         let network = Network { gpu, config, plan, weights, state, software };
         network.step(&Step { inputs: &inputs, heads: &heads, depth, sample: false }, probe).unwrap();

@@ -26,7 +26,7 @@ impl CopySpeed {
     /// # Errors
     /// What the GPU reports.
     pub async fn measure(gpu: &Gpu, clock: &dyn Fn() -> f64) -> Result<Self, Error> {
-        let bytes = if gpu.summary().kind == "software" { BYTES / 2 } else { BYTES }.min(gpu.max_binding_bytes());
+        let bytes = if gpu.summary().is_software() { BYTES / 2 } else { BYTES }.min(gpu.max_binding_bytes());
         let n_rows = (bytes / 16 / STRIDE) as u32;
         let bytes = u64::from(n_rows) * STRIDE * 16;
         let from = gpu.upload("copy: from", &vec![1.0f32; (bytes / 4) as usize])?;

@@ -175,7 +175,7 @@ impl Engine {
             Some(order) => order,
             // A mixed pass reads shared weights once for lanes of all depths, but a token then takes more dispatches. Alone,
             // and on a CPU, which computes as long as it reads, these cost more than they save (measured: README).
-            None if mixes && lanes > 1 && gpu.summary().kind != "software" => Order::Mixed,
+            None if mixes && lanes > 1 && !gpu.summary().is_software() => Order::Mixed,
             None => Order::Waves,
         };
         let weights = Loader::new(&gpu, config, source, progress)?.load(&plan).await?;
@@ -285,7 +285,7 @@ impl Engine {
     }
 
     fn network(&self) -> Network<'_> {
-        let software = self.gpu.summary().kind == "software";
+        let software = self.gpu.summary().is_software();
         let Self { gpu, config, plan, weights, state, .. } = self;
         Network { gpu, config, plan, weights, state, software }
     }

@@ -1,5 +1,7 @@
 //! Who goes deeper, set from outside: thresholds and rules of an expert-choice model.
 
+use std::fmt::Debug;
+
 use super::Engine;
 use crate::depth::policy::{AT_LEAST, ExitPolicy, Rule};
 use crate::error::{Error, RequestError};
@@ -29,18 +31,20 @@ impl Engine {
     /// # Errors
     /// A model without an expert-choice router.
     pub fn set_rule(&mut self, rule: Rule) -> Result<(), RequestError> {
-        if !self.is_expert_choice() {
-            let range = "left alone: this model has no expert-choice router".into();
-            return Err(RequestError::Setting { name: "rule", value: format!("{rule:?}"), range });
-        }
+        self.expert_choice("rule", &rule)?;
         // What is kept of earlier prompts was computed with other depths.
         self.scheduler.forget_prefixes();
         self.weights.router_rule = rule.text();
         Ok(())
     }
 
-    fn is_expert_choice(&self) -> bool {
-        self.config.router.as_ref().is_some_and(|router| router.kind == RouterKind::Expert)
+    /// Refuses to set what only an expert-choice router asks for.
+    fn expert_choice(&self, name: &'static str, value: &dyn Debug) -> Result<(), RequestError> {
+        if self.config.router.as_ref().is_some_and(|router| router.kind == RouterKind::Expert) {
+            return Ok(());
+        }
+        let range = "left alone: this model has no expert-choice router".into();
+        Err(RequestError::Setting { name, value: format!("{value:?}"), range })
     }
 
     /// Shifts the threshold of each round of an expert-choice model: a token goes on where its score is at least this.
@@ -49,12 +53,9 @@ impl Engine {
     /// # Errors
     /// A model without an expert-choice router, or another number of rounds.
     pub fn set_thresholds(&mut self, thresholds: &[f32]) -> Result<(), RequestError> {
-        let expert = self.is_expert_choice();
-        if !expert || thresholds.len() != self.plan.rounds.len() || thresholds.iter().any(|x| x.is_nan()) {
-            let range = match expert {
-                true => format!("one number for each of {} rounds", self.plan.n_rounds()),
-                false => "left alone: this model has no expert-choice router".into(),
-            };
+        self.expert_choice("threshold", &thresholds)?;
+        if thresholds.len() != self.plan.rounds.len() || thresholds.iter().any(|x| x.is_nan()) {
+            let range = format!("one number for each of {} rounds", self.plan.n_rounds());
             return Err(RequestError::Setting { name: "threshold", value: format!("{thresholds:?}"), range });
         }
         // Infinite numbers would make NaN of an infinite score.

@@ -26,6 +26,11 @@ pub struct AdapterSummary {
 }
 
 impl AdapterSummary {
+    /// It computes on the CPU.
+    pub fn is_software(&self) -> bool {
+        self.kind == "software"
+    }
+
     pub(super) fn of(index: usize, adapter: &wgpu::Adapter) -> Self {
         let info = adapter.get_info();
         let limits = adapter.limits();

@@ -4,18 +4,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::texture::Texture;
 
+/// A number for a piece of memory; never given twice, so that cached bind groups cannot be mistaken.
+pub(super) fn next_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
 /// GPU memory. Cheap to clone; freed with its last clone.
 #[derive(Debug, Clone)]
 pub struct Buffer {
     pub(super) raw: wgpu::Buffer,
-    /// Never used twice, so that cached bind groups cannot be mistaken.
     pub(super) id: u64,
     bytes: u64,
 }
 
 impl Buffer {
     pub(super) fn create(device: &wgpu::Device, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
         // WebGPU copies and binds multiples of 4 bytes, and no empty buffers; vec4 arrays need 16.
         let bytes = bytes.next_multiple_of(16).max(16);
         let usage = usage | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
@@ -25,7 +29,7 @@ impl Buffer {
             usage,
             mapped_at_creation: false,
         });
-        Self { raw, id: NEXT.fetch_add(1, Ordering::Relaxed), bytes }
+        Self { raw, id: next_id(), bytes }
     }
 
     /// Size in bytes, a multiple of 16.
@@ -62,10 +66,10 @@ pub enum Binding<'a> {
 
 impl Binding<'_> {
     /// Tells the memory from all other.
-    pub(super) fn key(&self) -> (bool, u64) {
+    pub(super) fn id(&self) -> u64 {
         match self {
-            Self::Read(buffer) | Self::Write(buffer) => (false, buffer.id),
-            Self::Texture(texture) => (true, texture.id),
+            Self::Read(buffer) | Self::Write(buffer) => buffer.id,
+            Self::Texture(texture) => texture.id,
         }
     }
 

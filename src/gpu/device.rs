@@ -28,7 +28,7 @@ struct Reported {
 }
 
 type ErrorFuture = Pin<Box<dyn Future<Output = Option<wgpu::Error>>>>;
-type BindGroupKey = (PipelineKey, Vec<(bool, u64)>);
+type BindGroupKey = (PipelineKey, Vec<u64>);
 
 /// An open device and everything that is cached with it.
 pub struct Gpu {
@@ -181,14 +181,26 @@ impl Gpu {
     /// [`GpuError::TooLarge`] beyond the device's limits, [`GpuError::OutOfMemory`] (natively at once, in browsers
     /// at the next [`Gpu::check`]).
     pub fn buffer(&self, label: &str, bytes: u64) -> Result<Buffer, GpuError> {
-        let limit = self.max_binding_bytes();
+        self.allocate(label, bytes, self.max_binding_bytes(), || {
+            Buffer::create(&self.device, label, bytes, wgpu::BufferUsages::STORAGE)
+        })
+    }
+
+    /// What `make` makes, unless it is too large or there is no room.
+    pub(super) fn allocate<T>(
+        &self,
+        label: &str,
+        bytes: u64,
+        limit: u64,
+        make: impl FnOnce() -> T,
+    ) -> Result<T, GpuError> {
         if bytes > limit {
             return Err(GpuError::TooLarge { label: label.to_owned(), bytes, limit });
         }
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-        let buffer = Buffer::create(&self.device, label, bytes, wgpu::BufferUsages::STORAGE);
+        let made = make();
         self.watch(GpuError::OutOfMemory { label: label.to_owned(), bytes }, scope.pop())?;
-        Ok(buffer)
+        Ok(made)
     }
 
     /// A storage buffer holding `data`.

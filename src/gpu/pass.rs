@@ -145,7 +145,7 @@ impl Gpu {
         pipeline: &Pipeline,
         bindings: &[Binding<'_>],
     ) -> wgpu::BindGroup {
-        let places = bindings.iter().map(Binding::key).collect();
+        let places = bindings.iter().map(Binding::id).collect();
         let key = (key.clone(), places);
         if let Some(found) = self.bind_groups.borrow().get(&key) {
             return found.clone();

@@ -3,9 +3,7 @@
 //! A driver that runs on a CPU reads a vector from a storage buffer word by word, each behind a branch of its own; from a
 //! texture it reads the vector at once.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use super::buffer::Binding;
+use super::buffer::{Binding, next_id};
 use super::device::Gpu;
 use crate::error::GpuError;
 
@@ -46,26 +44,21 @@ impl Gpu {
     /// # Errors
     /// [`GpuError::TooLarge`] and [`GpuError::OutOfMemory`] as for [`Gpu::buffer`].
     pub fn texture(&self, label: &str, bytes: u64) -> Result<Texture, GpuError> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let limit = self.max_texture_bytes();
-        if bytes > limit {
-            return Err(GpuError::TooLarge { label: label.to_owned(), bytes, limit });
-        }
-        let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let height = bytes.div_ceil(WIDTH * TEXEL).max(1) as u32;
-        let raw = self.device.create_texture(&wgpu::TextureDescriptor {
-            label: Some(label),
-            size: wgpu::Extent3d { width: WIDTH as u32, height, depth_or_array_layers: 1 },
-            mip_level_count: 1,
-            sample_count: 1,
-            dimension: wgpu::TextureDimension::D2,
-            format: wgpu::TextureFormat::Rgba32Uint,
-            usage: wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::COPY_DST,
-            view_formats: &[],
-        });
-        self.watch(GpuError::OutOfMemory { label: label.to_owned(), bytes }, scope.pop())?;
+        let raw = self.allocate(label, bytes, self.max_texture_bytes(), || {
+            self.device.create_texture(&wgpu::TextureDescriptor {
+                label: Some(label),
+                size: wgpu::Extent3d { width: WIDTH as u32, height, depth_or_array_layers: 1 },
+                mip_level_count: 1,
+                sample_count: 1,
+                dimension: wgpu::TextureDimension::D2,
+                format: wgpu::TextureFormat::Rgba32Uint,
+                usage: wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::COPY_DST,
+                view_formats: &[],
+            })
+        })?;
         let view = raw.create_view(&wgpu::TextureViewDescriptor::default());
-        Ok(Texture { raw, view, id: NEXT.fetch_add(1, Ordering::Relaxed) })
+        Ok(Texture { raw, view, id: next_id() })
     }
 
     /// Overwrites whole vectors before the next submission: the rest of a line, lines, and the begin of one.

@@ -19,15 +19,16 @@ impl Weights {
     /// # Errors
     /// As [`Gpu::buffer`].
     pub fn new(gpu: &Gpu, label: &str, bytes: u64) -> Result<Self, GpuError> {
-        match gpu.summary().kind {
-            "software" => gpu.texture(label, bytes).map(Self::Texture),
-            _ => gpu.buffer(label, bytes).map(Self::Buffer),
+        if gpu.summary().is_software() {
+            gpu.texture(label, bytes).map(Self::Texture)
+        } else {
+            gpu.buffer(label, bytes).map(Self::Buffer)
         }
     }
 
     /// Most bytes that [`Weights::new`] has room for.
     pub fn max_bytes(gpu: &Gpu) -> u64 {
-        if gpu.summary().kind == "software" { gpu.max_texture_bytes() } else { gpu.max_binding_bytes() }
+        if gpu.summary().is_software() { gpu.max_texture_bytes() } else { gpu.max_binding_bytes() }
     }
 
     /// Overwrites whole vectors of 16 bytes before the next submission.

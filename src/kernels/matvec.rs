@@ -58,8 +58,8 @@ const MAX_GRID: u32 = 65_535;
 
 impl Operands<'_> {
     pub(super) fn source(&self, text: &'static str, constants: Vec<(&'static str, u32)>) -> Source {
-        let loaders = [loader(self.part.data_type), self.part.weights.text()];
-        Source { parts: vec![text, super::PRODUCT, loaders[0], loaders[1], super::BLOCK], constants }
+        let Part { data_type, weights, .. } = self.part;
+        Source { parts: vec![text, super::PRODUCT, loader(*data_type), weights.text(), super::BLOCK], constants }
     }
 
     pub(super) fn bindings(&self) -> Vec<Binding<'_>> {

@@ -51,8 +51,8 @@ pub(crate) const BLOCK: &str = include_str!("../../shaders/lib/block.wgsl");
 
 /// A grid of one workgroup per row; see `shaders/lib/deal.wgsl`.
 pub(crate) fn dealt(n_rows: u32) -> [u32; 3] {
-    let lines = f64::from(n_rows).sqrt().ceil() as u32;
-    [n_rows.div_ceil(lines.max(1)), lines, 1]
+    let lines = n_rows.isqrt().max(1);
+    [n_rows.div_ceil(lines), lines, 1]
 }
 
 /// Entries per KV page.

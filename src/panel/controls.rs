@@ -80,15 +80,9 @@ impl Controls {
         ui.horizontal(|ui| {
             ui.label(RichText::new("Its score").weak());
             for known in Rule::ALL {
-                let (name, tip) = match known {
-                    Rule::AtLeast => {
-                        ("is", "A token runs a round where its score is at least the threshold, as trained")
-                    }
-                    Rule::Rising => {
-                        ("rises by", "A token runs a round where its score has risen so far since the round before")
-                    }
-                };
-                ui.selectable_value(&mut rule, known, name).on_hover_text(tip);
+                let (name, asked) = in_words(known);
+                ui.selectable_value(&mut rule, known, name)
+                    .on_hover_text(format!("A token runs a round where its score {asked}"));
             }
         });
         if rule != view.rule {
@@ -97,14 +91,14 @@ impl Controls {
         if view.thresholds.len() > 12 {
             return;
         }
-        let asked = if rule == Rule::Rising { "has risen by" } else { "is" };
+        let (_, asked) = in_words(rule);
         let mut thresholds = view.thresholds.clone();
         let mut moved = false;
         for (round, threshold) in (1u32..).zip(&mut thresholds) {
             moved |= labelled(ui, &format!("Threshold {round}"), |ui| {
                 ui.add(Slider::new(threshold, -12.0..=12.0).fixed_decimals(1))
             })
-            .on_hover_text(format!("A token runs round {round} where its score {asked} at least this; 0 is as trained"))
+            .on_hover_text(format!("A token runs round {round} where its score {asked}"))
             .changed();
         }
         if view.thresholds.iter().any(|threshold| *threshold != 0.0) && ui.button("As trained").clicked() {
@@ -190,6 +184,14 @@ impl Controls {
         if loaded.is_some() && ui.button("Load again").clicked() {
             touch.actions.push(Action::Reload);
         }
+    }
+}
+
+/// A rule's name, and what it asks of a score.
+fn in_words(rule: Rule) -> (&'static str, &'static str) {
+    match rule {
+        Rule::AtLeast => ("is", "is at least the threshold; 0 is as trained"),
+        Rule::Rising => ("rises by", "has risen by at least the threshold since the round before"),
     }
 }
 

@@ -10,11 +10,15 @@ use crate::service::Contestant;
 fn focused<'v>(view: &'v View, touch: &Touch) -> Option<(Key, &'v Sequence)> {
     let racing = view.race.running.then_some(Contestant::Adaptive);
     let get = |key: Key| view.sequences.get(&key).map(|sequence| (key, sequence));
-    touch
-        .focus
-        .and_then(|name| get((name, racing)).or_else(|| get((name, None))))
-        // As the text above does: the first of those that came last.
-        .or_else(|| get((*view.entries.back()?.sequences.first()?, None)))
+    // Without a choice the first of those that came last, as in the text above.
+    let latest = match racing {
+        Some(_) => view.race.sequences.first(),
+        None => view.entries.back().and_then(|entry| entry.sequences.first()),
+    };
+    [touch.focus, latest.copied()]
+        .into_iter()
+        .flatten()
+        .find_map(|name| get((name, racing)).or_else(|| get((name, None))))
         .or_else(|| view.sequences.iter().next_back().map(|(key, sequence)| (*key, sequence)))
 }
 
