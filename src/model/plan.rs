@@ -47,7 +47,7 @@ pub struct PlanLayer {
     pub unrolled: Vec<u32>,
     /// Its cache.
     pub cache: CacheUse,
-    /// Positions that a token sees, its own included; [`NO_WINDOW`](super::family::NO_WINDOW) where it sees all.
+    /// Positions that a token sees, its own included; [`NO_WINDOW`] where it sees all.
     pub window: u32,
 }
 
