@@ -2,7 +2,7 @@
 //
 //     output = sum_s exp(max_s - max) * partial_s / sum_s exp(max_s - max) * sum_s
 //
-// Grid: (rows of the list, heads). CPU twin: `cpu` in `src/kernels/attention_merge.rs`.
+// Grid: (rows of the list in turns, heads). CPU twin: `cpu` in `src/kernels/attention_merge.rs`.
 
 struct Params {
     heads: u32,
@@ -23,13 +23,19 @@ const LOWEST = -1e30;
 @group(0) @binding(4) var<storage, read_write> output: array<f32>;    // [rows, stride]
 
 @compute @workgroup_size(32)
-fn attention_merge(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    if group.x >= list[0] { return; }
-    let row = list[1u + group.x];
+fn attention_merge(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    for (var place = group.x; place < list[0]; place += grid.x) { merge(list[1u + place], group.y, thread); }
+}
+
+fn merge(row: u32, head: u32, thread: u32) {
     let entries = select(rows[row].y, rows[row].w, params.compact == 1u) + 1u;
     let stretches = (entries + STRETCH - 1u) / STRETCH;
     let first = (entries - min(entries, params.window)) / STRETCH;
-    let start = (row * params.heads + group.y) * params.max_stretches * (HEAD4 + 1u);
+    let start = (row * params.heads + head) * params.max_stretches * (HEAD4 + 1u);
     var highest = LOWEST;
     for (var s = first; s < stretches; s++) {
         highest = max(highest, partial[start + s * (HEAD4 + 1u) + HEAD4].x);
@@ -46,7 +52,7 @@ fn attention_merge(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
         let result = sum / weight;
         for (var k = 0u; k < 4u; k++) {
             if d * 4u + k < params.head_dim {
-                output[row * params.stride + group.y * params.head_dim + d * 4u + k] = result[k];
+                output[row * params.stride + head * params.head_dim + d * 4u + k] = result[k];
             }
         }
     }

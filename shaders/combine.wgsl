@@ -2,7 +2,7 @@
 //
 //     MODE 0: output = input        MODE 1: output += gate(row) * input        MODE 2: output += input
 //
-// Grid: (rows of the list, stride / 64). CPU twin: `cpu` in `src/kernels/combine.rs`.
+// Grid: (rows of the list in turns, stride / 64). CPU twin: `cpu` in `src/kernels/combine.rs`.
 
 struct Params {
     stride: u32, // vectors per row
@@ -15,10 +15,17 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> output: array<vec4<f32>>; // [rows, stride]
 
 @compute @workgroup_size(64)
-fn combine(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+fn combine(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
     let i = group.y * 64u + thread;
-    if group.x >= list[0] || i >= params.stride { return; }
-    let row = list[1u + group.x];
+    if i >= params.stride { return; }
+    for (var place = group.x; place < list[0]; place += grid.x) { combine_row(list[1u + place], i); }
+}
+
+fn combine_row(row: u32, i: u32) {
     let at = row * params.stride + i;
     switch MODE {
         case 0u: { output[at] = input[at]; }

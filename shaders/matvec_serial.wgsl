@@ -4,7 +4,9 @@
 //
 // A load costs these adapters as much as a dozen sums: each block of weights serves COLS rows, each block of inputs eight
 // outputs, and where there are subgroups all their threads (see lib/column_subgroup.wgsl).
-// The same sums in the same order as `matvec`. Grid: (tiles of COLS rows, outputs / (8 * THREADS) in lines).
+// The same sums in the same order as `matvec`. A workgroup takes every so many-th tile of COLS rows, as many as are live: on
+// these adapters one that finds nothing to do computes its first block all the same, masked.
+// Grid: (workgroups that share the tiles, outputs / (8 * THREADS) in lines).
 // CPU twin: `cpu` in `src/kernels/matvec.rs`.
 
 const THREADS = 8u;
@@ -18,18 +20,28 @@ struct Four {
 }
 
 @compute @workgroup_size(THREADS)
-fn matvec_serial(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+fn matvec_serial(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
     let count = list[0];
-    let first_column = group.x * COLS;
     let first_output = (group.z * params.line + group.y) * 8u * THREADS;
-    if first_column >= count || first_output >= params.outputs { return; }
+    if first_output >= params.outputs { return; }
+    for (var first = group.x * COLS; first < count; first += grid.x * COLS) {
+        tile(first, count, first_output + thread, thread);
+    }
+}
+
+// Eight outputs of up to COLS rows of the list, from the place `first` on.
+fn tile(first: u32, count: u32, first_output: u32, thread: u32) {
     var starts: array<u32, COLS>;
     for (var c = 0u; c < COLS; c++) {
-        starts[c] = list[1u + min(first_column + c, count - 1u)] * params.input_stride;
+        starts[c] = list[1u + min(first + c, count - 1u)] * params.input_stride;
     }
     // Neighbouring threads own neighbouring outputs. Threads beyond the last compute it again: all have to be there when
     // a column is shared.
-    let low = vec4<u32>(first_output + thread) + vec4<u32>(0u, THREADS, 2u * THREADS, 3u * THREADS);
+    let low = vec4<u32>(first_output) + vec4<u32>(0u, THREADS, 2u * THREADS, 3u * THREADS);
     let high = low + vec4<u32>(4u * THREADS);
     let last = vec4<u32>(params.outputs - 1u);
     var low_total: array<vec4<f32>, COLS>;
@@ -44,9 +56,9 @@ fn matvec_serial(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
         }
     }
     for (var c = 0u; c < COLS; c++) {
-        let column = first_column + c;
-        if column >= count { break; }
-        let row = select(list[1u + column], column, params.mode == 2u);
+        let place = first + c;
+        if place >= count { break; }
+        let row = select(list[1u + place], place, params.mode == 2u);
         let start = row * params.output_stride + params.output_offset;
         store(start, low, low_total[c]);
         store(start, high, high_total[c]);

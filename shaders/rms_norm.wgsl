@@ -2,7 +2,7 @@
 //
 //     output = weight * input / sqrt(mean(input^2) + epsilon)
 //
-// Weights of several depths stand one behind the other. Grid: one workgroup per row of the list.
+// Weights of several depths stand one behind the other. Grid: rows of the list in turns.
 // CPU twin: `cpu` in `src/kernels/rms_norm.rs`.
 
 struct Params {
@@ -25,9 +25,10 @@ fn rms_norm(
     @builtin(num_workgroups) grid: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let place = place_of(group, grid);
-    if place >= list[0] { return; }
-    let row = list[1u + place];
+    for (var place = group.x; place < list[0]; place += grid.x) { normalise(list[1u + place], thread); }
+}
+
+fn normalise(row: u32, thread: u32) {
     let start = row * params.stride;
     var squares = vec4<f32>(0.0);
     for (var i = thread; i < params.stride; i += WG) {

@@ -2,7 +2,7 @@
 //
 //     (a, b) -> (a cos - b sin, b cos + a sin)     for the pairs (i, i + half) of each head
 //
-// Grid: one workgroup per row of the list. CPU twin: `cpu` in `src/kernels/rope.rs`.
+// Grid: rows of the list in turns. CPU twin: `cpu` in `src/kernels/rope.rs`.
 
 struct Params {
     heads: u32,
@@ -30,9 +30,10 @@ fn rope(
     @builtin(num_workgroups) grid: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let place = place_of(group, grid);
-    if place >= list[0] { return; }
-    let row = list[1u + place];
+    for (var place = group.x; place < list[0]; place += grid.x) { rotate(list[1u + place], thread); }
+}
+
+fn rotate(row: u32, thread: u32) {
     let info = rows[row];
     let start = row * params.stride;
     let half = params.head_dim / 2u;

@@ -2,7 +2,7 @@
 //
 //     output = act(gate) * up          act(x) = x / (1 + exp(-x)), or GELU by its approximation with tanh
 //
-// Grid: (rows of the list, width / 64). CPU twin: `cpu` in `src/kernels/swiglu.rs`.
+// Grid: (rows of the list in turns, width / 64). CPU twin: `cpu` in `src/kernels/swiglu.rs`.
 
 struct Params {
     width: u32,
@@ -17,10 +17,17 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> output: array<f32>;  // [rows, output_stride]
 
 @compute @workgroup_size(64)
-fn swiglu(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+fn swiglu(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
     let i = group.y * 64u + thread;
-    if group.x >= list[0] || i >= params.width { return; }
-    let row = list[1u + group.x];
+    if i >= params.width { return; }
+    for (var place = group.x; place < list[0]; place += grid.x) { activate(list[1u + place], i); }
+}
+
+fn activate(row: u32, i: u32) {
     let gate = input[row * params.input_stride + i];
     let up = input[row * params.input_stride + params.width + i];
     // GELU's x (1 + tanh(z)) / 2 is x / (1 + exp(-2 z)) with z = sqrt(2 / pi) (x + 0.044715 x^3).

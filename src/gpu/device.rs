@@ -43,6 +43,8 @@ pub struct Gpu {
     scopes: RefCell<Vec<(GpuError, ErrorFuture)>>,
     /// Parameters go to kernels as storage, see [`Gpu::new`].
     pub(super) blocks_in_storage: bool,
+    /// Workgroups that are enough for all processors, on software adapters.
+    pub(super) workgroups: Option<u32>,
     subgroup_size: Option<u32>,
     summary: AdapterSummary,
     description: String,
@@ -148,6 +150,10 @@ impl Gpu {
             reported,
             scopes: RefCell::default(),
             blocks_in_storage,
+            // Several for each, so that stretches of the grid come out even.
+            workgroups: summary
+                .is_software()
+                .then(|| 4 * std::thread::available_parallelism().map_or(4, |processors| processors.get() as u32)),
             subgroup_size,
             summary,
             description,

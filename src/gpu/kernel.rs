@@ -58,6 +58,8 @@ pub trait Params: bytemuck::Pod {
 pub trait Kernel {
     /// File name, entry point, debug label and profiler row.
     const NAME: &'static str;
+    /// Workgroups along x take places in turns, `x, x + grid.x, ...`, while there are any: fewer can do the same.
+    const TAKES_TURNS: bool = false;
     /// The uniform block at binding 0.
     type Params: Params;
 
@@ -67,7 +69,7 @@ pub trait Kernel {
     fn params(&self) -> Self::Params;
     /// Buffers of bindings 1, 2, ...
     fn bindings(&self) -> Vec<Binding<'_>>;
-    /// Number of workgroups.
+    /// Number of workgroups, enough for all the work there may be.
     fn grid(&self) -> [u32; 3];
 }
 

@@ -72,6 +72,15 @@ impl Gpu {
         Ok(made)
     }
 
+    /// As few workgroups as keep the processors of a software adapter evenly at work. Such adapters give each its stretch of
+    /// the grid in advance, and compute a workgroup that finds nothing to do as far as its first loop turns, masked.
+    fn take_turns(&self, [x, y, z]: [u32; 3]) -> [u32; 3] {
+        match self.workgroups {
+            Some(enough) => [enough.div_ceil((y * z).max(1)).min(x), y, z],
+            None => [x, y, z],
+        }
+    }
+
     fn make_pipeline(&self, name: &'static str, source: &Source, bindings: &[Binding<'_>]) -> Pipeline {
         let entry = |binding, ty| wgpu::BindGroupLayoutEntry {
             binding,
@@ -168,7 +177,7 @@ impl Pass<'_> {
     /// # Errors
     /// [`GpuError::Pipeline`] where the device refuses the kernel.
     pub fn run<K: Kernel>(&mut self, kernel: &K) -> Result<(), GpuError> {
-        let grid = kernel.grid();
+        let grid = if K::TAKES_TURNS { self.gpu.take_turns(kernel.grid()) } else { kernel.grid() };
         if grid.contains(&0) {
             return Ok(());
         }

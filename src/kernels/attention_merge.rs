@@ -42,6 +42,7 @@ pub struct Params {
 
 impl Kernel for AttentionMerge<'_> {
     const NAME: &'static str = "attention_merge";
+    const TAKES_TURNS: bool = true;
     type Params = Params;
 
     fn source(&self) -> Source {

@@ -34,6 +34,7 @@ pub struct Params {
 
 impl Kernel for Combine<'_> {
     const NAME: &'static str = "combine";
+    const TAKES_TURNS: bool = true;
     type Params = Params;
 
     fn source(&self) -> Source {

@@ -24,6 +24,7 @@ const SERIAL: &str = include_str!("../../shaders/matvec_serial.wgsl");
 
 impl Kernel for MatvecSerial<'_> {
     const NAME: &'static str = "matvec_serial";
+    const TAKES_TURNS: bool = true;
     type Params = Params;
 
     fn source(&self) -> Source {

@@ -42,11 +42,12 @@ pub struct Params {
 
 impl Kernel for RmsNorm<'_> {
     const NAME: &'static str = "rms_norm";
+    const TAKES_TURNS: bool = true;
     type Params = Params;
 
     fn source(&self) -> Source {
         let reduce = if self.subgroups { super::REDUCE_SUBGROUP } else { super::REDUCE };
-        Source { parts: vec![include_str!("../../shaders/rms_norm.wgsl"), reduce, super::DEAL], constants: vec![] }
+        Source { parts: vec![include_str!("../../shaders/rms_norm.wgsl"), reduce], constants: vec![] }
     }
 
     fn params(&self) -> Params {
@@ -58,7 +59,7 @@ impl Kernel for RmsNorm<'_> {
     }
 
     fn grid(&self) -> [u32; 3] {
-        super::dealt(self.n_rows)
+        [self.n_rows, 1, 1]
     }
 }
 

@@ -61,10 +61,11 @@ pub const WRITE_AT_ROUND_0: u32 = 2;
 
 impl Kernel for Rope<'_> {
     const NAME: &'static str = "rope";
+    const TAKES_TURNS: bool = true;
     type Params = Params;
 
     fn source(&self) -> Source {
-        let parts = vec![include_str!("../../shaders/rope.wgsl"), super::KV, super::DEAL];
+        let parts = vec![include_str!("../../shaders/rope.wgsl"), super::KV];
         Source { parts, constants: vec![("HEAD4", self.params.head_dim.div_ceil(4))] }
     }
 
@@ -84,7 +85,7 @@ impl Kernel for Rope<'_> {
     }
 
     fn grid(&self) -> [u32; 3] {
-        super::dealt(self.n_rows)
+        [self.n_rows, 1, 1]
     }
 }
 
@@ -123,7 +124,7 @@ mod tests {
     fn gpu_matches_cpu() {
         let device = Device::open();
         for (heads, kv_heads, head_dim, compact) in [(1u32, 1u32, 2u32, 0u32), (4, 2, 6, 1), (9, 3, 64, 0)] {
-            let n_rows = 5u32;
+            let n_rows = 11u32;
             let stride = (heads + 2 * kv_heads) * head_dim + 3;
             let qkv = numbers((n_rows * stride) as usize, 41);
             // Two lanes; positions run past the first page; one class per depth.
@@ -140,7 +141,7 @@ mod tests {
                 pages: &device.upload(&pages),
                 rotation: &device.upload(&table),
                 rows: &device.upload(&rows),
-                list: &device.upload(&[5u32, 0, 1, 2, 3, 4]),
+                list: &device.upload(&std::iter::once(n_rows).chain(0..n_rows).collect::<Vec<_>>()),
                 qkv: &output,
                 cache: &cache,
                 n_rows,

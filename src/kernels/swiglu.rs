@@ -36,6 +36,7 @@ pub struct Params {
 
 impl Kernel for Swiglu<'_> {
     const NAME: &'static str = "swiglu";
+    const TAKES_TURNS: bool = true;
     type Params = Params;
 
     fn source(&self) -> Source {

@@ -57,7 +57,7 @@ pub fn all() -> Vec<Variant> {
         }
         let head = vec![("HEAD4", head4)];
         add("attention_merge", super::attention_merge::Params::FIELDS, vec![text!("attention_merge")], head.clone());
-        add("rope", super::rope::Params::FIELDS, vec![text!("rope"), KV, DEAL], head);
+        add("rope", super::rope::Params::FIELDS, vec![text!("rope"), KV], head);
     }
     add("bias", super::bias::Params::FIELDS, vec![text!("bias")], vec![]);
     add("bucket", super::bucket::Params::FIELDS, vec![text!("bucket")], vec![]);
@@ -75,7 +75,7 @@ pub fn all() -> Vec<Variant> {
     }
     add("lora_down", super::lora_down::Params::FIELDS, vec![text!("lora_down"), REDUCE], vec![]);
     add("lora_up", super::lora_up::Params::FIELDS, vec![text!("lora_up")], vec![]);
-    add("rms_norm", super::rms_norm::Params::FIELDS, vec![text!("rms_norm"), REDUCE, DEAL], vec![]);
+    add("rms_norm", super::rms_norm::Params::FIELDS, vec![text!("rms_norm"), REDUCE], vec![]);
     add("sample", super::sample::Params::FIELDS, vec![text!("sample"), DRAW, DEAL], vec![]);
     add("select_top_k", super::select_top_k::Params::FIELDS, vec![text!("select_top_k")], vec![]);
     add("swiglu", super::swiglu::Params::FIELDS, vec![text!("swiglu")], vec![]);
@@ -99,6 +99,6 @@ pub fn with_subgroups() -> Vec<Variant> {
         let constants = vec![("HEAD4", head_dim.div_ceil(4)), ("GROUP", group)];
         add("attention_subgroup", super::attention::Params::FIELDS, parts, constants);
     }
-    add("rms_norm", super::rms_norm::Params::FIELDS, vec![text!("rms_norm"), REDUCE_SUBGROUP, DEAL], vec![]);
+    add("rms_norm", super::rms_norm::Params::FIELDS, vec![text!("rms_norm"), REDUCE_SUBGROUP], vec![]);
     all
 }
