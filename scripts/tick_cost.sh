@@ -14,7 +14,7 @@ at="${AT:-0,64,128,192,256,320,384,448}"
 rows="${out%.svg}.jsonl"
 : > "$rows"
 for order in ${ORDERS:-waves mixed}; do
-    "$isobath" bench "$@" --order "$order" --tg 8 --lanes "$lanes" --output json -q >> "$rows"
-    "$isobath" bench "$@" --order "$order" --tg 8 --at "$at" --lanes 8 --output json -q >> "$rows"
+    "$isobath" bench "$@" --order "$order" --tg 16 --lanes "$lanes" --output json -q >> "$rows"
+    "$isobath" bench "$@" --order "$order" --tg 16 --at "$at" --lanes 8 --output json -q >> "$rows"
 done
 python3 "$scripts/plot_ticks.py" "$rows" "$out"

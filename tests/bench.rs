@@ -122,6 +122,13 @@ fn the_table_has_a_heading_and_stderr_the_rest() {
     assert!(!out.contains("warning"), "{out}");
 }
 
+/// Short sequences in many lanes: their prompts are read in one chunk, though a lane's context is far shorter than that.
+#[test]
+fn many_lanes_begin_together() {
+    let rows = rows(&format!("{TINY} --test tg4x64 --order waves --repetitions 1"));
+    assert_eq!((rows.len(), number(&rows[0], "lanes")), (1, 64.0));
+}
+
 #[test]
 fn the_depth_experiment_takes_the_best_order_of_each() {
     let rows = rows("--random 1M:mor3 --experiment depth --lanes 2,4 --mean 4 --requests 1 --repetitions 2");

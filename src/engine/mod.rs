@@ -36,7 +36,7 @@ use request::{Request, Routing};
 pub struct EngineOptions {
     /// Tokens of the longest sequence; `None` takes the model's own context, at most [`DEFAULT_CONTEXT`].
     pub context: Option<u32>,
-    /// Tokens of a prompt that are computed at once.
+    /// Tokens of prompts that are computed at once, of all lanes together.
     pub max_rows: u32,
     /// Sequences that are computed side by side.
     pub lanes: u32,
@@ -179,7 +179,8 @@ impl Engine {
             None => Order::Waves,
         };
         let weights = Loader::new(&gpu, config, source, progress)?.load(&plan).await?;
-        let rows = options.max_rows.clamp(1, context);
+        // A chunk holds the prompts of several lanes; together they have no more tokens than that.
+        let rows = options.max_rows.clamp(1, context.saturating_mul(lanes));
         let cache_tokens = options.cache_tokens.unwrap_or(u32::MAX);
         let room = Room { lanes, context, rows, cache_tokens, heads: options.heads.clamp(lanes, lanes.max(rows)) };
         let state = State::new(&gpu, config, &plan, &weights, room).await?;
