@@ -200,8 +200,9 @@ fn without_generation_tags(source: &str) -> String {
     let mut result = String::with_capacity(source.len());
     let mut rest = source;
     while let Some(start) = rest.find("{%") {
-        let Some(length) = rest[start..].find("%}") else { break };
-        let (before, tag) = (&rest[..start], &rest[start + 2..start + length]);
+        let (before, inside) = (&rest[..start], &rest[start + 2..]);
+        let Some(length) = inside.find("%}") else { break };
+        let tag = &inside[..length];
         let word = tag.trim_matches(['-', '+']).trim();
         result.push_str(before);
         result.push_str("{%");
@@ -210,7 +211,7 @@ fn without_generation_tags(source: &str) -> String {
             "endgeneration" => tag.replace("endgeneration", "endif"),
             _ => tag.to_string(),
         });
-        rest = &rest[start + length..];
+        rest = &inside[length..];
     }
     result + rest
 }
