@@ -22,21 +22,20 @@ const seconds = () => {
     return (user + system) / 1e6;
 };
 let before = [seconds(), performance.now()];
-const written = Array(sequences).fill(0);
 const told = Array(Number(tokens) + 1).fill(0);
 
 /// Writes one sequence; whoever is the last to have a token tells what it took.
-async function write(lane) {
-    for await (const _ of context.getSequence().evaluate(prompt, { temperature: 0, yieldEogToken: true })) {
-        const token = written[lane]++;
+async function write(sequence) {
+    let token = 0;
+    for await (const _ of sequence.evaluate(prompt, { temperature: 0, yieldEogToken: true })) {
         if (++told[token] === sequences) {
             const now = [seconds(), performance.now()];
             const [cpu, wall] = [now[0] - before[0], (now[1] - before[1]) / 1e3];
             console.log(`token ${token} of ${sequences} after ${cpu.toFixed(2)} s of CPU time, ${wall.toFixed(2)} s on the wall`);
             before = now;
         }
-        if (token === Number(tokens)) return;
+        if (token++ === Number(tokens)) return;
     }
 }
-await Promise.all(written.map((_, lane) => write(lane)));
+await Promise.all(Array.from({ length: sequences }, () => write(context.getSequence())));
 process.exit(0);

@@ -67,7 +67,7 @@ export async function serve(extra = {}) {
   return { address: `http://127.0.0.1:${server.address().port}/`, log, rules, respond, close: () => server.closeAllConnections() ?? server.close() };
 }
 
-const gpu = ["--enable-unsafe-webgpu", "--use-angle=swiftshader", "--enable-features=Vulkan", "--use-vulkan=swiftshader"];
+export const gpu = ["--enable-unsafe-webgpu", "--use-angle=swiftshader", "--enable-features=Vulkan", "--use-vulkan=swiftshader"];
 
 /// Chromium, unless told otherwise with WebGPU on SwiftShader; the flags of Vulkan are for a canvas that can be seen.
 export function browser(flags = gpu) {
