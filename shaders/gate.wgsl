@@ -5,7 +5,7 @@
 //     token-choice:  p = f(scores); rounds granted = 1 + argmax(p + bias); gate = p there
 //
 // A row's next round is the number of rounds already granted to it. What a row was forced to stands before all scores.
-// Grid: one workgroup per row of the list.
+// Grid: rows of the list in turns.
 // CPU twin: `cpu` in `src/kernels/gate.rs`.
 
 struct Params {
@@ -101,9 +101,10 @@ fn gate(
     @builtin(num_workgroups) grid: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let place = place_of(group, grid);
-    if place >= list[0] { return; }
-    let row = list[1u + place];
+    for (var place = group.x; place < list[0]; place += grid.x) { route(list[1u + place], thread); }
+}
+
+fn route(row: u32, thread: u32) {
     if thread == 0u { granted_here = granted[row]; }
     let word = workgroupUniformLoad(&granted_here);
     let round = word & 0xffffu;

@@ -3,7 +3,7 @@
 //     repeat penalty, temperature, top-k, top-p, min-p, then the largest logit + Gumbel noise
 //
 // Noise is a hash of seed, position and token, so a text depends on nothing but its seed. Cut-offs are found by
-// bisection over the ordered bit patterns of f32. Grid: one workgroup per place in the list.
+// bisection over the ordered bit patterns of f32. Grid: places of the list in turns.
 // CPU twin: `cpu` in `src/kernels/sample.rs`.
 
 struct Params {
@@ -35,7 +35,7 @@ const LOWEST = -1e30;
 @group(0) @binding(6) var<storage, read_write> lane_tokens: array<u32>;   // [lanes]
 @group(0) @binding(7) var<storage, read_write> drawn: array<vec2<u32>>;   // [places]: token, bits of its log-probability
 
-// What the row draws from; set once by `sample`.
+// What the row draws from; set by `draw`.
 var<private> how: Settings;
 var<private> factor: f32;
 var<private> start: u32;     // of the row's logits
@@ -72,8 +72,10 @@ fn sample(
     @builtin(num_workgroups) grid: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let place = place_of(group, grid);
-    if place >= list[0] { return; }
+    for (var place = group.x; place < list[0]; place += grid.x) { draw(place, thread); }
+}
+
+fn draw(place: u32, thread: u32) {
     let info = rows[list[1u + place]];
     // Barriers stand behind branches on `own`: private variables would not count as uniform there.
     let own = settings[info.x];

@@ -77,12 +77,13 @@ pub const NOT_FORCED: u32 = u32::MAX;
 
 /// The text with a rule of one's own.
 pub fn source(rule: &'static str) -> Source {
-    let parts = vec![include_str!("../../shaders/gate.wgsl"), super::REDUCE, super::DEAL, rule];
+    let parts = vec![include_str!("../../shaders/gate.wgsl"), super::REDUCE, rule];
     Source { parts, constants: vec![] }
 }
 
 impl Kernel for Gate<'_> {
     const NAME: &'static str = "gate";
+    const TAKES_TURNS: bool = true;
     type Params = Params;
 
     fn source(&self) -> Source {
@@ -106,7 +107,7 @@ impl Kernel for Gate<'_> {
     }
 
     fn grid(&self) -> [u32; 3] {
-        super::dealt(self.n_rows)
+        [self.n_rows, 1, 1]
     }
 }
 

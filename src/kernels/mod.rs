@@ -37,7 +37,6 @@ mod check;
 pub(crate) const REDUCE: &str = include_str!("../../shaders/lib/reduce.wgsl");
 pub(crate) const REDUCE_SUBGROUP: &str = include_str!("../../shaders/lib/reduce_subgroup.wgsl");
 pub(crate) const KV: &str = include_str!("../../shaders/lib/kv.wgsl");
-pub(crate) const DEAL: &str = include_str!("../../shaders/lib/deal.wgsl");
 pub(crate) const DRAW: &str = include_str!("../../shaders/lib/draw.wgsl");
 pub(crate) const ENTRIES: &str = include_str!("../../shaders/lib/entries.wgsl");
 pub(crate) const SPAN: &str = include_str!("../../shaders/lib/span.wgsl");
@@ -48,12 +47,6 @@ pub(crate) const COLUMN_SUBGROUP: &str = include_str!("../../shaders/lib/column_
 pub(crate) const WEIGHTS_BUFFER: &str = include_str!("../../shaders/lib/weights_buffer.wgsl");
 pub(crate) const WEIGHTS_TEXTURE: &str = include_str!("../../shaders/lib/weights_texture.wgsl");
 pub(crate) const BLOCK: &str = include_str!("../../shaders/lib/block.wgsl");
-
-/// A grid of one workgroup per row; see `shaders/lib/deal.wgsl`.
-pub(crate) fn dealt(n_rows: u32) -> [u32; 3] {
-    let lines = n_rows.isqrt().max(1);
-    [n_rows.div_ceil(lines), lines, 1]
-}
 
 /// Entries per KV page.
 pub const PAGE: u32 = 32;

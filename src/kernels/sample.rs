@@ -64,10 +64,11 @@ pub struct Settings {
 
 impl Kernel for Sample<'_> {
     const NAME: &'static str = "sample";
+    const TAKES_TURNS: bool = true;
     type Params = Params;
 
     fn source(&self) -> Source {
-        Source { parts: vec![include_str!("../../shaders/sample.wgsl"), super::DRAW, super::DEAL], constants: vec![] }
+        Source { parts: vec![include_str!("../../shaders/sample.wgsl"), super::DRAW], constants: vec![] }
     }
 
     fn params(&self) -> Params {
@@ -87,7 +88,7 @@ impl Kernel for Sample<'_> {
     }
 
     fn grid(&self) -> [u32; 3] {
-        super::dealt(self.n_rows)
+        [self.n_rows, 1, 1]
     }
 }
 

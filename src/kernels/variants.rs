@@ -2,8 +2,8 @@
 
 use super::matrix::{DATA_TYPES, loader};
 use super::{
-    BLOCK, COLUMN, COLUMN_SUBGROUP, DEAL, DRAW, ENTRIES, KV, LANE, PRODUCT, REDUCE, REDUCE_SUBGROUP, SPAN,
-    WEIGHTS_BUFFER, WEIGHTS_TEXTURE,
+    BLOCK, COLUMN, COLUMN_SUBGROUP, DRAW, ENTRIES, KV, LANE, PRODUCT, REDUCE, REDUCE_SUBGROUP, SPAN, WEIGHTS_BUFFER,
+    WEIGHTS_TEXTURE,
 };
 use crate::depth::policy::Rule;
 use crate::gpu::Source;
@@ -76,7 +76,7 @@ pub fn all() -> Vec<Variant> {
     add("lora_down", super::lora_down::Params::FIELDS, vec![text!("lora_down"), REDUCE], vec![]);
     add("lora_up", super::lora_up::Params::FIELDS, vec![text!("lora_up")], vec![]);
     add("rms_norm", super::rms_norm::Params::FIELDS, vec![text!("rms_norm"), REDUCE], vec![]);
-    add("sample", super::sample::Params::FIELDS, vec![text!("sample"), DRAW, DEAL], vec![]);
+    add("sample", super::sample::Params::FIELDS, vec![text!("sample"), DRAW], vec![]);
     add("select_top_k", super::select_top_k::Params::FIELDS, vec![text!("select_top_k")], vec![]);
     add("swiglu", super::swiglu::Params::FIELDS, vec![text!("swiglu")], vec![]);
     all
