@@ -272,6 +272,11 @@ impl View {
         self.facts.as_ref().map_or(1, |facts| facts.rounds.max(1))
     }
 
+    /// Whether the engine's adapter computes on the CPU; it then draws there as well.
+    pub fn is_on_software(&self) -> bool {
+        self.facts.as_ref().is_some_and(|facts| facts.adapter.kind == "software")
+    }
+
     /// Whether sequences are under way.
     pub fn is_busy(&self) -> bool {
         self.race.running || (!self.ended && self.sequences.values().any(|sequence| sequence.end.is_none()))
