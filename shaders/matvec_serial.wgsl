@@ -1,15 +1,19 @@
-// Matrix times a few vectors, for software adapters: no workgroup memory, one thread owns eight outputs.
+// Matrix times a few vectors, for software adapters: no workgroup memory, one thread owns OUTPUTS outputs, 8 or 16.
 //
 //     output[row] (+)= weight . input[row]
 //
-// A load costs these adapters as much as a dozen sums: each block of weights serves COLS rows, each block of inputs eight
+// A load costs these adapters as much as a dozen sums: each block of weights serves COLS rows, each block of inputs OUTPUTS
 // outputs, and where there are subgroups all their threads (see lib/column_subgroup.wgsl).
 // The same sums in the same order as `matvec`. A workgroup takes every so many-th tile of COLS rows, as many as are live: on
 // these adapters one that finds nothing to do computes its first block all the same, masked.
-// Grid: (workgroups that share the tiles, outputs / (8 * THREADS) in lines).
+// Grid: (workgroups that share the tiles, outputs / (OUTPUTS * THREADS) in lines).
 // CPU twin: `cpu` in `src/kernels/matvec.rs`.
 
 const THREADS = 8u;
+// From four outputs of a thread to its next four.
+const STEP = 4u * THREADS;
+// Loops over arrays of arrays are not unrolled there, and what is not unrolled is slow: so all is named.
+const WIDE = OUTPUTS == 16u;
 
 // Blocks of four outputs.
 struct Four {
@@ -26,14 +30,14 @@ fn matvec_serial(
     @builtin(local_invocation_index) thread: u32,
 ) {
     let count = list[0];
-    let first_output = (group.z * params.line + group.y) * 8u * THREADS;
+    let first_output = (group.z * params.line + group.y) * OUTPUTS * THREADS;
     if first_output >= params.outputs { return; }
     for (var first = group.x * COLS; first < count; first += grid.x * COLS) {
         tile(first, count, first_output + thread, thread);
     }
 }
 
-// Eight outputs of up to COLS rows of the list, from the place `first` on.
+// OUTPUTS outputs of up to COLS rows of the list, from the place `first` on.
 fn tile(first: u32, count: u32, first_output: u32, thread: u32) {
     var starts: array<u32, COLS>;
     for (var c = 0u; c < COLS; c++) {
@@ -41,18 +45,28 @@ fn tile(first: u32, count: u32, first_output: u32, thread: u32) {
     }
     // Neighbouring threads own neighbouring outputs. Threads beyond the last compute it again: all have to be there when
     // a column is shared.
-    let low = vec4<u32>(first_output) + vec4<u32>(0u, THREADS, 2u * THREADS, 3u * THREADS);
-    let high = low + vec4<u32>(4u * THREADS);
-    let last = vec4<u32>(params.outputs - 1u);
-    var low_total: array<vec4<f32>, COLS>;
-    var high_total: array<vec4<f32>, COLS>;
+    let outputs = vec4<u32>(first_output) + vec4<u32>(0u, THREADS, 2u * THREADS, 3u * THREADS);
+    var total_0: array<vec4<f32>, COLS>;
+    var total_1: array<vec4<f32>, COLS>;
+    var total_2: array<vec4<f32>, COLS>;
+    var total_3: array<vec4<f32>, COLS>;
     for (var block = 0u; block < params.blocks; block++) {
-        let low_weights = load_four(min(low, last), block);
-        let high_weights = load_four(min(high, last), block);
+        let weights_0 = load_four(outputs, block);
+        let weights_1 = load_four(outputs + STEP, block);
+        var weights_2: Four;
+        var weights_3: Four;
+        if WIDE {
+            weights_2 = load_four(outputs + 2u * STEP, block);
+            weights_3 = load_four(outputs + 3u * STEP, block);
+        }
         for (var c = 0u; c < COLS; c++) {
             let x = load_column(starts[c] + block * 8u, thread);
-            low_total[c] += products(low_weights, x);
-            high_total[c] += products(high_weights, x);
+            total_0[c] += products(weights_0, x);
+            total_1[c] += products(weights_1, x);
+            if WIDE {
+                total_2[c] += products(weights_2, x);
+                total_3[c] += products(weights_3, x);
+            }
         }
     }
     for (var c = 0u; c < COLS; c++) {
@@ -60,16 +74,18 @@ fn tile(first: u32, count: u32, first_output: u32, thread: u32) {
         if place >= count { break; }
         let row = select(list[1u + place], place, params.mode == 2u);
         let start = row * params.output_stride + params.output_offset;
-        store(start, low, low_total[c]);
-        store(start, high, high_total[c]);
+        store(start, outputs, total_0[c]);
+        store(start, outputs + STEP, total_1[c]);
+        if WIDE {
+            store(start, outputs + 2u * STEP, total_2[c]);
+            store(start, outputs + 3u * STEP, total_3[c]);
+        }
     }
 }
 
 fn load_four(outputs: vec4<u32>, block: u32) -> Four {
-    return Four(
-        load_block(outputs.x, block), load_block(outputs.y, block),
-        load_block(outputs.z, block), load_block(outputs.w, block),
-    );
+    let o = min(outputs, vec4<u32>(params.outputs - 1u));
+    return Four(load_block(o.x, block), load_block(o.y, block), load_block(o.z, block), load_block(o.w, block));
 }
 
 fn products(w: Four, x: Block) -> vec4<f32> {

@@ -184,7 +184,9 @@ mod tests {
         match kernel {
             "matmul" => device.run(&Matmul { operands }),
             "matvec_serial" => device.run(&MatvecSerial { operands, columns: 4, subgroups: false }),
+            "wide" => device.run(&MatvecSerial { operands, columns: 16, subgroups: false }),
             "subgroups" => device.run(&MatvecSerial { operands, columns: 8, subgroups: true }),
+            "wide subgroups" => device.run(&MatvecSerial { operands, columns: 16, subgroups: true }),
             columns => device.run(&Matvec { operands, columns: columns.parse().unwrap() }),
         }
         device.floats(&output)
@@ -219,8 +221,8 @@ mod tests {
                     let want = cpu(&values, input.row(row));
                     assert_close("compact", &compact[start..][..outputs as usize], &want, 2e-5);
                 }
-                let subgroups = device.subgroups().then_some("subgroups");
-                for kernel in ["2", "4", "8", "matvec_serial", "matmul"].into_iter().chain(subgroups) {
+                let subgroups = device.subgroups().then_some(["subgroups", "wide subgroups"]).into_iter().flatten();
+                for kernel in ["2", "4", "8", "matvec_serial", "wide", "matmul"].into_iter().chain(subgroups) {
                     for part in [&part, &in_texture] {
                         let other = product(&device, kernel, part, &input, &list, ADD);
                         let same = reference.iter().zip(&other).all(|(a, b)| a.to_bits() == b.to_bits());

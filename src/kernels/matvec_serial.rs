@@ -6,7 +6,7 @@ pub use super::matvec::cpu;
 use super::matvec::{Operands, Params};
 use crate::gpu::{Binding, Kernel, Source};
 
-/// `columns` rows of the list at once: 1, 2, 4 or 8.
+/// `columns` rows of the list at once: 1, 2, 4, 8 or 16.
 #[derive(Debug)]
 pub struct MatvecSerial<'a> {
     /// What is multiplied.
@@ -17,10 +17,27 @@ pub struct MatvecSerial<'a> {
     pub subgroups: bool,
 }
 
-/// Outputs per workgroup: 8 threads of 8.
-const OUTPUTS: u32 = 64;
+/// Threads of a workgroup.
+const THREADS: u32 = 8;
 
 const SERIAL: &str = include_str!("../../shaders/matvec_serial.wgsl");
+
+impl MatvecSerial<'_> {
+    /// Rows that share each weight; of more than 16 the sums no longer fit where they are fast to reach.
+    pub fn columns(n_rows: u32) -> u32 {
+        n_rows.next_power_of_two().min(16)
+    }
+
+    /// Outputs of a thread. The more, the fewer workgroups read the same inputs; but with few rows those of a narrow matrix
+    /// would not keep all processors at work.
+    pub(super) fn outputs(columns: u32) -> u32 {
+        if columns < 8 { 8 } else { 16 }
+    }
+
+    fn spread(&self) -> (Params, [u32; 3]) {
+        self.operands.spread(Self::outputs(self.columns) * THREADS, self.columns)
+    }
+}
 
 impl Kernel for MatvecSerial<'_> {
     const NAME: &'static str = "matvec_serial";
@@ -28,13 +45,14 @@ impl Kernel for MatvecSerial<'_> {
     type Params = Params;
 
     fn source(&self) -> Source {
-        let mut source = self.operands.source(SERIAL, vec![("COLS", self.columns)]);
+        let constants = vec![("COLS", self.columns), ("OUTPUTS", Self::outputs(self.columns))];
+        let mut source = self.operands.source(SERIAL, constants);
         source.parts.push(if self.subgroups { super::COLUMN_SUBGROUP } else { super::COLUMN });
         source
     }
 
     fn params(&self) -> Params {
-        self.operands.spread(OUTPUTS, self.columns).0
+        self.spread().0
     }
 
     fn bindings(&self) -> Vec<Binding<'_>> {
@@ -42,6 +60,6 @@ impl Kernel for MatvecSerial<'_> {
     }
 
     fn grid(&self) -> [u32; 3] {
-        self.operands.spread(OUTPUTS, self.columns).1
+        self.spread().1
     }
 }

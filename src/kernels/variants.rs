@@ -1,6 +1,7 @@
 //! Every kernel text that can reach a GPU, so that tests and the browser can compile them all.
 
 use super::matrix::{DATA_TYPES, loader};
+use super::matvec_serial::MatvecSerial;
 use super::{
     BLOCK, COLUMN, COLUMN_SUBGROUP, DRAW, ENTRIES, KV, LANE, PRODUCT, REDUCE, REDUCE_SUBGROUP, SPAN, WEIGHTS_BUFFER,
     WEIGHTS_TEXTURE,
@@ -42,11 +43,13 @@ pub fn all() -> Vec<Variant> {
         }
         add("matmul", super::matvec::Params::FIELDS, product(text!("matmul")), vec![]);
         for columns in [1, 2, 4, 8] {
-            let constants = vec![("COLS", columns)];
-            add("matvec", super::matvec::Params::FIELDS, product(text!("matvec")), constants.clone());
+            add("matvec", super::matvec::Params::FIELDS, product(text!("matvec")), vec![("COLS", columns)]);
+        }
+        for columns in [1, 2, 4, 8, 16] {
             let text = text!("matvec_serial");
-            let serial = vec![text, PRODUCT, loader(data_type), WEIGHTS_TEXTURE, BLOCK, COLUMN];
-            add("matvec_serial", super::matvec::Params::FIELDS, serial, constants);
+            let parts = vec![text, PRODUCT, loader(data_type), WEIGHTS_TEXTURE, BLOCK, COLUMN];
+            let constants = vec![("COLS", columns), ("OUTPUTS", MatvecSerial::outputs(columns))];
+            add("matvec_serial", super::matvec::Params::FIELDS, parts, constants);
         }
     }
     for (head_dim, group) in HEADS {
@@ -88,10 +91,11 @@ pub fn with_subgroups() -> Vec<Variant> {
     let mut add =
         |kernel, fields, parts, constants| all.push(Variant { kernel, source: Source { parts, constants }, fields });
     for data_type in DATA_TYPES {
-        for columns in [1, 2, 4, 8] {
+        for columns in [1, 2, 4, 8, 16] {
+            let constants = vec![("COLS", columns), ("OUTPUTS", MatvecSerial::outputs(columns))];
             let text = text!("matvec_serial");
             let parts = vec![text, PRODUCT, loader(data_type), WEIGHTS_TEXTURE, BLOCK, COLUMN_SUBGROUP];
-            add("matvec_serial", super::matvec::Params::FIELDS, parts, vec![("COLS", columns)]);
+            add("matvec_serial", super::matvec::Params::FIELDS, parts, constants);
         }
     }
     for (head_dim, group) in HEADS {

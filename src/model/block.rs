@@ -84,10 +84,12 @@ impl Network<'_> {
             };
             let Batch { list, n_rows, .. } = batch;
             let operands = Operands { part, input, list, output: target.buffer, n_rows, params };
-            let columns = n_rows.next_power_of_two().min(8);
             match (self.software, n_rows) {
-                (true, _) => pass.run(&MatvecSerial { operands, columns, subgroups: self.subgroups() })?,
-                (false, 0..=16) => pass.run(&Matvec { operands, columns })?,
+                (true, _) => {
+                    let columns = MatvecSerial::columns(n_rows);
+                    pass.run(&MatvecSerial { operands, columns, subgroups: self.subgroups() })?;
+                }
+                (false, 0..=16) => pass.run(&Matvec { operands, columns: n_rows.next_power_of_two().min(8) })?,
                 (false, _) => pass.run(&Matmul { operands })?,
             }
         }
