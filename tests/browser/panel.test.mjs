@@ -60,6 +60,22 @@ test("light, and on a phone", async () => {
   await page.setViewportSize({ width: 1440, height: 900 });
 });
 
+test("the rule chosen in the panel decides on depth, and the model's own comes back", async () => {
+  const write = async () => (await page.evaluate(() => isobath.generate("The sea was", 24, 1))).sequences[0];
+  const own = native(null, "The sea was", 24);
+  await page.mouse.click(152, 151); // rises by
+  await frames(4);
+  const rising = await write();
+  for (const { depth, scores } of rising.tokens) {
+    const rises = scores.slice(1).map((score, round) => score >= scores[round]);
+    assert.deepEqual(rises.slice(0, depth), [...Array(depth - 1).fill(true), ...(depth < 3 ? [false] : [])], `${depth}: ${scores}`);
+  }
+  assert.notDeepEqual(written(rising).depths, own.depths);
+  await page.mouse.click(95, 151); // is
+  await frames(4);
+  assert.deepEqual(written(await write()), own);
+});
+
 test("a hidden page rests, and goes on when it is seen again", async () => {
   const hide = (hidden) =>
     page.evaluate((hidden) => {
