@@ -23,15 +23,16 @@ const THREADS: u32 = 8;
 const SERIAL: &str = include_str!("../../shaders/matvec_serial.wgsl");
 
 impl MatvecSerial<'_> {
-    /// Rows that share each weight; of more than 16 the sums no longer fit where they are fast to reach.
+    /// Rows that share each weight. The text for 16 takes seconds to compile when a machine first sees it, so it has to pay;
+    /// with more than 16 the sums no longer fit where they are fast to reach.
     pub fn columns(n_rows: u32) -> u32 {
-        n_rows.next_power_of_two().min(16)
+        if n_rows < 16 { n_rows.next_power_of_two().min(8) } else { 16 }
     }
 
     /// Outputs of a thread. The more, the fewer workgroups read the same inputs; but with few rows those of a narrow matrix
     /// would not keep all processors at work.
     pub(super) fn outputs(columns: u32) -> u32 {
-        if columns < 8 { 8 } else { 16 }
+        if columns < 16 { 8 } else { 16 }
     }
 
     fn spread(&self) -> (Params, [u32; 3]) {
