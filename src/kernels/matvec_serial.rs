@@ -19,6 +19,8 @@ pub struct MatvecSerial<'a> {
 
 /// Threads of a workgroup.
 const THREADS: u32 = 8;
+/// Outputs that a thread may have.
+const OUTPUTS: [u32; 2] = [8, 16];
 
 const SERIAL: &str = include_str!("../../shaders/matvec_serial.wgsl");
 
@@ -30,13 +32,15 @@ impl MatvecSerial<'_> {
     }
 
     /// Outputs of a thread. The more, the fewer workgroups read the same inputs; but with few rows those of a narrow matrix
-    /// would not keep all processors at work.
-    pub(super) fn outputs(columns: u32) -> u32 {
-        if columns < 16 { 8 } else { 16 }
+    /// would not keep all processors at work, and what a workgroup has beyond the last output is computed for nothing.
+    fn outputs(&self) -> u32 {
+        let [few, many] = OUTPUTS;
+        let computed = |outputs: u32| self.operands.params.outputs.next_multiple_of(outputs * THREADS);
+        if self.columns == 16 && computed(many) == computed(few) { many } else { few }
     }
 
     fn spread(&self) -> (Params, [u32; 3]) {
-        self.operands.spread(Self::outputs(self.columns) * THREADS, self.columns)
+        self.operands.spread(self.outputs() * THREADS, self.columns)
     }
 }
 
@@ -46,7 +50,7 @@ impl Kernel for MatvecSerial<'_> {
     type Params = Params;
 
     fn source(&self) -> Source {
-        let constants = vec![("COLS", self.columns), ("OUTPUTS", Self::outputs(self.columns))];
+        let constants = vec![("COLS", self.columns), ("OUTPUTS", self.outputs())];
         let mut source = self.operands.source(SERIAL, constants);
         source.parts.push(if self.subgroups { super::COLUMN_SUBGROUP } else { super::COLUMN });
         source

@@ -1,7 +1,6 @@
 //! Every kernel text that can reach a GPU, so that tests and the browser can compile them all.
 
 use super::matrix::{DATA_TYPES, loader};
-use super::matvec_serial::MatvecSerial;
 use super::{
     BLOCK, COLUMN, COLUMN_SUBGROUP, DRAW, ENTRIES, KV, LANE, PRODUCT, REDUCE, REDUCE_SUBGROUP, SPAN, WEIGHTS_BUFFER,
     WEIGHTS_TEXTURE,
@@ -27,6 +26,9 @@ macro_rules! text {
     };
 }
 
+/// Rows, and outputs of a thread, of `matvec_serial`.
+const SERIAL: [(u32, u32); 6] = [(1, 8), (2, 8), (4, 8), (8, 8), (16, 8), (16, 16)];
+
 /// Attention stands with heads of 2 to 256 numbers, groups of 1 to 16, and 1 to 4 rows.
 const HEADS: [(u32, u32); 6] = [(2, 1), (64, 1), (64, 3), (128, 4), (128, 8), (256, 16)];
 
@@ -45,10 +47,10 @@ pub fn all() -> Vec<Variant> {
         for columns in [1, 2, 4, 8] {
             add("matvec", super::matvec::Params::FIELDS, product(text!("matvec")), vec![("COLS", columns)]);
         }
-        for columns in [1, 2, 4, 8, 16] {
+        for (columns, outputs) in SERIAL {
             let text = text!("matvec_serial");
             let parts = vec![text, PRODUCT, loader(data_type), WEIGHTS_TEXTURE, BLOCK, COLUMN];
-            let constants = vec![("COLS", columns), ("OUTPUTS", MatvecSerial::outputs(columns))];
+            let constants = vec![("COLS", columns), ("OUTPUTS", outputs)];
             add("matvec_serial", super::matvec::Params::FIELDS, parts, constants);
         }
     }
@@ -91,8 +93,8 @@ pub fn with_subgroups() -> Vec<Variant> {
     let mut add =
         |kernel, fields, parts, constants| all.push(Variant { kernel, source: Source { parts, constants }, fields });
     for data_type in DATA_TYPES {
-        for columns in [1, 2, 4, 8, 16] {
-            let constants = vec![("COLS", columns), ("OUTPUTS", MatvecSerial::outputs(columns))];
+        for (columns, outputs) in SERIAL {
+            let constants = vec![("COLS", columns), ("OUTPUTS", outputs)];
             let text = text!("matvec_serial");
             let parts = vec![text, PRODUCT, loader(data_type), WEIGHTS_TEXTURE, BLOCK, COLUMN_SUBGROUP];
             add("matvec_serial", super::matvec::Params::FIELDS, parts, constants);
