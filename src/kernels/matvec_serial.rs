@@ -25,10 +25,11 @@ const OUTPUTS: [u32; 2] = [8, 16];
 const SERIAL: &str = include_str!("../../shaders/matvec_serial.wgsl");
 
 impl MatvecSerial<'_> {
-    /// Rows that share each weight. The text for 16 takes seconds to compile when a machine first sees it, so it has to pay;
-    /// with more than 16 the sums no longer fit where they are fast to reach.
-    pub fn columns(n_rows: u32) -> u32 {
-        if n_rows < 16 { n_rows.next_power_of_two().min(8) } else { 16 }
+    /// Rows that share each weight, where `lanes` sequences are written side by side. The text for 16 takes seconds to compile
+    /// when a machine first sees it, which a single prompt never earns back; with more the sums no longer fit where they are
+    /// fast to reach.
+    pub fn columns(n_rows: u32, lanes: u32) -> u32 {
+        if n_rows.min(lanes) < 16 { n_rows.next_power_of_two().min(8) } else { 16 }
     }
 
     /// Outputs of a thread. The more, the fewer workgroups read the same inputs; but with few rows those of a narrow matrix

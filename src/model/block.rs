@@ -86,7 +86,7 @@ impl Network<'_> {
             let operands = Operands { part, input, list, output: target.buffer, n_rows, params };
             match (self.software, n_rows) {
                 (true, _) => {
-                    let columns = MatvecSerial::columns(n_rows);
+                    let columns = MatvecSerial::columns(n_rows, self.state.sizes.room.lanes);
                     pass.run(&MatvecSerial { operands, columns, subgroups: self.subgroups() })?;
                 }
                 (false, 0..=16) => pass.run(&Matvec { operands, columns: n_rows.next_power_of_two().min(8) })?,
