@@ -166,6 +166,9 @@ fn write_vocabulary(writer: &mut Writer, vocabulary: &GgufVocabulary) {
         writer.strings("tokenizer.ggml.merges", &vocabulary.merges);
     }
     writer.boolean("tokenizer.ggml.add_bos_token", vocabulary.add_bos);
+    if let Some(unknown) = vocabulary.unknown_token() {
+        writer.u32("tokenizer.ggml.unknown_token_id", unknown);
+    }
     if vocabulary.model == "llama" {
         writer.boolean("tokenizer.ggml.add_space_prefix", vocabulary.add_space_prefix);
     }

@@ -11,6 +11,7 @@ mod template_json;
 #[cfg(test)]
 mod tests;
 mod to_gguf;
+mod to_gguf_pieces;
 pub mod tokenizer;
 mod vocabulary;
 

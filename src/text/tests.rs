@@ -46,6 +46,52 @@ fn sentence_piece() -> GgufVocabulary {
     }
 }
 
+#[test]
+fn sentence_piece_survives_the_way_through_json_and_back_into_a_gguf_file() {
+    for add_space_prefix in [true, false] {
+        let vocabulary = GgufVocabulary { add_space_prefix, ..sentence_piece() };
+        let names = vocabulary.tokens.clone();
+        let tokenizer = Tokenizer::from_vocabulary(vocabulary.clone()).unwrap();
+        let json = tokenizer.to_json().unwrap();
+        let written = GgufVocabulary::from_json(json.as_bytes(), names.len() as u32 + 2).unwrap();
+        assert_eq!((&written.tokens[..names.len()], written.model.as_str()), (&names[..], "llama"));
+        assert_eq!(written.token_types[..names.len()], vocabulary.token_types);
+        assert_eq!((written.bos_token, written.add_bos), (Some(1), true));
+        assert_eq!(written.add_space_prefix, add_space_prefix);
+        let again = Tokenizer::from_vocabulary(written).unwrap();
+        for text in ["abc ab", " a  bcab", "aé\n", "<s>ab</s> c", ""] {
+            assert_eq!(
+                again.encode_prompt(text, true).unwrap(),
+                tokenizer.encode_prompt(text, true).unwrap(),
+                "{text:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn sentence_piece_that_gguf_cannot_say_is_refused() {
+    let json = Tokenizer::from_vocabulary(sentence_piece()).unwrap().to_json().unwrap();
+    let refuses = |change: &dyn Fn(&mut serde_json::Value), word: &str| {
+        let mut json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        change(&mut json);
+        let error = GgufVocabulary::from_json(json.to_string().as_bytes(), 300).unwrap_err().to_string();
+        assert!(error.contains(word), "`{word}` is not in: {error}");
+    };
+    let metaspace =
+        serde_json::json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": false});
+    refuses(
+        &|json| {
+            json["normalizer"] = serde_json::Value::Null;
+            json["pre_tokenizer"] = metaspace.clone();
+        },
+        "takes text apart",
+    );
+    refuses(&|json| json["model"]["byte_fallback"] = false.into(), "fall back on bytes");
+    refuses(&|json| json["model"]["merges"].as_array_mut().unwrap().reverse(), "one score for each piece");
+    refuses(&|json| json["added_tokens"][1]["rstrip"] = true.into(), "`<s>` takes spaces");
+}
+
 /// The text as the tokens' spellings with bars between; also checks the way back, and the way through JSON.
 fn check(vocabulary: GgufVocabulary, text: &str, expected: &str) {
     let names = vocabulary.tokens.clone();

@@ -6,6 +6,7 @@
 use serde_json::Value;
 use tokenizers::{NormalizerWrapper, PreTokenizerWrapper};
 
+use super::to_gguf_pieces;
 use super::tokenizer::{Description, Merge, Tokenizer, part, refused};
 use super::vocabulary::{CONTROL, GgufVocabulary, NORMAL, UNUSED, USER_DEFINED, splitting};
 use crate::error::TextError;
@@ -19,36 +20,38 @@ impl GgufVocabulary {
         let tokenizer = Tokenizer::from_json(bytes)?;
         let description: Description =
             serde_json::from_slice(bytes).map_err(|error| refused(format!("tokenizer.json is not valid: {error}")))?;
-        if description.decoder["type"] != "ByteLevel" {
-            return Err(refused(format!(
-                "its decoder is {}; a GGUF file is written for byte-level BPE (decoder ByteLevel) only",
-                description.decoder["type"]
-            )));
-        }
         let (tokens, token_types) = tokens(&description, vocab_size)?;
         let (bos_token, add_bos) = match tokenizer.encode_prompt("", false)?[..] {
             [] => (None, false),
             [first] => (Some(first), true),
             _ => return Err(refused("it puts more than one token around a prompt, which a GGUF file cannot say")),
         };
-        let pre = rule(&description)?.to_owned();
-        let joined = description.model.merges.into_iter().map(|merge| match merge {
-            Merge::Pair(left, right) => format!("{left} {right}"),
-            Merge::Joined(joined) => joined,
-        });
-        Ok(Self {
-            model: "gpt2".into(),
-            pre,
-            tokens,
-            token_types,
-            merges: joined.collect(),
-            scores: Vec::new(),
-            bos_token,
-            eos_token: None,
-            add_bos,
-            add_space_prefix: false,
-        })
+        let described = match description.decoder["type"].as_str() {
+            Some("ByteLevel") => byte_level(description, tokens, token_types)?,
+            _ => to_gguf_pieces::describe(&description, tokens, token_types)?,
+        };
+        Ok(Self { bos_token, add_bos, ..described })
     }
+}
+
+fn byte_level(
+    description: Description,
+    tokens: Vec<String>,
+    token_types: Vec<i32>,
+) -> Result<GgufVocabulary, TextError> {
+    let pre = rule(&description)?.to_owned();
+    let joined = description.model.merges.into_iter().map(|merge| match merge {
+        Merge::Pair(left, right) => format!("{left} {right}"),
+        Merge::Joined(joined) => joined,
+    });
+    Ok(GgufVocabulary {
+        model: "gpt2".into(),
+        pre,
+        tokens,
+        token_types,
+        merges: joined.collect(),
+        ..GgufVocabulary::default()
+    })
 }
 
 /// Spelling and kind of each row.
@@ -84,7 +87,7 @@ fn rule(description: &Description) -> Result<&'static str, TextError> {
 }
 
 /// What decides on tokens, with defaults spelled out.
-fn split(normalizer: &Value, pre_tokenizer: &Value) -> Result<[Value; 2], TextError> {
+pub(super) fn split(normalizer: &Value, pre_tokenizer: &Value) -> Result<[Value; 2], TextError> {
     let normalizer = part::<NormalizerWrapper>("normalizer", normalizer.clone())?;
     let pre_tokenizer = part::<PreTokenizerWrapper>("pre_tokenizer", pre_tokenizer.clone())?;
     let mut plain =

@@ -20,10 +20,11 @@ const SPLIT_BEFORE_DIGITS: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N
 const SPLIT_AFTER_DIGITS: &str = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 pub(super) const NORMAL: i32 = 1;
-const UNKNOWN: i32 = 2;
+pub(super) const UNKNOWN: i32 = 2;
 pub(super) const CONTROL: i32 = 3;
 pub(super) const USER_DEFINED: i32 = 4;
 pub(super) const UNUSED: i32 = 5;
+pub(super) const BYTE: i32 = 6;
 
 /// The keys `tokenizer.ggml.*` of a GGUF file.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -48,6 +49,13 @@ pub struct GgufVocabulary {
     pub add_bos: bool,
     /// `add_space_prefix`: a space is put before the text; only for `llama`, where true if the key is absent.
     pub add_space_prefix: bool,
+}
+
+impl GgufVocabulary {
+    /// The token for what has no other.
+    pub fn unknown_token(&self) -> Option<u32> {
+        (0..).zip(&self.token_types).find(|(_, kind)| **kind == UNKNOWN).map(|(id, _)| id)
+    }
 }
 
 /// Splitting rule and what goes with it.
