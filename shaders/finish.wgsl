@@ -6,16 +6,17 @@
 
 struct Params {
     rounds: u32, // scores per row
-    stride: u32, // words per event: EVENT_HEAD + rounds
+    stride: u32, // words per event: EVENT_HEAD + rounds + 2 * ALTERNATIVES
     most: u32,   // events that the buffer holds
 }
 
 const THREADS = 256u;
 const EVENT_HEAD = 8u;
+const DRAWN = 2u + 2u * ALTERNATIVES;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> list: array<u32>;             // count, rows
-@group(0) @binding(2) var<storage, read> drawn: array<vec2<u32>>;      // [places]: token, bits of its log-probability
+@group(0) @binding(2) var<storage, read> drawn: array<u32>;            // [places, DRAWN]: token, bits of its log-probability; alternatives
 @group(0) @binding(3) var<storage, read> rows: array<vec4<u32>>;       // [rows]: lane, position, depth, KV index
 @group(0) @binding(4) var<storage, read> granted: array<u32>;          // [rows]: rounds in the lower half
 @group(0) @binding(5) var<storage, read> scores: array<u32>;           // [rows, rounds], bits
@@ -38,7 +39,7 @@ fn finish(@builtin(local_invocation_index) thread: u32) {
     for (var place = thread; place < count; place += THREADS) {
         let row = list[1u + place];
         let lane = rows[row].x;
-        let token = drawn[place].x;
+        let token = drawn[place * DRAWN];
         var how = control[lane];
         let open = how.phase != IDLE;
         let ended = how.ends == 1u && is_end(token);
@@ -51,12 +52,14 @@ fn finish(@builtin(local_invocation_index) thread: u32) {
         events[at] = select(0xffffffffu, lane, open);
         events[at + 1u] = how.serial;
         events[at + 2u] = token;
-        events[at + 3u] = drawn[place].y;
+        events[at + 3u] = drawn[place * DRAWN + 1u];
         events[at + 4u] = granted[row] & 0xffffu;
         events[at + 5u] = how.position;
         events[at + 6u] = select(select(0u, 2u, how.remaining == 0u), 1u, ended);
         events[at + 7u] = 0u;
         for (var i = 0u; i < params.rounds; i++) { events[at + EVENT_HEAD + i] = scores[row * params.rounds + i]; }
+        let behind = at + EVENT_HEAD + params.rounds;
+        for (var i = 2u; i < DRAWN; i++) { events[behind + i - 2u] = drawn[place * DRAWN + i]; }
     }
     if thread == 0u { events[0] = before + count; }
 }

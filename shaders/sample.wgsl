@@ -25,6 +25,7 @@ struct Settings {
 
 const THREADS = 256u;
 const LOWEST = -1e30;
+const DRAWN = 2u + 2u * ALTERNATIVES;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> settings: array<Settings>;       // [lanes]
@@ -33,7 +34,7 @@ const LOWEST = -1e30;
 @group(0) @binding(4) var<storage, read> seen: array<u32>;                // [lanes, seen_stride]
 @group(0) @binding(5) var<storage, read> logits: array<f32>;              // [places, stride]
 @group(0) @binding(6) var<storage, read_write> lane_tokens: array<u32>;   // [lanes]
-@group(0) @binding(7) var<storage, read_write> drawn: array<vec2<u32>>;   // [places]: token, bits of its log-probability
+@group(0) @binding(7) var<storage, read_write> drawn: array<u32>;         // [places, DRAWN]: token, bits of its log-probability
 
 // What the row draws from; set by `draw`.
 var<private> how: Settings;
@@ -133,6 +134,7 @@ fn draw(place: u32, thread: u32) {
     }
     if thread == 0u {
         lane_tokens[info.x] = token;
-        drawn[place] = vec2<u32>(token, bitcast<u32>(logits[start + token] - log_mass));
+        drawn[place * DRAWN] = token;
+        drawn[place * DRAWN + 1u] = bitcast<u32>(logits[start + token] - log_mass);
     }
 }

@@ -64,6 +64,17 @@ fn json_has_a_line_per_token_and_its_text_is_the_text() {
 }
 
 #[test]
+fn json_tells_alternatives_where_they_are_asked_for() {
+    let (lines, _) = done(&["run", "-q", "-n", "4", "--json", "--alternatives", "2"], "");
+    let told = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    for token in told.filter(|event| event["event"] == "token") {
+        let [best, second] = &token["alternatives"].as_array().unwrap()[..] else { panic!("{token}") };
+        assert_eq!((&best["token"], &best["text"]), (&token["token"], &token["text"]));
+        assert!(best["log_probability"].as_f64() > second["log_probability"].as_f64(), "{token}");
+    }
+}
+
+#[test]
 fn forced_depth_is_the_depth_of_every_token() {
     let (lines, _) = done(&["run", "-q", "-n", "6", "--json", "--depth", "1"], "");
     let events = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());

@@ -65,6 +65,31 @@ fn write(engine: &mut Engine, request: &Request) -> Written {
     Written { tokens, text, reason }
 }
 
+#[test]
+fn alternatives_come_with_each_token_and_change_none() {
+    let plain = {
+        let mut engine = load(256);
+        let request = request(&engine, PROMPT, 12);
+        write(&mut engine, &request)
+    };
+    for lanes in [1, 2] {
+        let mut engine = try_load(EngineOptions { alternatives: 3, lanes, ..options(None, 7) }).unwrap();
+        let request = request(&engine, PROMPT, 12);
+        let written = write(&mut engine, &request);
+        assert_eq!(written.text, plain.text);
+        for (token, before) in written.tokens.iter().zip(&plain.tokens) {
+            assert_eq!(TokenEvent { alternatives: vec![], ..token.clone() }, *before);
+            let [best, second, third] = &token.alternatives[..] else { panic!("{token:?}") };
+            // The text is greedy.
+            assert_eq!(best.token, token.token);
+            assert!((best.log_probability - token.log_probability).abs() < 1e-4, "{token:?}");
+            assert!(best.log_probability >= second.log_probability && second.log_probability >= third.log_probability);
+            assert!(best.token != second.token && second.token != third.token && third.token != best.token);
+            assert_eq!(Some(&second.text), engine.tokenizer().token_text(second.token).as_ref());
+        }
+    }
+}
+
 const PROMPT: &str = " the old captain follows the lantern under the bridge and the tide falls again";
 
 #[test]

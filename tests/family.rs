@@ -111,8 +111,14 @@ impl<'a> Loaded<'a> {
         let loader = Loader::new(gpu, &case.config, &case.source, &mut quiet).unwrap();
         let weights = block_on(loader.load(&case.plan)).unwrap();
         let rows = LANES * case.tokens().len() as u32;
-        let room =
-            Room { lanes: LANES, context: case.config.context_length, rows, heads: rows, cache_tokens: u32::MAX };
+        let room = Room {
+            lanes: LANES,
+            context: case.config.context_length,
+            rows,
+            heads: rows,
+            cache_tokens: u32::MAX,
+            alternatives: 0,
+        };
         let state = block_on(State::new(gpu, &case.config, &case.plan, &weights, room)).unwrap();
         Self { case, gpu, weights, state, software }
     }

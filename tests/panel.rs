@@ -203,6 +203,24 @@ fn a_token_under_the_pointer_tells_its_depth() {
 }
 
 #[test]
+fn a_token_under_the_pointer_tells_what_might_have_stood_there() {
+    let run = RUN.replace(
+        "\"log_probability\":",
+        "\"alternatives\":[{\"token\":1,\"text\":\" lighthouse\",\"log_probability\":-0.5}],\"log_probability\":",
+    );
+    let mut panel = ready();
+    panel.replay(&run).unwrap();
+    panel.show_at(1e9);
+    let mut harness = harness(panel, vec2(1280.0, 800.0), Theme::Dark);
+    harness.run_ok();
+    let text = harness.get_all_by_role(Role::Paragraph).next().unwrap().rect();
+    harness.hover_at(text.left_top() + vec2(165.0, 14.0));
+    harness.run_steps(10);
+    harness.get_by_label("“ lighthouse”");
+    harness.get_by_label("60.7 %");
+}
+
+#[test]
 fn a_saved_run_is_played_and_closed() {
     let mut panel = ready();
     panel.replay(RUN).unwrap();

@@ -84,7 +84,14 @@ fn check_kernels(gpu: &Gpu, model: &Model, software: bool) -> usize {
     let loader =
         Loader::new(gpu, &model.config, &model.source, &mut quiet).unwrap_or_else(|error| panic!("{name}: {error}"));
     let weights = block_on(loader.load(&model.plan)).unwrap_or_else(|error| panic!("{name}: {error}"));
-    let room = Room { lanes: LANES, context: 64, rows: LANES * TOKENS, heads: LANES * TOKENS, cache_tokens: u32::MAX };
+    let room = Room {
+        lanes: LANES,
+        context: 64,
+        rows: LANES * TOKENS,
+        heads: LANES * TOKENS,
+        cache_tokens: u32::MAX,
+        alternatives: 0,
+    };
     let state = block_on(State::new(gpu, &model.config, &model.plan, &weights, room)).expect("state");
     let loaded = Loaded { model, gpu, weights, state, software };
     let reference = Reference::new(&model.config, &model.plan, &model.source, 64).expect("reference");

@@ -80,7 +80,7 @@ impl Loaded {
         let gpu = open();
         let plan = Plan::of(&config).unwrap();
         let weights = block_on(Loader::new(&gpu, &config, source, &mut |_, _| {}).unwrap().load(&plan)).unwrap();
-        let room = Room { lanes: 1, context: 128, rows: 64, heads: 5, cache_tokens: u32::MAX };
+        let room = Room { lanes: 1, context: 128, rows: 64, heads: 5, cache_tokens: u32::MAX, alternatives: 0 };
         let state = block_on(State::new(&gpu, &config, &plan, &weights, room)).unwrap();
         Self { gpu, config, plan, weights, state }
     }

@@ -87,6 +87,11 @@ pub struct Run {
     #[arg(long)]
     pub json: bool,
 
+    /// Tell the N most probable tokens with each one, at most 16.
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, requires = "json",
+          value_parser = clap::value_parser!(u32).range(..=16))]
+    pub alternatives: u32,
+
     /// Answer many prompts at once: a file with a JSON line for each, a string or an object with `prompt` and optionally
     /// `id`, `tokens`, `temperature`, `seed`, `depth`, `priority`, `stop`. A JSON line is written for each as it ends.
     #[arg(long, value_name = "PROMPTS", conflicts_with_all = ["prompt", "show_depth", "json"])]

@@ -29,7 +29,7 @@ pub fn chat(chat: &Chat) -> anyhow::Result<u8> {
     chat.choosing.depth()?;
     let place = Place::of(&chat.loading)?;
     let interrupt = Interrupt::listen()?;
-    let mut model = session::load(&place, &chat.loading)?;
+    let mut model = session::load(&place, &chat.loading, 0)?;
     let terminal = io::stdin().is_terminal();
     if terminal && !chat.loading.quiet {
         eprintln!("{HELP}");

@@ -69,7 +69,8 @@ impl Writer for Fake {
                 break;
             }
             let (position, scores) = (total + tokens, Vec::new());
-            let token = TokenEvent { position, token: 0, text: text.into(), depth, scores, log_probability: -0.5 };
+            let (text, alternatives) = (text.into(), Vec::new());
+            let token = TokenEvent { position, token: 0, text, depth, scores, log_probability: -0.5, alternatives };
             flow = sink(&Event::Token(token));
             tokens += 1;
         }

@@ -24,7 +24,7 @@ pub fn run(run: &Run) -> anyhow::Result<u8> {
     let place = Place::of(&run.loading)?;
     let prompt = prompt(&run.prompt, io::stdin().lock())?;
     let interrupt = Interrupt::listen()?;
-    let mut model = session::load(&place, &run.loading)?;
+    let mut model = session::load(&place, &run.loading, run.alternatives)?;
     write(run, &prompt, &mut *model, io::stdout().lock(), &interrupt)
 }
 

@@ -34,9 +34,10 @@ pub fn adapters() -> Vec<AdapterSummary> {
     block_on(Gpu::adapters())
 }
 
-/// Reads a model and puts it on the GPU.
-pub fn load(place: &Place, loading: &Loading) -> anyhow::Result<Box<dyn Writer>> {
-    Ok(Box::new(session(place, loading, EngineOptions::default(), true)?))
+/// Reads a model and puts it on the GPU; so many alternatives are told with each token.
+pub fn load(place: &Place, loading: &Loading, alternatives: u32) -> anyhow::Result<Box<dyn Writer>> {
+    let options = EngineOptions { alternatives, ..EngineOptions::default() };
+    Ok(Box::new(session(place, loading, options, true)?))
 }
 
 /// Reads a model and puts it on the GPU, for more than one sequence.

@@ -31,6 +31,21 @@ pub struct TokenEvent {
     pub scores: Vec<f32>,
     /// Natural logarithm of the probability the model gave it (before temperature and filters).
     pub log_probability: f32,
+    /// The most probable tokens there, best first, the written one among them where it belongs; as many as
+    /// [`EngineOptions::alternatives`](super::EngineOptions::alternatives) asks for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alternatives: Vec<Alternative>,
+}
+
+/// A token that might have stood there.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Alternative {
+    /// The token.
+    pub token: u32,
+    /// Its text by itself.
+    pub text: String,
+    /// Natural logarithm of the probability the model gave it (before temperature and filters).
+    pub log_probability: f32,
 }
 
 /// What happened.

@@ -1,11 +1,12 @@
 //! A sequence on its way through the engine: waiting, being read, being written.
 
 use super::SequenceId;
-use super::event::{Event, FinishReason, TokenEvent};
+use super::event::{Alternative, Event, FinishReason, TokenEvent};
 use super::request::{Request, Sampling};
 use crate::kernels::finish::LaneEvent;
 use crate::kernels::sample::Settings;
 use crate::model::forward::Depth;
+use crate::text::Tokenizer;
 use crate::text::stream::TextStream;
 
 /// A sequence that has not ended.
@@ -54,11 +55,15 @@ impl Active {
     }
 
     /// The event of one drawn token, and whether it completes a stop text.
-    pub fn token(&mut self, drawn: &LaneEvent, scored: usize) -> (Event, bool) {
+    pub fn token(&mut self, drawn: &LaneEvent, scored: usize, tokenizer: &Tokenizer) -> (Event, bool) {
         self.written += 1;
         // An end token's spelling is not shown.
         let stream = self.stream.as_mut().filter(|_| drawn.ended != 1);
         let step = stream.map(|stream| stream.push(drawn.token)).unwrap_or_default();
+        // Where the vocabulary is smaller than what was asked for, the rest is no token.
+        let alternative = |&(token, log_probability): &(u32, f32)| {
+            Some(Alternative { token, text: tokenizer.token_text(token)?, log_probability })
+        };
         let event = Event::Token(TokenEvent {
             position: drawn.position,
             token: drawn.token,
@@ -66,6 +71,7 @@ impl Active {
             depth: drawn.depth,
             scores: drawn.scores[..scored.min(drawn.scores.len())].to_vec(),
             log_probability: drawn.log_probability,
+            alternatives: drawn.alternatives.iter().filter_map(alternative).collect(),
         });
         (event, step.stop.is_some())
     }

@@ -51,7 +51,12 @@ pub struct EngineOptions {
     pub prefix_cache: bool,
     /// Times every kernel, where the device can.
     pub profile: bool,
+    /// Most probable tokens that are told with each written one; at most [`MAX_ALTERNATIVES`].
+    pub alternatives: u32,
 }
+
+/// Most tokens told with each written one.
+pub const MAX_ALTERNATIVES: u32 = 16;
 
 /// Most sequences side by side: one workgroup walks over all lanes.
 pub const MAX_LANES: u32 = 256;
@@ -116,6 +121,7 @@ impl Default for EngineOptions {
             cache_tokens: None,
             prefix_cache: true,
             profile: false,
+            alternatives: 0,
         }
     }
 }
@@ -182,7 +188,9 @@ impl Engine {
         // A chunk holds the prompts of several lanes; together they have no more tokens than that.
         let rows = options.max_rows.clamp(1, context.saturating_mul(lanes));
         let cache_tokens = options.cache_tokens.unwrap_or(u32::MAX);
-        let room = Room { lanes, context, rows, cache_tokens, heads: options.heads.clamp(lanes, lanes.max(rows)) };
+        let alternatives = options.alternatives.min(MAX_ALTERNATIVES);
+        let heads = options.heads.clamp(lanes, lanes.max(rows));
+        let room = Room { lanes, context, rows, cache_tokens, heads, alternatives };
         let state = State::new(&gpu, config, &plan, &weights, room).await?;
         let shape = Self::shape(config, &plan, &state, order, options.prefix_cache);
         let scheduler = Scheduler::new(shape).map_err(|refusal| GpuError::Internal { why: refusal.to_string() })?;

@@ -26,7 +26,7 @@ impl Engine {
         let told = self.now();
         self.statistics.host.waiting += told - submitted;
         let (events, depths) = words.split_at(self.state.lanes.events.bytes() as usize / 4);
-        let drawn = LaneEvent::parse(events, self.plan.n_rounds());
+        let drawn = LaneEvent::parse(events, self.plan.n_rounds(), self.state.sizes.room.alternatives);
         self.count_passes(depths, decodes, &drawn);
         let mut reports = vec![];
         let mut from = 0;
@@ -106,7 +106,7 @@ impl Engine {
         let forced = active.request.depth.is_some() || active.depth == Depth::TopK;
         let scored = self.scored(drawn.depth, if forced { Depth::Fixed(0) } else { active.depth });
         let Some(active) = self.active.get_mut(&id) else { return };
-        let (event, stopped) = active.token(drawn, scored);
+        let (event, stopped) = active.token(drawn, scored, &self.tokenizer);
         self.statistics.tokens += 1;
         self.statistics.rounds += u64::from(drawn.depth);
         self.tell(id, event);

@@ -2,6 +2,7 @@
 //!
 //! Shader: `shaders/finish.wgsl`.
 
+use super::alternatives::drawn_words;
 use super::{Control, LANE, Row};
 use crate::gpu::{Binding, Buffer, Kernel, Source};
 use crate::params;
@@ -16,8 +17,10 @@ pub const EVENTS_START: u32 = 4;
 pub struct Finish<'a> {
     /// `[count, rows...]` of those whose token was drawn
     pub list: &'a Buffer,
-    /// `[places, 2]`
+    /// `[places, words]`, see [`drawn_words`]
     pub drawn: &'a Buffer,
+    /// Alternatives to each drawn token.
+    pub alternatives: u32,
     /// `[rows]` of [`Row`]
     pub rows: &'a Buffer,
     /// `[rows]`: rounds
@@ -65,11 +68,19 @@ pub struct LaneEvent {
     pub ended: u32,
     /// Router logits of all rounds; those that were not scored hold older numbers.
     pub scores: Vec<f32>,
+    /// The most probable tokens and the natural logarithms of their probabilities.
+    pub alternatives: Vec<(u32, f32)>,
+}
+
+/// Words of an event.
+pub const fn event_words(rounds: u32, alternatives: u32) -> u32 {
+    EVENT_HEAD + rounds + drawn_words(alternatives) - 2
 }
 
 impl LaneEvent {
     /// The events of a buffer that was read back.
-    pub fn parse(words: &[u32], rounds: u32) -> Vec<Self> {
+    pub fn parse(words: &[u32], rounds: u32, alternatives: u32) -> Vec<Self> {
+        let scored = (EVENT_HEAD as usize)..(EVENT_HEAD + rounds) as usize;
         let count = words.first().map_or(0, |&count| count as usize);
         let event = |w: &[u32]| Self {
             lane: w[0],
@@ -79,10 +90,11 @@ impl LaneEvent {
             depth: w[4],
             position: w[5],
             ended: w[6],
-            scores: w[EVENT_HEAD as usize..].iter().map(|&bits| f32::from_bits(bits)).collect(),
+            scores: w[scored.clone()].iter().map(|&bits| f32::from_bits(bits)).collect(),
+            alternatives: w[scored.end..].chunks_exact(2).map(|pair| (pair[0], f32::from_bits(pair[1]))).collect(),
         };
         let events = words.get(EVENTS_START as usize..).unwrap_or_default();
-        events.chunks_exact((EVENT_HEAD + rounds) as usize).take(count).map(event).collect()
+        events.chunks_exact(event_words(rounds, alternatives) as usize).take(count).map(event).collect()
     }
 }
 
@@ -91,7 +103,8 @@ impl Kernel for Finish<'_> {
     type Params = Params;
 
     fn source(&self) -> Source {
-        Source { parts: vec![include_str!("../../shaders/finish.wgsl"), LANE], constants: vec![] }
+        let parts = vec![include_str!("../../shaders/finish.wgsl"), LANE];
+        Source { parts, constants: vec![("ALTERNATIVES", self.alternatives)] }
     }
 
     fn params(&self) -> Params {
@@ -133,6 +146,7 @@ pub fn cpu(control: &mut Control, row: &Row, granted: u32, drawn: (u32, f32), en
         position: control.position,
         ended: if ended { 1 } else { u32::from(control.remaining == 0) * 2 },
         scores: vec![],
+        alternatives: vec![],
     };
     if was_idle {
         *control = before;
@@ -167,31 +181,39 @@ mod tests {
             let scores = numbers((n_rows * 2) as usize, 7);
             let listed: Vec<u32> = (base..n_rows).rev().step_by(2).collect();
             let drawn: Vec<(u32, f32)> = (0..listed.len()).map(|i| (i as u32 % 5, -0.5 * i as f32)).collect();
-            let words: Vec<u32> = drawn.iter().flat_map(|d| [d.0, d.1.to_bits()]).collect();
+            // Two alternatives, one step and two steps further.
+            let further = |d: &(u32, f32), step: u32| (d.0 + step, d.1 - step as f32);
+            let words: Vec<u32> = drawn
+                .iter()
+                .flat_map(|d| [0, 1, 2].map(|step| further(d, step)))
+                .flat_map(|d| [d.0, d.1.to_bits()])
+                .collect();
             let most = lanes + 1;
             // One event is there already.
-            let mut start = vec![0u32; (EVENTS_START + most * 10) as usize];
+            let mut start = vec![0u32; (EVENTS_START + most * event_words(2, 2)) as usize];
             start[0] = 1;
             let (events, control_buffer) = (device.upload(&start), device.upload(&control));
             let list: Vec<u32> = std::iter::once(listed.len() as u32).chain(listed.iter().copied()).collect();
             device.run(&Finish {
                 list: &device.upload(&list),
                 drawn: &device.upload(&words),
+                alternatives: 2,
                 rows: &device.upload(&rows),
                 granted: &device.upload(&granted),
                 scores: &device.upload(&scores),
                 ends: &device.upload(&[2u32, 3, 1]),
                 control: &control_buffer,
                 events: &events,
-                params: Params { rounds: 2, stride: EVENT_HEAD + 2, most },
+                params: Params { rounds: 2, stride: event_words(2, 2), most },
             });
-            let got = LaneEvent::parse(&device.words(&events), 2);
+            let got = LaneEvent::parse(&device.words(&events), 2, 2);
             assert_eq!(got.len(), 1 + listed.len());
             for (place, &row) in listed.iter().enumerate() {
                 let at = row as usize;
                 let lane = &mut control[rows[at].lane as usize];
                 let mut want = cpu(lane, &rows[at], granted[at], drawn[place], &[3, 1]);
                 want.scores = scores[at * 2..][..2].to_vec();
+                want.alternatives = [1, 2].map(|step| further(&drawn[place], step)).to_vec();
                 assert_eq!(got[1 + place], want, "{lanes} lanes, row {row}");
             }
             assert_eq!(device.words(&control_buffer), bytemuck::cast_slice::<_, u32>(&control));

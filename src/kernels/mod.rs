@@ -4,6 +4,7 @@
 //! others alone; `rows` tells each row's lane, position, depth and KV index. Buffers are indexed by row, so that
 //! nothing moves when the list changes.
 
+pub mod alternatives;
 pub mod attention;
 pub mod attention_merge;
 pub mod attention_subgroup;

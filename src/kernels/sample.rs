@@ -20,8 +20,10 @@ pub struct Sample<'a> {
     pub logits: &'a Buffer,
     /// `[lanes]`
     pub lane_tokens: &'a Buffer,
-    /// `[places, 2]`: token, bits of its log-probability
+    /// `[places, words]`: token, bits of its log-probability, room for alternatives
     pub drawn: &'a Buffer,
+    /// Alternatives that there is room for.
+    pub alternatives: u32,
     /// Most rows that the list can hold.
     pub n_rows: u32,
     /// The uniform block.
@@ -68,7 +70,8 @@ impl Kernel for Sample<'_> {
     type Params = Params;
 
     fn source(&self) -> Source {
-        Source { parts: vec![include_str!("../../shaders/sample.wgsl"), super::DRAW], constants: vec![] }
+        let parts = vec![include_str!("../../shaders/sample.wgsl"), super::DRAW];
+        Source { parts, constants: vec![("ALTERNATIVES", self.alternatives)] }
     }
 
     fn params(&self) -> Params {
@@ -221,6 +224,7 @@ mod tests {
                 logits: &device.upload(&logits),
                 lane_tokens: &lane_tokens,
                 drawn: &drawn,
+                alternatives: 0,
                 n_rows,
                 params: Params { vocabulary, stride, seen_stride },
             });

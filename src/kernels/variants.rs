@@ -64,6 +64,13 @@ pub fn all() -> Vec<Variant> {
         add("attention_merge", super::attention_merge::Params::FIELDS, vec![text!("attention_merge")], head.clone());
         add("rope", super::rope::Params::FIELDS, vec![text!("rope"), KV], head);
     }
+    let alternatives = [vec![("ALTERNATIVES", 0)], vec![("ALTERNATIVES", 4)]];
+    add(
+        "alternatives",
+        super::alternatives::Params::FIELDS,
+        vec![text!("alternatives"), DRAW],
+        alternatives[1].clone(),
+    );
     add("bias", super::bias::Params::FIELDS, vec![text!("bias")], vec![]);
     add("bucket", super::bucket::Params::FIELDS, vec![text!("bucket")], vec![]);
     for mode in [super::combine::COPY, super::combine::ADD_GATED, super::combine::ADD] {
@@ -72,7 +79,10 @@ pub fn all() -> Vec<Variant> {
     add("cross_entropy", super::cross_entropy::Params::FIELDS, vec![text!("cross_entropy"), DRAW], vec![]);
     add("encode", super::encode::Params::FIELDS, vec![text!("encode")], vec![]);
     add("enter", super::enter::Params::FIELDS, vec![text!("enter"), LANE], vec![]);
-    add("finish", super::finish::Params::FIELDS, vec![text!("finish"), LANE], vec![]);
+    for constants in &alternatives {
+        add("finish", super::finish::Params::FIELDS, vec![text!("finish"), LANE], constants.clone());
+        add("sample", super::sample::Params::FIELDS, vec![text!("sample"), DRAW], constants.clone());
+    }
     add("head_norm", super::head_norm::Params::FIELDS, vec![text!("head_norm"), REDUCE], vec![]);
     add("leave", super::leave::Params::FIELDS, vec![text!("leave"), LANE], vec![]);
     for rule in Rule::ALL {
@@ -81,7 +91,6 @@ pub fn all() -> Vec<Variant> {
     add("lora_down", super::lora_down::Params::FIELDS, vec![text!("lora_down"), REDUCE], vec![]);
     add("lora_up", super::lora_up::Params::FIELDS, vec![text!("lora_up")], vec![]);
     add("rms_norm", super::rms_norm::Params::FIELDS, vec![text!("rms_norm"), REDUCE], vec![]);
-    add("sample", super::sample::Params::FIELDS, vec![text!("sample"), DRAW], vec![]);
     add("select_top_k", super::select_top_k::Params::FIELDS, vec![text!("select_top_k")], vec![]);
     add("swiglu", super::swiglu::Params::FIELDS, vec![text!("swiglu")], vec![]);
     all

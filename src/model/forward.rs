@@ -14,6 +14,7 @@ use super::weights::Weights;
 use crate::error::GpuError;
 use crate::gpu::readback::Pending;
 use crate::gpu::{Buffer, Gpu, Pass};
+use crate::kernels::alternatives::{self, Alternatives};
 use crate::kernels::cross_entropy::{self, CrossEntropy};
 use crate::kernels::embed::{self, Embed};
 use crate::kernels::sample::{self, Sample};
@@ -210,6 +211,7 @@ impl<'a> Network<'a> {
         probe: &mut Option<&mut Probe>,
     ) -> Result<(), GpuError> {
         let (rows, lanes) = (&self.state.rows, &self.state.lanes);
+        let alternatives = self.state.sizes.room.alternatives;
         let batch = Batch { list, n_rows, longest: 0, round: 0, base: 0, mixed: None };
         self.norm(pass, &rows.hidden, &self.weights.final_norm, batch)?;
         self.look(pass, probe, "final_norm", &rows.normed, Some(list))?;
@@ -225,9 +227,15 @@ impl<'a> Network<'a> {
                 logits: &rows.logits,
                 lane_tokens: &lanes.tokens,
                 drawn: &rows.drawn,
+                alternatives,
                 n_rows,
                 params: sample::Params { vocabulary, stride: vocabulary, seen_stride: self.state.sizes.seen },
             })?;
+        }
+        if sample && alternatives > 0 {
+            let params = alternatives::Params { vocabulary, stride: vocabulary };
+            let (logits, drawn) = (&rows.logits, &rows.drawn);
+            pass.run(&Alternatives { list, logits, drawn, alternatives, n_rows, params })?;
         }
         Ok(())
     }

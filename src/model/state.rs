@@ -5,6 +5,7 @@ use super::plan::Plan;
 use super::weights::Weights;
 use crate::error::{Error, GpuError};
 use crate::gpu::{Buffer, Gpu};
+use crate::kernels::alternatives::drawn_words;
 use crate::kernels::attention::Tile;
 use crate::kernels::finish;
 use crate::kernels::rope::rotations;
@@ -23,6 +24,8 @@ pub struct Room {
     pub heads: u32,
     /// Tokens that the KV cache holds for all lanes together; room for all of them is the most, for one the least.
     pub cache_tokens: u32,
+    /// Most probable tokens that are told with each one that is drawn.
+    pub alternatives: u32,
 }
 
 /// Sizes derived from the network, in the units of the kernels.
@@ -235,7 +238,7 @@ fn rows(gpu: &Gpu, config: &ModelConfig, plan: &Plan, sizes: &Sizes) -> Result<R
         scores: per_row("scores", plan.n_rounds())?,
         gates: per_row("gates", 1)?,
         logits: gpu.buffer("logits", heads * u64::from(config.vocab_size) * 4)?,
-        drawn: gpu.buffer("drawn", heads * 8)?,
+        drawn: gpu.buffer("drawn", heads * u64::from(drawn_words(sizes.room.alternatives)) * 4)?,
     })
 }
 
@@ -255,7 +258,7 @@ fn lanes(gpu: &Gpu, config: &ModelConfig, plan: &Plan, sizes: &Sizes) -> Result<
     let ends: Vec<u32> =
         std::iter::once(config.end_tokens.len() as u32).chain(config.end_tokens.iter().copied()).collect();
     // In one tick a lane can end a prompt and draw its next token behind it.
-    let events = finish::EVENTS_START + 2 * lanes * (finish::EVENT_HEAD + plan.n_rounds());
+    let events = finish::EVENTS_START + 2 * lanes * finish::event_words(plan.n_rounds(), sizes.room.alternatives);
     Ok(Lanes {
         control: words("lanes", 8)?,
         entering: list("entering rows")?,

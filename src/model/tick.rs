@@ -21,7 +21,7 @@ use crate::error::GpuError;
 use crate::gpu::{Buffer, Pass};
 use crate::kernels::combine;
 use crate::kernels::enter::{self, Enter};
-use crate::kernels::finish::{self, EVENT_HEAD, Finish};
+use crate::kernels::finish::{self, Finish, event_words};
 use crate::kernels::leave::{self, Leave};
 
 /// In which order rounds are run.
@@ -118,16 +118,19 @@ impl<'a> Network<'a> {
     /// As [`Network::tick`].
     pub fn finish(&self, pass: &mut Pass<'_>, list: &Buffer) -> Result<(), GpuError> {
         let (rows, lanes, rounds) = (&self.state.rows, &self.state.lanes, self.plan.n_rounds());
+        let room = self.state.sizes.room;
+        let stride = event_words(rounds, room.alternatives);
         pass.run(&Finish {
             list,
             drawn: &rows.drawn,
+            alternatives: room.alternatives,
             rows: &rows.info,
             granted: &rows.granted,
             scores: &rows.scores,
             ends: &lanes.ends,
             control: &lanes.control,
             events: &lanes.events,
-            params: finish::Params { rounds, stride: EVENT_HEAD + rounds, most: 2 * self.state.sizes.room.lanes },
+            params: finish::Params { rounds, stride, most: 2 * room.lanes },
         })
     }
 

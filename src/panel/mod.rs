@@ -33,6 +33,8 @@ use view::{Key, View};
 
 /// Tokens of a sequence in a heat, at most: heats that alternate often share what else the machine does.
 const RACE_TOKENS: u32 = 64;
+/// Tokens that are shown as what might have stood in the place of one.
+pub const ALTERNATIVES: u32 = 4;
 
 /// What the panel asks of whoever shows it.
 #[derive(Debug, Clone, PartialEq)]

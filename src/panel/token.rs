@@ -12,6 +12,10 @@ pub fn visible(text: &str) -> String {
     if text.is_empty() { "(part of a character)".into() } else { format!("“{text}”") }
 }
 
+fn percent(log_probability: f32) -> String {
+    format!("{:.1} %", 100.0 * f64::from(log_probability).exp())
+}
+
 /// All that is known of a token.
 pub fn card(ui: &mut Ui, view: &View, token: &TokenEvent) {
     let rounds = view.rounds();
@@ -22,8 +26,19 @@ pub fn card(ui: &mut Ui, view: &View, token: &TokenEvent) {
         ui.label(RichText::new(visible(&token.text)).size(16.0).strong());
     });
     ui.label(format!("depth {} of {rounds}", token.depth));
-    let probability = 100.0 * f64::from(token.log_probability).exp();
-    ui.label(RichText::new(format!("probability {probability:.1} %, position {}", token.position)).weak());
+    let probability = percent(token.log_probability);
+    ui.label(RichText::new(format!("probability {probability}, position {}", token.position)).weak());
+    if !token.alternatives.is_empty() {
+        ui.add_space(4.0);
+        Grid::new("alternatives").num_columns(2).spacing([12.0, 3.0]).show(ui, |ui| {
+            for other in &token.alternatives {
+                let text = RichText::new(visible(&other.text));
+                ui.label(if other.token == token.token { text.strong() } else { text.weak() });
+                ui.label(RichText::new(percent(other.log_probability)).monospace());
+                ui.end_row();
+            }
+        });
+    }
     if !token.scores.is_empty() {
         ui.add_space(4.0);
         Grid::new("scores").num_columns(3).spacing([12.0, 3.0]).show(ui, |ui| {

@@ -33,7 +33,7 @@ impl Place {
             Self::Files(files) => own(files).await?,
         };
         let mut start = Start::new(name, files);
-        start.options = EngineOptions { lanes, ..EngineOptions::default() };
+        start.options = EngineOptions { lanes, alternatives: isobath::panel::ALTERNATIVES, ..EngineOptions::default() };
         Ok(start)
     }
 }

@@ -10,6 +10,7 @@ use futures_channel::mpsc::{UnboundedSender, unbounded};
 use isobath::engine::EngineOptions;
 use isobath::error::ModelError;
 use isobath::gpu::{Gpu, SharedDevice};
+use isobath::panel;
 use isobath::service::{self, Command, Failure, FailureKind, Files, Stamped, Start, Update};
 use pollster::block_on;
 
@@ -117,7 +118,7 @@ fn read(place: &Place, lanes: u32) -> Result<Start, ModelError> {
         },
         Place::Gguf(path) => Files::Gguf { name: name(path), bytes: Box::new(open::map(path)?) },
     };
-    let options = EngineOptions { lanes, ..EngineOptions::default() };
+    let options = EngineOptions { lanes, alternatives: panel::ALTERNATIVES, ..EngineOptions::default() };
     let shown = place.path().file_stem().map_or_else(|| name(place.path()), |stem| stem.to_string_lossy().into_owned());
     Ok(Start { name: shown, note: place.note(), files, options })
 }
