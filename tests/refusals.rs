@@ -11,7 +11,7 @@ use std::fs;
 use std::path::Path;
 
 /// What is read, and where it is read.
-const READERS: [(&str, &[&str]); 9] = [
+const READERS: [(&str, &[&str]); 10] = [
     ("MODEL, a model folder", &["src/cli/open.rs"]),
     ("the Hub", &["src/cli/hub/mod.rs", "src/cli/hub/client.rs", "src/cli/hub/store.rs"]),
     (
@@ -50,6 +50,7 @@ const READERS: [(&str, &[&str]); 9] = [
         "tokenizer, chat template",
         &["src/text/tokenizer.rs", "src/text/detokenizer.rs", "src/text/vocabulary.rs", "src/text/chat.rs"],
     ),
+    ("a tokenizer that is to become GGUF", &["src/text/to_gguf.rs", "src/text/to_gguf_pieces.rs"]),
 ];
 
 /// What a statement holds that makes an error out of a text.

@@ -132,7 +132,7 @@ impl Loaded<'_> {
     fn collect(&self, written: &mut [Written]) {
         let events = &self.state.lanes.events;
         let words: Vec<u32> = block_on(self.gpu.read(events, 0..events.bytes() / 4)).unwrap();
-        for event in LaneEvent::parse(&words, self.model.plan.n_rounds()) {
+        for event in LaneEvent::parse(&words, self.model.plan.n_rounds(), 0) {
             assert_eq!(event.serial, event.lane + 7);
             let lane = &mut written[event.lane as usize];
             lane.push((event.token, event.depth, event.log_probability.to_bits()));

@@ -88,7 +88,8 @@ fn sentence_piece_that_gguf_cannot_say_is_refused() {
         "takes text apart",
     );
     refuses(&|json| json["model"]["byte_fallback"] = false.into(), "fall back on bytes");
-    refuses(&|json| json["model"]["merges"].as_array_mut().unwrap().reverse(), "one score for each piece");
+    // The first of two ways to make `▁ab`.
+    refuses(&|json| drop(json["model"]["merges"].as_array_mut().unwrap().remove(3)), "one score for each piece");
     refuses(&|json| json["added_tokens"][1]["rstrip"] = true.into(), "`<s>` takes spaces");
 }
 
