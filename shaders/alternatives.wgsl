@@ -10,7 +10,6 @@ struct Params {
 
 const THREADS = 256u;
 const LOWEST = -1e30;
-const DRAWN = 2u + 2u * ALTERNATIVES;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> list: array<u32>;               // count, rows
@@ -32,24 +31,19 @@ fn tell(place: u32, thread: u32) {
     let at = place * DRAWN;
     // What `sample` subtracted.
     let log_mass = logits[start + drawn[at]] - bitcast<f32>(drawn[at + 1u]);
-    var value = LOWEST;
-    var index = 0xffffffffu;
-    for (var i = thread; i < params.vocabulary; i += THREADS) {
-        if logits[start + i] > value { value = logits[start + i]; index = i; }
-    }
-    for (var a = 0u; a < ALTERNATIVES; a++) {
-        let found = argmax(thread, value, index);
+    var own = own_best(thread, start);
+    for (var word = 2u; word < DRAWN; word += 2u) {
+        let found = argmax(thread, own.logit, own.token);
         let top = best_value;
         if thread == 0u {
-            drawn[at + 2u + 2u * a] = found;
-            drawn[at + 3u + 2u * a] = bitcast<u32>(top - log_mass);
+            drawn[at + word] = found;
+            drawn[at + word + 1u] = bitcast<u32>(top - log_mass);
         }
         if thread == found % THREADS {
-            value = LOWEST;
-            index = 0xffffffffu;
+            own = Candidate(0xffffffffu, LOWEST);
             for (var i = thread; i < params.vocabulary; i += THREADS) {
                 let x = logits[start + i];
-                if x > value && (x < top || (x == top && i > found)) { value = x; index = i; }
+                if x > own.logit && (x < top || (x == top && i > found)) { own = Candidate(i, x); }
             }
         }
     }

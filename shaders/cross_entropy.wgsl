@@ -22,12 +22,8 @@ const LOWEST = -1e30;
 @compute @workgroup_size(THREADS)
 fn cross_entropy(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let start = group.x * params.stride;
-    var value = LOWEST;
-    var index = 0xffffffffu;
-    for (var i = thread; i < params.vocabulary; i += THREADS) {
-        if logits[start + i] > value { value = logits[start + i]; index = i; }
-    }
-    let best = argmax(thread, value, index);
+    let own = own_best(thread, start);
+    let best = argmax(thread, own.logit, own.token);
     let top = best_value;
     var part = 0.0;
     var weighted = 0.0;

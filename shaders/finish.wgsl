@@ -6,13 +6,12 @@
 
 struct Params {
     rounds: u32, // scores per row
-    stride: u32, // words per event: EVENT_HEAD + rounds + 2 * ALTERNATIVES
+    stride: u32, // words per event: EVENT_HEAD, a score for each round, alternatives
     most: u32,   // events that the buffer holds
 }
 
 const THREADS = 256u;
 const EVENT_HEAD = 8u;
-const DRAWN = 2u + 2u * ALTERNATIVES;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> list: array<u32>;             // count, rows

@@ -25,7 +25,6 @@ struct Settings {
 
 const THREADS = 256u;
 const LOWEST = -1e30;
-const DRAWN = 2u + 2u * ALTERNATIVES;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> settings: array<Settings>;       // [lanes]
@@ -85,12 +84,8 @@ fn draw(place: u32, thread: u32) {
     start = place * params.stride;
     seen_from = info.x * params.seen_stride;
 
-    var value = LOWEST;
-    var index = 0xffffffffu;
-    for (var i = thread; i < params.vocabulary; i += THREADS) {
-        if logits[start + i] > value { value = logits[start + i]; index = i; }
-    }
-    var token = argmax(thread, value, index);
+    let own_top = own_best(thread, start);
+    var token = argmax(thread, own_top.logit, own_top.token);
     let raw_top = best_value;
     var mass = 0.0;
     for (var i = thread; i < params.vocabulary; i += THREADS) { mass += exp(max(logits[start + i] - raw_top, -80.0)); }
@@ -98,13 +93,12 @@ fn draw(place: u32, thread: u32) {
 
     var top = raw_top * factor;
     if own.penalty != 1.0 {
-        value = LOWEST;
-        index = 0xffffffffu;
+        var best = Candidate(0xffffffffu, LOWEST);
         for (var i = thread; i < params.vocabulary; i += THREADS) {
             let x = adjusted(i);
-            if x > value { value = x; index = i; }
+            if x > best.logit { best = Candidate(i, x); }
         }
-        token = argmax(thread, value, index);
+        token = argmax(thread, best.logit, best.token);
         top = best_value;
     }
     if own.inverse_temperature != 0.0 {
@@ -122,15 +116,14 @@ fn draw(place: u32, thread: u32) {
         }
         if own.min_p > 0.0 { cut = max(cut, ordered(top + log(own.min_p))); }
         let key = mix(mix(mix(0u, how.seed_low), how.seed_high), info.y);
-        value = LOWEST;
-        index = 0xffffffffu;
+        var best = Candidate(0xffffffffu, LOWEST);
         for (var i = thread; i < params.vocabulary; i += THREADS) {
             let x = adjusted(i);
             if ordered(x) < cut { continue; }
             let noisy = x + gumbel(key, i);
-            if noisy > value { value = noisy; index = i; }
+            if noisy > best.logit { best = Candidate(i, noisy); }
         }
-        token = argmax(thread, value, index);
+        token = argmax(thread, best.logit, best.token);
     }
     if thread == 0u {
         lane_tokens[info.x] = token;

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test panics with what went wrong")]
 
+#[path = "support/command.rs"]
+mod command;
+
 use std::io::Read;
 use std::process::{Command, Output, Stdio};
 
@@ -19,10 +22,8 @@ use serde_json::Value;
 const TINY: &str = "tests/models/tiny";
 
 fn command(words: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_isobath"));
-    command.arg("bench").args(words.split(' ')).current_dir(env!("CARGO_MANIFEST_DIR")).env("ISOBATH_LOG", "off");
-    // Without a desktop some drivers complain of this variable on stderr; any folder will do.
-    command.env("XDG_RUNTIME_DIR", env!("CARGO_TARGET_TMPDIR"));
+    let mut command = command::command();
+    command.arg("bench").args(words.split(' '));
     command
 }
 

@@ -2,16 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test panics with what went wrong")]
 
+#[path = "support/command.rs"]
+mod command;
+
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
 fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_isobath"));
-    command.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).env("ISOBATH_LOG", "off");
-    // Without a desktop some drivers complain of this variable on stderr; any folder will do.
-    command.env("XDG_RUNTIME_DIR", env!("CARGO_TARGET_TMPDIR"));
+    let mut command = command::command();
+    command.args(arguments);
     command
 }
 

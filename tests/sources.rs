@@ -2,21 +2,20 @@
 
 #![allow(clippy::unwrap_used, reason = "a test panics with what went wrong")]
 
+#[path = "support/command.rs"]
+mod command;
+
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
-use std::process::Command;
 
 use safetensors::SafeTensors;
 use serde_json::json;
 use zip::write::{SimpleFileOptions, ZipWriter};
 
 fn isobath(arguments: &[&str]) -> String {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_isobath"));
-    command.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).env("ISOBATH_LOG", "off");
-    // Without a desktop some drivers complain of this variable on stderr; any folder will do.
-    let output = command.env("XDG_RUNTIME_DIR", env!("CARGO_TARGET_TMPDIR")).output().unwrap();
+    let output = command::command().args(arguments).output().unwrap();
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }

@@ -15,6 +15,21 @@ fn total(thread: u32, value: f32) -> f32 {
     return sum;
 }
 
+// A token and its logit.
+struct Candidate {
+    token: u32,
+    logit: f32,
+}
+
+// The best of the tokens that a thread looks at, of the logits from `start` on.
+fn own_best(thread: u32, start: u32) -> Candidate {
+    var best = Candidate(0xffffffffu, LOWEST);
+    for (var i = thread; i < params.vocabulary; i += THREADS) {
+        if logits[start + i] > best.logit { best = Candidate(i, logits[start + i]); }
+    }
+    return best;
+}
+
 // Index of the largest value over the workgroup, ties to the lower index; its value is left in `best_value`.
 var<private> best_value: f32;
 fn argmax(thread: u32, value: f32, index: u32) -> u32 {

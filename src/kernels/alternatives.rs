@@ -2,8 +2,9 @@
 //!
 //! Shader: `shaders/alternatives.wgsl`.
 
+use super::cross_entropy;
+pub use super::cross_entropy::Params;
 use crate::gpu::{Binding, Buffer, Kernel, Source};
-use crate::params;
 
 /// Arguments of one dispatch, behind that of [`Sample`](super::sample::Sample). Shapes: see the shader.
 #[derive(Debug)]
@@ -22,16 +23,6 @@ pub struct Alternatives<'a> {
     pub params: Params,
 }
 
-params! {
-/// Parameters; units and meaning as in the shader.
-pub struct Params {
-    /// Number of tokens.
-    pub vocabulary: u32,
-    /// Numbers per row of logits.
-    pub stride: u32,
-}
-}
-
 /// Words for a drawn token: it and the bits of its log-probability, then the same of each alternative.
 pub const fn drawn_words(alternatives: u32) -> u32 {
     2 + 2 * alternatives
@@ -44,7 +35,7 @@ impl Kernel for Alternatives<'_> {
 
     fn source(&self) -> Source {
         let parts = vec![include_str!("../../shaders/alternatives.wgsl"), super::DRAW];
-        Source { parts, constants: vec![("ALTERNATIVES", self.alternatives)] }
+        Source { parts, constants: vec![("DRAWN", drawn_words(self.alternatives))] }
     }
 
     fn params(&self) -> Params {
@@ -62,12 +53,10 @@ impl Kernel for Alternatives<'_> {
 
 /// CPU twin: the most probable tokens and the natural logarithms of their probabilities; of equals the lower comes first.
 pub fn cpu(logits: &[f32], alternatives: usize) -> Vec<(u32, f32)> {
-    let top = logits.iter().copied().fold(f32::MIN, f32::max);
-    let mass: f64 = logits.iter().map(|&x| f64::from(x - top).exp()).sum();
     let mut order: Vec<u32> = (0..logits.len() as u32).collect();
     order.sort_by(|&a, &b| logits[b as usize].total_cmp(&logits[a as usize]).then(a.cmp(&b)));
     order.truncate(alternatives);
-    let log_probability = |token: u32| (f64::from(logits[token as usize] - top) - mass.ln()) as f32;
+    let log_probability = |token: u32| cross_entropy::cpu(logits, token as usize).log_probability;
     order.into_iter().map(|token| (token, log_probability(token))).collect()
 }
 
@@ -88,8 +77,7 @@ mod tests {
             let mut start = vec![7u32; n_rows as usize * words];
             for place in 0..n_rows as usize {
                 let token = place % vocabulary as usize;
-                let log_probability =
-                    cpu(own(place), vocabulary as usize).iter().find(|one| one.0 as usize == token).unwrap().1;
+                let log_probability = cross_entropy::cpu(own(place), token).log_probability;
                 start[place * words..][..2].copy_from_slice(&[token as u32, log_probability.to_bits()]);
             }
             let drawn = device.upload(&start);

@@ -74,7 +74,7 @@ pub struct LaneEvent {
 
 /// Words of an event.
 pub const fn event_words(rounds: u32, alternatives: u32) -> u32 {
-    EVENT_HEAD + rounds + drawn_words(alternatives) - 2
+    EVENT_HEAD + rounds + 2 * alternatives
 }
 
 impl LaneEvent {
@@ -104,7 +104,7 @@ impl Kernel for Finish<'_> {
 
     fn source(&self) -> Source {
         let parts = vec![include_str!("../../shaders/finish.wgsl"), LANE];
-        Source { parts, constants: vec![("ALTERNATIVES", self.alternatives)] }
+        Source { parts, constants: vec![("DRAWN", drawn_words(self.alternatives))] }
     }
 
     fn params(&self) -> Params {

@@ -2,6 +2,7 @@
 //!
 //! Shader: `shaders/sample.wgsl`. The largest of logit + Gumbel noise is a draw from the softmax (Gumbel-max).
 
+use super::alternatives::drawn_words;
 use crate::gpu::{Binding, Buffer, Kernel, Source};
 use crate::params;
 
@@ -71,7 +72,7 @@ impl Kernel for Sample<'_> {
 
     fn source(&self) -> Source {
         let parts = vec![include_str!("../../shaders/sample.wgsl"), super::DRAW];
-        Source { parts, constants: vec![("ALTERNATIVES", self.alternatives)] }
+        Source { parts, constants: vec![("DRAWN", drawn_words(self.alternatives))] }
     }
 
     fn params(&self) -> Params {

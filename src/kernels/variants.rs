@@ -64,13 +64,8 @@ pub fn all() -> Vec<Variant> {
         add("attention_merge", super::attention_merge::Params::FIELDS, vec![text!("attention_merge")], head.clone());
         add("rope", super::rope::Params::FIELDS, vec![text!("rope"), KV], head);
     }
-    let alternatives = [vec![("ALTERNATIVES", 0)], vec![("ALTERNATIVES", 4)]];
-    add(
-        "alternatives",
-        super::alternatives::Params::FIELDS,
-        vec![text!("alternatives"), DRAW],
-        alternatives[1].clone(),
-    );
+    let drawn = [0, 4].map(|alternatives| vec![("DRAWN", super::alternatives::drawn_words(alternatives))]);
+    add("alternatives", super::alternatives::Params::FIELDS, vec![text!("alternatives"), DRAW], drawn[1].clone());
     add("bias", super::bias::Params::FIELDS, vec![text!("bias")], vec![]);
     add("bucket", super::bucket::Params::FIELDS, vec![text!("bucket")], vec![]);
     for mode in [super::combine::COPY, super::combine::ADD_GATED, super::combine::ADD] {
@@ -79,7 +74,7 @@ pub fn all() -> Vec<Variant> {
     add("cross_entropy", super::cross_entropy::Params::FIELDS, vec![text!("cross_entropy"), DRAW], vec![]);
     add("encode", super::encode::Params::FIELDS, vec![text!("encode")], vec![]);
     add("enter", super::enter::Params::FIELDS, vec![text!("enter"), LANE], vec![]);
-    for constants in &alternatives {
+    for constants in &drawn {
         add("finish", super::finish::Params::FIELDS, vec![text!("finish"), LANE], constants.clone());
         add("sample", super::sample::Params::FIELDS, vec![text!("sample"), DRAW], constants.clone());
     }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokenizers::DecoderWrapper;
 
 use super::to_gguf::split;
-use super::tokenizer::{AddedEntry, Description, Merge, part, refused};
+use super::tokenizer::{AddedEntry, Description, part, refused};
 use super::vocabulary::{self, BYTE, GgufVocabulary, NORMAL, UNKNOWN};
 use crate::error::TextError;
 
@@ -46,7 +46,7 @@ fn is_byte(text: &str) -> bool {
 /// The earlier a piece is joined, the higher. Pieces that no merge makes come last; what is no piece has 0, as elsewhere.
 fn scores(own: &Description, tokens: &[String], token_types: &[i32]) -> Vec<f32> {
     let mut ranks: HashMap<String, usize> = HashMap::new();
-    for (rank, (left, right)) in own.model.merges.iter().map(pair).enumerate() {
+    for (rank, (left, right)) in merges(own).enumerate() {
         ranks.entry(format!("{left}{right}")).or_insert(rank);
     }
     let last = own.model.merges.len();
@@ -57,16 +57,14 @@ fn scores(own: &Description, tokens: &[String], token_types: &[i32]) -> Vec<f32>
     tokens.iter().zip(token_types).map(score).collect()
 }
 
-fn pair(merge: &Merge) -> (&str, &str) {
-    match merge {
-        Merge::Pair(left, right) => (left, right),
-        Merge::Joined(joined) => joined.split_once(' ').unwrap_or((joined, "")),
-    }
+/// In order. What is no merge was refused before.
+fn merges(of: &Description) -> impl Iterator<Item = (&str, &str)> {
+    of.model.merges.iter().filter_map(|merge| merge.pair().ok())
 }
 
 /// Merges in order, those of one piece in no order: they have one score, and transformers has sorted them in two ways.
 fn by_piece(of: &Description) -> Vec<Vec<(&str, &str)>> {
-    let merges: Vec<_> = of.model.merges.iter().map(pair).collect();
+    let merges: Vec<_> = merges(of).collect();
     let whole = |(left, right): &(&str, &str)| format!("{left}{right}");
     let mut pieces: Vec<Vec<_>> = merges.chunk_by(|one, next| whole(one) == whole(next)).map(<[_]>::to_vec).collect();
     pieces.iter_mut().for_each(|ways| ways.sort_unstable());

@@ -88,6 +88,24 @@ pub(super) enum Merge {
     Joined(String),
 }
 
+impl Merge {
+    /// The two pieces.
+    ///
+    /// # Errors
+    /// The text that is not two pieces with a space between.
+    pub(super) fn pair(&self) -> Result<(&str, &str), &str> {
+        match self {
+            Self::Pair(left, right) => Ok((left, right)),
+            Self::Joined(joined) => match joined.split_once(' ') {
+                Some((left, right)) if !left.is_empty() && !right.is_empty() && !right.contains(' ') => {
+                    Ok((left, right))
+                }
+                _ => Err(joined),
+            },
+        }
+    }
+}
+
 /// Text to tokens and back.
 #[derive(Debug)]
 pub struct Tokenizer {
@@ -289,15 +307,8 @@ fn byte_pair_encoding(description: BpeDescription) -> Result<BPE, TextError> {
 }
 
 fn checked_merge(rank: usize, merge: &Merge, vocab: &Vocab) -> Result<(String, String), TextError> {
-    let (left, right) = match merge {
-        Merge::Pair(left, right) => (left.as_str(), right.as_str()),
-        Merge::Joined(joined) => match joined.split_once(' ') {
-            Some((left, right)) if !left.is_empty() && !right.is_empty() && !right.contains(' ') => (left, right),
-            _ => {
-                return Err(refused(format!("merge {rank} is `{joined}`; it must be two pieces with a space between")));
-            }
-        },
-    };
+    let wrong = |text| refused(format!("merge {rank} is `{text}`; it must be two pieces with a space between"));
+    let (left, right) = merge.pair().map_err(wrong)?;
     for piece in [left, right, &format!("{left}{right}")] {
         if !vocab.contains_key(piece) {
             return Err(refused(format!(
