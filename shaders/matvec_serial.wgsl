@@ -1,19 +1,18 @@
-// Matrix times a few vectors, for software adapters: no workgroup memory, one thread owns OUTPUTS outputs, 8 or 16.
+// Matrix times a few vectors, for software adapters: no workgroup memory, one thread owns 8 outputs.
 //
 //     output[row] (+)= weight . input[row]
 //
-// A load costs these adapters as much as a dozen sums: each block of weights serves COLS rows, each block of inputs OUTPUTS
+// A load costs these adapters as much as a dozen sums: each block of weights serves up to COLS rows, each block of inputs 8
 // outputs, and where there are subgroups all their threads (see lib/column_subgroup.wgsl).
-// The same sums in the same order as `matvec`. A workgroup takes every so many-th tile of COLS rows, as many as are live: on
-// these adapters one that finds nothing to do computes its first block all the same, masked.
-// Grid: (workgroups that share the tiles, outputs / (OUTPUTS * THREADS) in lines).
+// The same sums in the same order as `matvec`. A workgroup takes every so many-th tile of COLS rows, as many as are live.
+// What stands behind a condition is computed all the same there, masked; only loops end. So they end at the bottom, which saves
+// a masked turn, and rows that are not live are not looped over.
+// Grid: (workgroups that share the tiles, outputs / (8 * THREADS) in lines).
 // CPU twin: `cpu` in `src/kernels/matvec.rs`.
 
 const THREADS = 8u;
 // From four outputs of a thread to its next four.
 const STEP = 4u * THREADS;
-// Loops over arrays of arrays are not unrolled there, and what is not unrolled is slow: so all is named.
-const WIDE = OUTPUTS == 16u;
 
 // Blocks of four outputs.
 struct Four {
@@ -30,56 +29,68 @@ fn matvec_serial(
     @builtin(local_invocation_index) thread: u32,
 ) {
     let count = list[0];
-    let first_output = (group.z * params.line + group.y) * OUTPUTS * THREADS;
-    if first_output >= params.outputs { return; }
-    for (var first = group.x * COLS; first < count; first += grid.x * COLS) {
+    let first_output = (group.z * params.line + group.y) * 2u * STEP;
+    var first = group.x * COLS;
+    if first_output >= params.outputs || first >= count { return; }
+    loop {
         tile(first, count, first_output + thread, thread);
+        first += grid.x * COLS;
+        continuing { break if first >= count; }
     }
 }
 
-// OUTPUTS outputs of up to COLS rows of the list, from the place `first` on.
+// 8 outputs of up to COLS rows of the list, from the place `first` on.
 fn tile(first: u32, count: u32, first_output: u32, thread: u32) {
-    var starts: array<u32, COLS>;
-    for (var c = 0u; c < COLS; c++) {
-        starts[c] = list[1u + min(first + c, count - 1u)] * params.input_stride;
-    }
+    // One row is a loop that can be unrolled. Parameters are read once: behind a write, they would be read again.
+    let live = select(min(COLS, count - first), 1u, COLS == 1u);
+    let blocks = params.blocks;
     // Neighbouring threads own neighbouring outputs. Threads beyond the last compute it again: all have to be there when
     // a column is shared.
     let outputs = vec4<u32>(first_output) + vec4<u32>(0u, THREADS, 2u * THREADS, 3u * THREADS);
-    var total_0: array<vec4<f32>, COLS>;
-    var total_1: array<vec4<f32>, COLS>;
-    var total_2: array<vec4<f32>, COLS>;
-    var total_3: array<vec4<f32>, COLS>;
-    for (var block = 0u; block < params.blocks; block++) {
-        let weights_0 = load_four(outputs, block);
-        let weights_1 = load_four(outputs + STEP, block);
-        var weights_2: Four;
-        var weights_3: Four;
-        if WIDE {
-            weights_2 = load_four(outputs + 2u * STEP, block);
-            weights_3 = load_four(outputs + 3u * STEP, block);
+    // One array for each output: arrays of vectors take twice as long to compile, and longer to reach.
+    var total_0: array<f32, COLS>;
+    var total_1: array<f32, COLS>;
+    var total_2: array<f32, COLS>;
+    var total_3: array<f32, COLS>;
+    var total_4: array<f32, COLS>;
+    var total_5: array<f32, COLS>;
+    var total_6: array<f32, COLS>;
+    var total_7: array<f32, COLS>;
+    var block = 0u;
+    loop {
+        let weights_low = load_four(outputs, block);
+        let weights_high = load_four(outputs + STEP, block);
+        var c = 0u;
+        loop {
+            let x = load_column(((first + c) * blocks + block) * 8u, thread);
+            let low = products(weights_low, x);
+            let high = products(weights_high, x);
+            total_0[c] += low.x;
+            total_1[c] += low.y;
+            total_2[c] += low.z;
+            total_3[c] += low.w;
+            total_4[c] += high.x;
+            total_5[c] += high.y;
+            total_6[c] += high.z;
+            total_7[c] += high.w;
+            c++;
+            continuing { break if c >= live; }
         }
-        for (var c = 0u; c < COLS; c++) {
-            let x = load_column(starts[c] + block * 8u, thread);
-            total_0[c] += products(weights_0, x);
-            total_1[c] += products(weights_1, x);
-            if WIDE {
-                total_2[c] += products(weights_2, x);
-                total_3[c] += products(weights_3, x);
-            }
-        }
+        block++;
+        continuing { break if block >= blocks; }
     }
-    for (var c = 0u; c < COLS; c++) {
+    let way = Way(params.outputs, params.mode);
+    let stride = params.output_stride;
+    let offset = params.output_offset;
+    var c = 0u;
+    loop {
         let place = first + c;
-        if place >= count { break; }
-        let row = select(list[1u + place], place, params.mode == 2u);
-        let start = row * params.output_stride + params.output_offset;
-        store(start, outputs, total_0[c]);
-        store(start, outputs + STEP, total_1[c]);
-        if WIDE {
-            store(start, outputs + 2u * STEP, total_2[c]);
-            store(start, outputs + 3u * STEP, total_3[c]);
-        }
+        let row = select(list[1u + place], place, way.mode == 2u);
+        let start = row * stride + offset;
+        store(start, outputs, vec4<f32>(total_0[c], total_1[c], total_2[c], total_3[c]), way);
+        store(start, outputs + STEP, vec4<f32>(total_4[c], total_5[c], total_6[c], total_7[c]), way);
+        c++;
+        continuing { break if c >= live; }
     }
 }
 
@@ -103,12 +114,18 @@ fn product(w: Block, x: Block) -> f32 {
     return chain(sum, w.w7, x.w7);
 }
 
-fn store(start: u32, outputs: vec4<u32>, total: vec4<f32>) {
+// What stores need of the parameters.
+struct Way {
+    outputs: u32,
+    mode: u32,
+}
+
+fn store(start: u32, outputs: vec4<u32>, total: vec4<f32>, way: Way) {
     var sum = total;
-    if params.mode == 1u {
-        for (var o = 0u; o < 4u; o++) { sum[o] += output[start + min(outputs[o], params.outputs - 1u)]; }
+    if way.mode == 1u {
+        for (var o = 0u; o < 4u; o++) { sum[o] += output[start + min(outputs[o], way.outputs - 1u)]; }
     }
     for (var o = 0u; o < 4u; o++) {
-        if outputs[o] < params.outputs { output[start + outputs[o]] = sum[o]; }
+        if outputs[o] < way.outputs { output[start + outputs[o]] = sum[o]; }
     }
 }

@@ -1,8 +1,16 @@
-// A block of 32 inputs for all threads of `matvec_serial`: each reads it for itself.
+// A block of 32 inputs of `matvec_serial`, from the texture that `gather` wrote: each thread reads it for itself.
+
+@group(0) @binding(2) var gathered: texture_2d<u32>; // [places, 8 * blocks]
 
 fn load_column(at: u32, thread: u32) -> Block {
+    // Lines hold whole blocks.
+    let start = texel(at);
     return Block(
-        input[at], input[at + 1u], input[at + 2u], input[at + 3u],
-        input[at + 4u], input[at + 5u], input[at + 6u], input[at + 7u],
+        column_vector(start, 0u), column_vector(start, 1u), column_vector(start, 2u), column_vector(start, 3u),
+        column_vector(start, 4u), column_vector(start, 5u), column_vector(start, 6u), column_vector(start, 7u),
     );
+}
+
+fn column_vector(start: vec2<u32>, i: u32) -> vec4<f32> {
+    return bitcast<vec4<f32>>(textureLoad(gathered, vec2<u32>(start.x + i, start.y), 0));
 }

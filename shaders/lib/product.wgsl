@@ -1,4 +1,4 @@
-// What the matrix kernels have in common: parameters and bindings (the weights are bound by their loader).
+// What the matrix kernels have in common: parameters and bindings (weights and inputs are bound by who reads them).
 
 struct Params {
     blocks: u32,         // of 32 columns
@@ -12,6 +12,5 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(2) var<storage, read> input: array<vec4<f32>>;    // [rows, input_stride]
 @group(0) @binding(3) var<storage, read> list: array<u32>;           // count, rows
 @group(0) @binding(4) var<storage, read_write> output: array<f32>;   // [rows, output_stride]

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::texture::Texture;
+use super::texture::{self, Texture};
 
 /// A number for a piece of memory; never given twice, so that cached bind groups cannot be mistaken.
 pub(super) fn next_id() -> u64 {
@@ -61,7 +61,9 @@ pub enum Binding<'a> {
     /// `var<storage, read_write>`
     Write(&'a Buffer),
     /// `var` of type `texture_2d<u32>`
-    Texture(&'a Texture),
+    ReadTexture(&'a Texture),
+    /// `var` of type `texture_storage_2d<rgba32uint, write>`
+    WriteTexture(&'a Texture),
 }
 
 impl Binding<'_> {
@@ -69,7 +71,7 @@ impl Binding<'_> {
     pub(super) fn id(&self) -> u64 {
         match self {
             Self::Read(buffer) | Self::Write(buffer) => buffer.id,
-            Self::Texture(texture) => texture.id,
+            Self::ReadTexture(texture) | Self::WriteTexture(texture) => texture.id,
         }
     }
 
@@ -83,10 +85,15 @@ impl Binding<'_> {
         match self {
             Self::Read(_) => storage(true),
             Self::Write(_) => storage(false),
-            Self::Texture(_) => wgpu::BindingType::Texture {
+            Self::ReadTexture(_) => wgpu::BindingType::Texture {
                 sample_type: wgpu::TextureSampleType::Uint,
                 view_dimension: wgpu::TextureViewDimension::D2,
                 multisampled: false,
+            },
+            Self::WriteTexture(_) => wgpu::BindingType::StorageTexture {
+                access: wgpu::StorageTextureAccess::WriteOnly,
+                format: texture::FORMAT,
+                view_dimension: wgpu::TextureViewDimension::D2,
             },
         }
     }
@@ -95,7 +102,9 @@ impl Binding<'_> {
     pub(super) fn resource(&self) -> wgpu::BindingResource<'_> {
         match self {
             Self::Read(buffer) | Self::Write(buffer) => buffer.raw.as_entire_binding(),
-            Self::Texture(texture) => wgpu::BindingResource::TextureView(&texture.view),
+            Self::ReadTexture(texture) | Self::WriteTexture(texture) => {
+                wgpu::BindingResource::TextureView(&texture.view)
+            }
         }
     }
 }

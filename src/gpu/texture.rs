@@ -7,13 +7,16 @@ use super::buffer::{Binding, next_id};
 use super::device::Gpu;
 use crate::error::GpuError;
 
-/// Texels (of 16 bytes) in a line; `LINE` in `shaders/lib/weights_texture.wgsl`.
+/// Texels (of 16 bytes) in a line; `LINE` in `shaders/lib/texel.wgsl`.
 pub const WIDTH: u64 = 2048;
 
 /// Bytes of a texel.
 const TEXEL: u64 = 16;
 
-/// Read-only GPU memory in vectors of four words. Cheap to clone; freed with its last clone.
+/// Four words.
+pub(super) const FORMAT: wgpu::TextureFormat = wgpu::TextureFormat::Rgba32Uint;
+
+/// GPU memory in vectors of four words, which a kernel can read or write. Cheap to clone; freed with its last clone.
 #[derive(Debug, Clone)]
 pub struct Texture {
     raw: wgpu::Texture,
@@ -29,7 +32,12 @@ impl Texture {
 
     /// The texture as a kernel's input.
     pub fn read(&self) -> Binding<'_> {
-        Binding::Texture(self)
+        Binding::ReadTexture(self)
+    }
+
+    /// The texture as a kernel's output.
+    pub fn write(&self) -> Binding<'_> {
+        Binding::WriteTexture(self)
     }
 }
 
@@ -52,8 +60,10 @@ impl Gpu {
                 mip_level_count: 1,
                 sample_count: 1,
                 dimension: wgpu::TextureDimension::D2,
-                format: wgpu::TextureFormat::Rgba32Uint,
-                usage: wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::COPY_DST,
+                format: FORMAT,
+                usage: wgpu::TextureUsages::TEXTURE_BINDING
+                    | wgpu::TextureUsages::STORAGE_BINDING
+                    | wgpu::TextureUsages::COPY_DST,
                 view_formats: &[],
             })
         })?;

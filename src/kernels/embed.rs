@@ -55,7 +55,7 @@ impl Kernel for Embed<'_> {
 
     fn source(&self) -> Source {
         let text = include_str!("../../shaders/embed.wgsl");
-        let parts = vec![text, loader(self.part.data_type), self.part.weights.text(), super::BLOCK];
+        let parts = vec![text, loader(self.part.data_type), self.part.weights.text(), super::BLOCK, super::TEXEL];
         Source { parts, constants: vec![] }
     }
 

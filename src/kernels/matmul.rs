@@ -26,7 +26,7 @@ impl Kernel for Matmul<'_> {
     }
 
     fn bindings(&self) -> Vec<Binding<'_>> {
-        self.operands.bindings()
+        self.operands.bindings(self.operands.input.read())
     }
 
     fn grid(&self) -> [u32; 3] {

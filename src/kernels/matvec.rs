@@ -59,11 +59,12 @@ const MAX_GRID: u32 = 65_535;
 impl Operands<'_> {
     pub(super) fn source(&self, text: &'static str, constants: Vec<(&'static str, u32)>) -> Source {
         let Part { data_type, weights, .. } = self.part;
-        Source { parts: vec![text, super::PRODUCT, loader(*data_type), weights.text(), super::BLOCK], constants }
+        let parts = vec![text, super::PRODUCT, loader(*data_type), weights.text(), super::BLOCK, super::TEXEL];
+        Source { parts, constants }
     }
 
-    pub(super) fn bindings(&self) -> Vec<Binding<'_>> {
-        vec![self.part.weights.read(), self.input.read(), self.list.read(), self.output.write()]
+    pub(super) fn bindings<'b>(&'b self, input: Binding<'b>) -> Vec<Binding<'b>> {
+        vec![self.part.weights.read(), input, self.list.read(), self.output.write()]
     }
 
     /// `(params, grid)` where a workgroup takes `outputs` outputs of `rows` rows.
@@ -103,7 +104,7 @@ impl Kernel for Matvec<'_> {
     }
 
     fn bindings(&self) -> Vec<Binding<'_>> {
-        self.operands.bindings()
+        self.operands.bindings(self.operands.input.read())
     }
 
     fn grid(&self) -> [u32; 3] {
@@ -121,6 +122,7 @@ pub fn cpu(weight: &[f32], input: &[f32]) -> Vec<f32> {
 mod tests {
     use super::*;
     use crate::kernels::check::{Device, Rows, assert_close, numbers};
+    use crate::kernels::gather::{self, Gather};
     use crate::kernels::matmul::Matmul;
     use crate::kernels::matrix::DATA_TYPES;
     use crate::kernels::matvec_serial::MatvecSerial;
@@ -164,6 +166,14 @@ mod tests {
         (words, values)
     }
 
+    fn serial(device: &Device, operands: Operands<'_>, columns: u32, subgroups: bool) {
+        let Operands { input, list, n_rows, .. } = operands;
+        let vectors = operands.params.input_stride;
+        let gathered = &device.gpu.texture("test", u64::from(n_rows * vectors) * 16).expect("texture");
+        device.run(&Gather { input, list, gathered, n_rows, params: gather::Params { vectors } });
+        device.run(&MatvecSerial { operands, gathered, columns, subgroups });
+    }
+
     fn product(device: &Device, kernel: &str, part: &Part, input: &Rows, list: &[u32], mode: u32) -> Vec<f32> {
         let stride = part.rows + 3;
         let n_rows = list.len() as u32;
@@ -183,10 +193,11 @@ mod tests {
         let operands = Operands { part, input: &input.buffer, list: &list, output: &output, n_rows, params };
         match kernel {
             "matmul" => device.run(&Matmul { operands }),
-            "matvec_serial" => device.run(&MatvecSerial { operands, columns: 4, subgroups: false }),
-            "wide" => device.run(&MatvecSerial { operands, columns: 16, subgroups: false }),
-            "subgroups" => device.run(&MatvecSerial { operands, columns: 8, subgroups: true }),
-            "wide subgroups" => device.run(&MatvecSerial { operands, columns: 16, subgroups: true }),
+            "one at a time" => serial(device, operands, 1, false),
+            "serial" => serial(device, operands, 4, false),
+            "many" => serial(device, operands, 32, false),
+            "subgroups" => serial(device, operands, 8, true),
+            "many by subgroups" => serial(device, operands, 32, true),
             columns => device.run(&Matvec { operands, columns: columns.parse().unwrap() }),
         }
         device.floats(&output)
@@ -227,12 +238,12 @@ mod tests {
                     assert!(same, "{kernel} differs from one column at a time for {}", data_type.name());
                 };
                 let subgroups = device.subgroups().then_some("subgroups");
-                for kernel in ["2", "4", "8", "matvec_serial", "matmul"].into_iter().chain(subgroups) {
+                for kernel in ["2", "4", "8", "one at a time", "serial", "matmul"].into_iter().chain(subgroups) {
                     same_bits(kernel, &part);
                     same_bits(kernel, &in_texture);
                 }
                 // Takes long to compile; no adapter uses it otherwise.
-                same_bits(if device.subgroups() { "wide subgroups" } else { "wide" }, &in_texture);
+                same_bits(if device.subgroups() { "many by subgroups" } else { "many" }, &in_texture);
             }
         }
     }

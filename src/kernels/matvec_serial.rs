@@ -4,13 +4,15 @@
 
 pub use super::matvec::cpu;
 use super::matvec::{Operands, Params};
-use crate::gpu::{Binding, Kernel, Source};
+use crate::gpu::{Binding, Kernel, Source, Texture};
 
-/// `columns` rows of the list at once: 1, 2, 4, 8 or 16.
+/// Up to `columns` rows of the list at once: 1, 2, 4, 8, 16 or 32.
 #[derive(Debug)]
 pub struct MatvecSerial<'a> {
     /// What is multiplied.
     pub operands: Operands<'a>,
+    /// What [`Gather`](super::gather::Gather) made of the operands' input and list.
+    pub gathered: &'a Texture,
     /// Rows per workgroup.
     pub columns: u32,
     /// The device has subgroups of 8 threads, which share what they read.
@@ -19,29 +21,20 @@ pub struct MatvecSerial<'a> {
 
 /// Threads of a workgroup.
 const THREADS: u32 = 8;
-/// Outputs that a thread may have.
-const OUTPUTS: [u32; 2] = [8, 16];
+/// Outputs of a thread.
+const OUTPUTS: u32 = 8;
 
 const SERIAL: &str = include_str!("../../shaders/matvec_serial.wgsl");
 
 impl MatvecSerial<'_> {
-    /// Rows that share each weight, where `lanes` sequences are written side by side. The text for 16 takes seconds to compile
-    /// when a machine first sees it, which a single prompt never earns back; with more the sums no longer fit where they are
-    /// fast to reach.
+    /// Rows that share each weight, where `lanes` sequences are written side by side. The text for 32 takes a second to compile
+    /// when a machine first sees it, which a single prompt does not earn back.
     pub fn columns(n_rows: u32, lanes: u32) -> u32 {
-        if n_rows.min(lanes) < 16 { n_rows.next_power_of_two().min(8) } else { 16 }
-    }
-
-    /// Outputs of a thread. The more, the fewer workgroups read the same inputs; but with few rows those of a narrow matrix
-    /// would not keep all processors at work, and what a workgroup has beyond the last output is computed for nothing.
-    fn outputs(&self) -> u32 {
-        let [few, many] = OUTPUTS;
-        let computed = |outputs: u32| self.operands.params.outputs.next_multiple_of(outputs * THREADS);
-        if self.columns == 16 && computed(many) == computed(few) { many } else { few }
+        n_rows.next_power_of_two().min(if lanes < 32 { 16 } else { 32 })
     }
 
     fn spread(&self) -> (Params, [u32; 3]) {
-        self.operands.spread(self.outputs() * THREADS, self.columns)
+        self.operands.spread(OUTPUTS * THREADS, self.columns)
     }
 }
 
@@ -51,8 +44,7 @@ impl Kernel for MatvecSerial<'_> {
     type Params = Params;
 
     fn source(&self) -> Source {
-        let constants = vec![("COLS", self.columns), ("OUTPUTS", self.outputs())];
-        let mut source = self.operands.source(SERIAL, constants);
+        let mut source = self.operands.source(SERIAL, vec![("COLS", self.columns)]);
         source.parts.push(if self.subgroups { super::COLUMN_SUBGROUP } else { super::COLUMN });
         source
     }
@@ -62,7 +54,7 @@ impl Kernel for MatvecSerial<'_> {
     }
 
     fn bindings(&self) -> Vec<Binding<'_>> {
-        self.operands.bindings()
+        self.operands.bindings(self.gathered.read())
     }
 
     fn grid(&self) -> [u32; 3] {

@@ -2,8 +2,8 @@
 
 use super::matrix::{DATA_TYPES, loader};
 use super::{
-    BLOCK, COLUMN, COLUMN_SUBGROUP, DRAW, ENTRIES, KV, LANE, PRODUCT, REDUCE, REDUCE_SUBGROUP, SPAN, WEIGHTS_BUFFER,
-    WEIGHTS_TEXTURE,
+    BLOCK, COLUMN, COLUMN_SUBGROUP, DRAW, ENTRIES, KV, LANE, PRODUCT, REDUCE, REDUCE_SUBGROUP, SPAN, TEXEL,
+    WEIGHTS_BUFFER, WEIGHTS_TEXTURE,
 };
 use crate::depth::policy::Rule;
 use crate::gpu::Source;
@@ -26,8 +26,8 @@ macro_rules! text {
     };
 }
 
-/// Rows, and outputs of a thread, of `matvec_serial`.
-const SERIAL: [(u32, u32); 6] = [(1, 8), (2, 8), (4, 8), (8, 8), (16, 8), (16, 16)];
+/// Rows of `matvec_serial`.
+const SERIAL: [u32; 6] = [1, 2, 4, 8, 16, 32];
 
 /// Attention stands with heads of 2 to 256 numbers, groups of 1 to 16, and 1 to 4 rows.
 const HEADS: [(u32, u32); 6] = [(2, 1), (64, 1), (64, 3), (128, 4), (128, 8), (256, 16)];
@@ -38,20 +38,19 @@ pub fn all() -> Vec<Variant> {
     let mut add =
         |kernel, fields, parts, constants| all.push(Variant { kernel, source: Source { parts, constants }, fields });
     for data_type in DATA_TYPES {
-        let product = |text| vec![text, PRODUCT, loader(data_type), WEIGHTS_BUFFER, BLOCK];
+        let product = |text| vec![text, PRODUCT, loader(data_type), WEIGHTS_BUFFER, BLOCK, TEXEL];
         for weights in [WEIGHTS_BUFFER, WEIGHTS_TEXTURE] {
-            let parts = vec![text!("embed"), loader(data_type), weights, BLOCK];
+            let parts = vec![text!("embed"), loader(data_type), weights, BLOCK, TEXEL];
             add("embed", super::embed::Params::FIELDS, parts, vec![]);
         }
         add("matmul", super::matvec::Params::FIELDS, product(text!("matmul")), vec![]);
         for columns in [1, 2, 4, 8] {
             add("matvec", super::matvec::Params::FIELDS, product(text!("matvec")), vec![("COLS", columns)]);
         }
-        for (columns, outputs) in SERIAL {
+        for columns in SERIAL {
             let text = text!("matvec_serial");
-            let parts = vec![text, PRODUCT, loader(data_type), WEIGHTS_TEXTURE, BLOCK, COLUMN];
-            let constants = vec![("COLS", columns), ("OUTPUTS", outputs)];
-            add("matvec_serial", super::matvec::Params::FIELDS, parts, constants);
+            let parts = vec![text, PRODUCT, loader(data_type), WEIGHTS_TEXTURE, BLOCK, TEXEL, COLUMN];
+            add("matvec_serial", super::matvec::Params::FIELDS, parts, vec![("COLS", columns)]);
         }
     }
     for (head_dim, group) in HEADS {
@@ -78,6 +77,7 @@ pub fn all() -> Vec<Variant> {
         add("finish", super::finish::Params::FIELDS, vec![text!("finish"), LANE], constants.clone());
         add("sample", super::sample::Params::FIELDS, vec![text!("sample"), DRAW], constants.clone());
     }
+    add("gather", super::gather::Params::FIELDS, vec![text!("gather"), TEXEL], vec![]);
     add("head_norm", super::head_norm::Params::FIELDS, vec![text!("head_norm"), REDUCE], vec![]);
     add("leave", super::leave::Params::FIELDS, vec![text!("leave"), LANE], vec![]);
     for rule in Rule::ALL {
@@ -97,11 +97,10 @@ pub fn with_subgroups() -> Vec<Variant> {
     let mut add =
         |kernel, fields, parts, constants| all.push(Variant { kernel, source: Source { parts, constants }, fields });
     for data_type in DATA_TYPES {
-        for (columns, outputs) in SERIAL {
-            let constants = vec![("COLS", columns), ("OUTPUTS", outputs)];
+        for columns in SERIAL {
             let text = text!("matvec_serial");
-            let parts = vec![text, PRODUCT, loader(data_type), WEIGHTS_TEXTURE, BLOCK, COLUMN_SUBGROUP];
-            add("matvec_serial", super::matvec::Params::FIELDS, parts, constants);
+            let parts = vec![text, PRODUCT, loader(data_type), WEIGHTS_TEXTURE, BLOCK, TEXEL, COLUMN_SUBGROUP];
+            add("matvec_serial", super::matvec::Params::FIELDS, parts, vec![("COLS", columns)]);
         }
     }
     for (head_dim, group) in HEADS {

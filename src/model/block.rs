@@ -15,6 +15,7 @@ use crate::kernels::attention_merge::{self, AttentionMerge};
 use crate::kernels::attention_subgroup::AttentionSubgroup;
 use crate::kernels::bias::{self, Bias};
 use crate::kernels::encode::{self, Encode};
+use crate::kernels::gather::{self, Gather};
 use crate::kernels::head_norm::{self, HeadNorm};
 use crate::kernels::lora_down::{self, LoraDown};
 use crate::kernels::lora_up::{self, LoraUp};
@@ -70,7 +71,13 @@ impl Network<'_> {
         batch: Batch<'_>,
         target: Target<'_>,
     ) -> Result<(), GpuError> {
+        let Batch { list, n_rows, .. } = batch;
         let columns = crate::kernels::padded(matrix.columns);
+        let gathered = self.state.rows.gathered.as_ref();
+        if let Some(gathered) = gathered {
+            let params = gather::Params { vectors: columns / 4 };
+            pass.run(&Gather { input, list, gathered, n_rows, params })?;
+        }
         for part in matrix.parts.iter().filter(|part| part.first < outputs) {
             let params = matvec::Params {
                 blocks: columns / 32,
@@ -82,19 +89,17 @@ impl Network<'_> {
                 mode: target.mode,
                 line: 0,
             };
-            let Batch { list, n_rows, .. } = batch;
             let operands = Operands { part, input, list, output: target.buffer, n_rows, params };
-            match (self.software, n_rows) {
-                (true, _) => {
+            match (gathered, n_rows) {
+                (Some(gathered), _) => {
                     let columns = MatvecSerial::columns(n_rows, self.state.sizes.room.lanes);
-                    pass.run(&MatvecSerial { operands, columns, subgroups: self.subgroups() })?;
+                    pass.run(&MatvecSerial { operands, gathered, columns, subgroups: self.subgroups() })?;
                 }
-                (false, 0..=16) => pass.run(&Matvec { operands, columns: n_rows.next_power_of_two().min(8) })?,
-                (false, _) => pass.run(&Matmul { operands })?,
+                (None, 0..=16) => pass.run(&Matvec { operands, columns: n_rows.next_power_of_two().min(8) })?,
+                (None, _) => pass.run(&Matmul { operands })?,
             }
         }
         if let Some(bias) = &matrix.bias {
-            let Batch { list, n_rows, .. } = batch;
             let params = bias::Params { outputs, stride: target.stride };
             pass.run(&Bias { bias, list, output: target.buffer, n_rows, params })?;
         }

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use super::plan::Plan;
 use super::state::{Lanes, Rows, State};
 use super::weights::{Bank, LayerWeights, Weights};
-use crate::gpu::Buffer;
+use crate::gpu::{Buffer, Texture};
 use crate::kernels::matrix::Matrix;
 
 /// Bytes on the GPU.
@@ -46,12 +46,14 @@ impl Memory {
         let cache = cache(state);
         let mut seen = HashSet::new();
         let all = groups.iter().flat_map(|group| &group.buffers).filter(|buffer| seen.insert(buffer.id()));
-        let fixed = state.rotation.bytes() + state.lanes.ends.bytes() + cache.bytes();
+        let gathered = state.rows.gathered.as_ref().map_or(0, Texture::bytes);
+        let rows = u64::from(state.sizes.room.rows + state.sizes.room.lanes);
+        let fixed = state.rotation.bytes() + state.lanes.ends.bytes() + cache.bytes() + gathered;
         Self {
             outside: outer + weights.head.bytes() + weights.final_norm.buffer.bytes(),
             round: (inner + gates) / u64::from(plan.n_rounds()).max(1),
             state: all.map(|buffer| buffer.bytes()).sum::<u64>() + fixed,
-            lane: lane + cache.piece(),
+            lane: lane + cache.piece() + gathered / rows,
             lane_cache: cache.piece(),
         }
     }
@@ -76,7 +78,7 @@ fn groups(state: &State) -> [Group<'_>; 5] {
     #[rustfmt::skip]
     let Rows {
         info, tokens, first, granted, before, all, heads, rounds: [even, odd], hidden, work, normed, qkv, partial,
-        attended, gate_up, activation, inner, router_inner, scores, gates, logits, drawn,
+        attended, gate_up, activation, inner, router_inner, scores, gates, logits, drawn, gathered: _,
     } = &state.rows;
     #[rustfmt::skip]
     let Lanes {

@@ -4,7 +4,7 @@ use super::config::{ModelConfig, RouterNetwork};
 use super::plan::Plan;
 use super::weights::Weights;
 use crate::error::{Error, GpuError};
-use crate::gpu::{Buffer, Gpu};
+use crate::gpu::{Buffer, Gpu, Texture};
 use crate::kernels::alternatives::drawn_words;
 use crate::kernels::attention::Tile;
 use crate::kernels::finish;
@@ -102,6 +102,8 @@ pub struct Rows {
     pub logits: Buffer,
     /// `[heads]` of token and log-probability
     pub drawn: Buffer,
+    /// What a product reads, on software adapters.
+    pub gathered: Option<Texture>,
 }
 
 /// Buffers of the lanes.
@@ -213,6 +215,7 @@ fn rows(gpu: &Gpu, config: &ModelConfig, plan: &Plan, sizes: &Sizes) -> Result<R
     let hidden = per_row("hidden", sizes.hidden)?;
     let stretches = config.n_heads * sizes.max_stretches * (config.head_dim.div_ceil(4) + 1) * 4;
     let heads = u64::from(sizes.room.heads.max(sizes.room.lanes));
+    let widest = u64::from(sizes.hidden.max(sizes.attended).max(sizes.activation));
     // A lane's own row has no company of its lane.
     let own: Vec<u32> = (0..sizes.room.rows + sizes.room.lanes).collect();
     Ok(Rows {
@@ -239,6 +242,11 @@ fn rows(gpu: &Gpu, config: &ModelConfig, plan: &Plan, sizes: &Sizes) -> Result<R
         gates: per_row("gates", 1)?,
         logits: gpu.buffer("logits", heads * u64::from(config.vocab_size) * 4)?,
         drawn: gpu.buffer("drawn", heads * u64::from(drawn_words(sizes.room.alternatives)) * 4)?,
+        gathered: gpu
+            .summary()
+            .is_software()
+            .then(|| gpu.texture("inputs of a product", n * widest * 4))
+            .transpose()?,
     })
 }
 

@@ -1,0 +1,105 @@
+//! The rows of a list side by side in a texture, for software adapters.
+//!
+//! Shader: `shaders/gather.wgsl`. Read by [`matvec_serial`](super::matvec_serial).
+
+use crate::gpu::{Binding, Buffer, Kernel, Source, Texture};
+use crate::params;
+
+/// Arguments of one dispatch. Shapes: see the shader.
+#[derive(Debug)]
+pub struct Gather<'a> {
+    /// `[rows, vectors]`
+    pub input: &'a Buffer,
+    /// `[count, rows...]`
+    pub list: &'a Buffer,
+    /// `[places, vectors]`
+    pub gathered: &'a Texture,
+    /// Most rows that the list can hold.
+    pub n_rows: u32,
+    /// The uniform block.
+    pub params: Params,
+}
+
+params! {
+/// Parameters; units and meaning as in the shader.
+pub struct Params {
+    /// Vectors per row.
+    pub vectors: u32,
+}
+}
+
+impl Kernel for Gather<'_> {
+    const NAME: &'static str = "gather";
+    const TAKES_TURNS: bool = true;
+    type Params = Params;
+
+    fn source(&self) -> Source {
+        Source { parts: vec![include_str!("../../shaders/gather.wgsl"), super::TEXEL], constants: vec![] }
+    }
+
+    fn params(&self) -> Params {
+        self.params
+    }
+
+    fn bindings(&self) -> Vec<Binding<'_>> {
+        vec![self.input.read(), self.list.read(), self.gathered.write()]
+    }
+
+    fn grid(&self) -> [u32; 3] {
+        [self.n_rows, 1, 1]
+    }
+}
+
+/// CPU twin: listed rows of `input`, `[rows, width]`, one behind the other.
+pub fn cpu(input: &[f32], width: usize, listed: &[u32]) -> Vec<f32> {
+    listed.iter().flat_map(|&row| &input[row as usize * width..][..width]).copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::check::Device;
+    use crate::kernels::embed::{self, Embed};
+    use crate::kernels::matrix::{Part, Weights};
+    use crate::kernels::{Row, padded};
+    use crate::model::tensor::DataType;
+
+    /// The first rows of a texture of numbers, read as if it were an embedding table.
+    fn read(device: &Device, texture: &Texture, n: u32, width: u32) -> Vec<f32> {
+        let weights = Weights::Texture(texture.clone());
+        let part = Part { weights, data_type: DataType::F32, stride: width / 4, first: 0, rows: n };
+        let (tokens, list): (Vec<u32>, Vec<u32>) = ((0..n).collect(), std::iter::once(n).chain(0..n).collect());
+        let row = |position| Row { lane: 0, position, depth: 0, kv_index: 0 };
+        let hidden = device.poisoned(n * width);
+        let (blocks, weight_stride, stride) = (width / 32, part.stride, width / 4);
+        device.run(&Embed {
+            part: &part,
+            tokens: &device.upload(&tokens),
+            rows: &device.upload(&(0..n).map(row).collect::<Vec<_>>()),
+            lane_tokens: &device.upload(&[0u32]),
+            list: &device.upload(&list),
+            hidden: &hidden,
+            seen: &device.upload(&vec![0u32; n.div_ceil(32) as usize]),
+            n_rows: n,
+            params: embed::Params { blocks, weight_stride, first: 0, rows: n, stride, seen_stride: 1, scale: 1.0 },
+        });
+        device.floats(&hidden)
+    }
+
+    #[test]
+    fn gpu_matches_cpu() {
+        let device = Device::open();
+        // The second fills more than a line of the texture.
+        for (n, width) in [(5, 32), (70, padded(280))] {
+            let rows = device.rows(n, width, 31);
+            let (_, list, listed) = device.every_other(n, 1);
+            let gathered = device.gpu.texture("test", u64::from(n * width) * 4).expect("texture");
+            let params = Params { vectors: width / 4 };
+            device.run(&Gather { input: &rows.buffer, list: &list, gathered: &gathered, n_rows: n, params });
+            let got = read(&device, &gathered, n, width);
+            let mut want = cpu(&rows.values, width as usize, &listed);
+            want.resize(got.len(), 0.0);
+            assert_eq!(got, want, "{n} rows of {width}");
+        }
+    }
+}
