@@ -28,10 +28,10 @@ fn attention_merge(
     @builtin(num_workgroups) grid: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    for (var place = group.x; place < list[0]; place += grid.x) { merge(list[1u + place], group.y, thread); }
+    for (var place = group.x; place < list[0]; place += grid.x) { merge(list[1u + place], place, group.y, thread); }
 }
 
-fn merge(row: u32, head: u32, thread: u32) {
+fn merge(row: u32, place: u32, head: u32, thread: u32) {
     let entries = select(rows[row].y, rows[row].w, params.compact == 1u) + 1u;
     let stretches = (entries + STRETCH - 1u) / STRETCH;
     let first = (entries - min(entries, params.window)) / STRETCH;
@@ -50,6 +50,8 @@ fn merge(row: u32, head: u32, thread: u32) {
             weight = fma(factor, partial[at + HEAD4].y, weight);
         }
         let result = sum / weight;
+        // Only where heads are whole vectors.
+        share((place * params.stride + head * params.head_dim) / 4u + d, result);
         for (var k = 0u; k < 4u; k++) {
             if d * 4u + k < params.head_dim {
                 output[row * params.stride + head * params.head_dim + d * 4u + k] = result[k];

@@ -10,7 +10,6 @@ struct Params {
     stride: u32, // numbers per row of logits
 }
 
-const THREADS = 256u;
 const LOWEST = -1e30;
 
 @group(0) @binding(0) var<uniform> params: Params;

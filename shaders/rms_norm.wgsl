@@ -25,10 +25,10 @@ fn rms_norm(
     @builtin(num_workgroups) grid: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    for (var place = group.x; place < list[0]; place += grid.x) { normalise(list[1u + place], thread); }
+    for (var place = group.x; place < list[0]; place += grid.x) { normalise(list[1u + place], place, thread); }
 }
 
-fn normalise(row: u32, thread: u32) {
+fn normalise(row: u32, place: u32, thread: u32) {
     let start = row * params.stride;
     var squares = vec4<f32>(0.0);
     for (var i = thread; i < params.stride; i += WG) {
@@ -39,6 +39,8 @@ fn normalise(row: u32, thread: u32) {
     let factor = inverseSqrt(sum / f32(params.width) + params.epsilon);
     let bank = rows[row].z * params.bank_stride;
     for (var i = thread; i < params.stride; i += WG) {
-        output[start + i] = weight[bank + i] * (input[start + i] * factor);
+        let x = weight[bank + i] * (input[start + i] * factor);
+        output[start + i] = x;
+        share(place * params.stride + i, x);
     }
 }

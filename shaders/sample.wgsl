@@ -23,7 +23,6 @@ struct Settings {
     spare: u32,
 }
 
-const THREADS = 256u;
 const LOWEST = -1e30;
 
 @group(0) @binding(0) var<uniform> params: Params;

@@ -1,19 +1,4 @@
-// What a draw is made of: sums and maxima over the workgroup in a fixed tree, the order of numbers as bits, noise.
-
-var<workgroup> numbers: array<f32, THREADS>;
-var<workgroup> indices: array<u32, THREADS>;
-
-fn total(thread: u32, value: f32) -> f32 {
-    numbers[thread] = value;
-    workgroupBarrier();
-    for (var width = THREADS / 2u; width > 0u; width /= 2u) {
-        if thread < width { numbers[thread] += numbers[thread + width]; }
-        workgroupBarrier();
-    }
-    let sum = numbers[0];
-    workgroupBarrier();
-    return sum;
-}
+// What a draw is made of: the best of many tokens, the order of numbers as bits, noise.
 
 // A token and its logit.
 struct Candidate {
@@ -25,31 +10,9 @@ struct Candidate {
 fn own_best(thread: u32, start: u32) -> Candidate {
     var best = Candidate(0xffffffffu, LOWEST);
     for (var i = thread; i < params.vocabulary; i += THREADS) {
-        if logits[start + i] > best.logit { best = Candidate(i, logits[start + i]); }
+        let x = logits[start + i];
+        if x > best.logit { best = Candidate(i, x); }
     }
-    return best;
-}
-
-// Index of the largest value over the workgroup, ties to the lower index; its value is left in `best_value`.
-var<private> best_value: f32;
-fn argmax(thread: u32, value: f32, index: u32) -> u32 {
-    numbers[thread] = value;
-    indices[thread] = index;
-    workgroupBarrier();
-    for (var width = THREADS / 2u; width > 0u; width /= 2u) {
-        if thread < width {
-            let a = numbers[thread];
-            let b = numbers[thread + width];
-            if b > a || (b == a && indices[thread + width] < indices[thread]) {
-                numbers[thread] = b;
-                indices[thread] = indices[thread + width];
-            }
-        }
-        workgroupBarrier();
-    }
-    best_value = numbers[0];
-    let best = indices[0];
-    workgroupBarrier();
     return best;
 }
 

@@ -41,8 +41,8 @@ pub struct Gpu {
     reported: Arc<Mutex<Reported>>,
     /// Error scopes whose result is not in yet: what they were about, and their future.
     scopes: RefCell<Vec<(GpuError, ErrorFuture)>>,
-    /// Parameters go to kernels as storage, see [`Gpu::new`].
-    pub(super) blocks_in_storage: bool,
+    /// Values of a uniform block are compiled into the kernel, see [`Gpu::new`].
+    pub(super) bakes_blocks: bool,
     /// Workgroups that are enough for all processors, on software adapters.
     pub(super) workgroups: Option<u32>,
     subgroup_size: Option<u32>,
@@ -125,11 +125,11 @@ impl Gpu {
             let why = if message.is_empty() { format!("{reason:?}") } else { message };
             slot.lock().unwrap_or_else(PoisonError::into_inner).lost.get_or_insert(why);
         });
-        // Mesa's lavapipe puts the value of a uniform that decides a branch into the shader, compiles it anew each time the
-        // pipeline is bound, and keeps what it made until the pipeline goes. Storage it leaves alone.
+        // Mesa's lavapipe puts the value of a uniform that decides a branch into the shader. Where that changes much, it compiles
+        // the shader anew each time the pipeline is bound, and keeps what it made until the pipeline goes. Storage it leaves
+        // alone, but reads it eight times where a uniform is read once: only kernels that need it have their block there.
         let limits = device.limits();
-        let blocks_in_storage =
-            summary.driver.starts_with("llvmpipe") && limits.max_storage_buffers_per_shader_stage > 8;
+        let bakes_blocks = summary.driver.starts_with("llvmpipe") && limits.max_storage_buffers_per_shader_stage > 8;
         let info = device.adapter_info();
         let subgroups = device.features().contains(wgpu::Features::SUBGROUP);
         let subgroup_size =
@@ -149,7 +149,7 @@ impl Gpu {
             profile: RefCell::new(None),
             reported,
             scopes: RefCell::default(),
-            blocks_in_storage,
+            bakes_blocks,
             // Several for each, so that stretches of the grid come out even.
             workgroups: summary
                 .is_software()

@@ -60,6 +60,8 @@ pub trait Kernel {
     const NAME: &'static str;
     /// Workgroups along x take places in turns, `x, x + grid.x, ...`, while there are any: fewer can do the same.
     const TAKES_TURNS: bool = false;
+    /// The uniform block decides so much that Mesa's lavapipe would compile the kernel anew at each use (`Gpu::bakes_blocks`).
+    const BLOCK_DECIDES: bool = false;
     /// The uniform block at binding 0.
     type Params: Params;
 

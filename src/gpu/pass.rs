@@ -61,12 +61,13 @@ impl Gpu {
         key: &PipelineKey,
         source: &Source,
         bindings: &[Binding<'_>],
+        in_storage: bool,
     ) -> Result<Pipeline, GpuError> {
         if let Some(found) = self.pipelines.borrow().get(key) {
             return Ok(found.clone());
         }
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let made = self.make_pipeline(name, source, bindings);
+        let made = self.make_pipeline(name, source, bindings, in_storage);
         self.watch(GpuError::Pipeline { kernel: name.to_owned(), why: String::new() }, scope.pop())?;
         self.pipelines.borrow_mut().insert(key.clone(), made.clone());
         Ok(made)
@@ -81,14 +82,20 @@ impl Gpu {
         }
     }
 
-    fn make_pipeline(&self, name: &'static str, source: &Source, bindings: &[Binding<'_>]) -> Pipeline {
+    fn make_pipeline(
+        &self,
+        name: &'static str,
+        source: &Source,
+        bindings: &[Binding<'_>],
+        in_storage: bool,
+    ) -> Pipeline {
         let entry = |binding, ty| wgpu::BindGroupLayoutEntry {
             binding,
             visibility: wgpu::ShaderStages::COMPUTE,
             ty,
             count: None,
         };
-        let ty = if self.blocks_in_storage {
+        let ty = if in_storage {
             wgpu::BufferBindingType::Storage { read_only: true }
         } else {
             wgpu::BufferBindingType::Uniform
@@ -103,7 +110,7 @@ impl Gpu {
             bind_group_layouts: &[Some(&layout)],
             immediate_size: 0,
         });
-        let pipeline = self.compile(name, source, Some(&pipeline_layout));
+        let pipeline = self.compile(name, source, Some(&pipeline_layout), in_storage);
         Pipeline { pipeline, layout }
     }
 
@@ -112,9 +119,10 @@ impl Gpu {
         name: &'static str,
         source: &Source,
         layout: Option<&wgpu::PipelineLayout>,
+        in_storage: bool,
     ) -> wgpu::ComputePipeline {
         let mut text = source.text();
-        if self.blocks_in_storage {
+        if in_storage {
             text = text.replacen("var<uniform>", "var<storage, read>", 1);
         }
         let descriptor =
@@ -140,7 +148,7 @@ impl Gpu {
     /// [`GpuError::Pipeline`] with the compiler's words.
     pub async fn try_pipeline(&self, name: &'static str, source: &Source) -> Result<(), GpuError> {
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let _ = self.compile(name, source, None);
+        let _ = self.compile(name, source, None, false);
         match scope.pop().await {
             Some(error) => Err(GpuError::Pipeline { kernel: name.to_owned(), why: error.to_string() }),
             None => Ok(()),
@@ -186,7 +194,8 @@ impl Pass<'_> {
         }
         let (source, bindings) = (kernel.source(), kernel.bindings());
         let key = PipelineKey::of(K::NAME, &source);
-        let pipeline = self.gpu.pipeline(K::NAME, &key, &source, &bindings)?;
+        let in_storage = K::BLOCK_DECIDES && self.gpu.bakes_blocks;
+        let pipeline = self.gpu.pipeline(K::NAME, &key, &source, &bindings, in_storage)?;
         let group = self.gpu.bind_group(K::NAME, &key, &pipeline, &bindings);
         let offset = self.uniforms.len();
         self.uniforms.extend_from_slice(bytemuck::bytes_of(&kernel.params()));

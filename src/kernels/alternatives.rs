@@ -34,7 +34,7 @@ impl Kernel for Alternatives<'_> {
     type Params = Params;
 
     fn source(&self) -> Source {
-        let parts = vec![include_str!("../../shaders/alternatives.wgsl"), super::DRAW];
+        let parts = vec![include_str!("../../shaders/alternatives.wgsl"), super::DRAW, super::FOLD];
         Source { parts, constants: vec![("DRAWN", drawn_words(self.alternatives))] }
     }
 

@@ -144,7 +144,8 @@ mod tests {
     use crate::kernels::attention_merge::{self, AttentionMerge};
     use crate::kernels::attention_subgroup::AttentionSubgroup;
     use crate::kernels::check::{Device, assert_close, numbers};
-    use crate::kernels::{PAGE, Row, STRETCH};
+    use crate::kernels::gather;
+    use crate::kernels::{PAGE, Row, STRETCH, padded};
 
     struct Case {
         heads: u32,
@@ -176,7 +177,9 @@ mod tests {
         let reach: Vec<u32> = (0..2 * context).map(|i| 1 + i % 2).collect();
         let max_stretches = context.div_ceil(STRETCH);
         let partial = device.upload(&vec![f32::NAN; (n_rows * heads * max_stretches * (head4 + 1) * 4) as usize]);
-        let output = device.poisoned(n_rows * heads * head_dim);
+        let output_stride = padded(heads * head_dim);
+        let output = device.upload(&vec![0.0f32; (n_rows * output_stride) as usize]);
+        let gathered = device.gpu.texture("test", u64::from(n_rows * output_stride) * 4).expect("texture");
         let rows_buffer = device.upload(&rows);
         let list = device.upload(&std::iter::once(n_rows).chain(0..n_rows).collect::<Vec<_>>());
         let params = Params {
@@ -217,7 +220,7 @@ mod tests {
         let params = attention_merge::Params {
             heads,
             head_dim,
-            stride: heads * head_dim,
+            stride: output_stride,
             compact: 0,
             max_stretches,
             window: case.window,
@@ -227,10 +230,14 @@ mod tests {
             rows: &rows_buffer,
             list: &list,
             output: &output,
+            gathered: head_dim.is_multiple_of(4).then_some(&gathered),
             n_rows,
             params,
         });
         let got = device.floats(&output);
+        if head_dim.is_multiple_of(4) {
+            assert_eq!(gather::tests::read(device, &gathered, n_rows, output_stride), got);
+        }
         for (row, &entries) in case.entries.iter().enumerate() {
             for head in 0..heads {
                 let kv_head = head / (heads / kv_heads);
@@ -244,7 +251,7 @@ mod tests {
                 let keys: Vec<_> = seen.clone().map(|e| at(e, 0)).collect();
                 let values: Vec<_> = seen.map(|e| at(e, 1)).collect();
                 let query = &qkv[row * stride as usize + (head * head_dim) as usize..][..head_dim as usize];
-                let start = row * (heads * head_dim) as usize + (head * head_dim) as usize;
+                let start = row * output_stride as usize + (head * head_dim) as usize;
                 assert_close("attention", &got[start..][..head_dim as usize], &cpu(query, &keys, &values), 1e-5);
             }
         }

@@ -2,7 +2,8 @@
 //!
 //! Shader: `shaders/attention_merge.wgsl`. Its test is that of `attention`.
 
-use crate::gpu::{Binding, Buffer, Kernel, Source};
+use super::gather;
+use crate::gpu::{Binding, Buffer, Kernel, Source, Texture};
 use crate::params;
 
 /// Arguments of one dispatch. Shapes: see the shader.
@@ -16,6 +17,9 @@ pub struct AttentionMerge<'a> {
     pub list: &'a Buffer,
     /// `[rows, stride]`
     pub output: &'a Buffer,
+    /// What a product reads on software adapters, `[places, vectors]`: written as well where it is there, for heads of whole
+    /// vectors.
+    pub gathered: Option<&'a Texture>,
     /// Most rows that the list can hold.
     pub n_rows: u32,
     /// The uniform block.
@@ -47,7 +51,8 @@ impl Kernel for AttentionMerge<'_> {
 
     fn source(&self) -> Source {
         let parts = vec![include_str!("../../shaders/attention_merge.wgsl")];
-        Source { parts, constants: vec![("HEAD4", self.params.head_dim.div_ceil(4))] }
+        let source = Source { parts, constants: vec![("HEAD4", self.params.head_dim.div_ceil(4))] };
+        gather::share(source, self.gathered, 5)
     }
 
     fn params(&self) -> Params {
@@ -55,7 +60,9 @@ impl Kernel for AttentionMerge<'_> {
     }
 
     fn bindings(&self) -> Vec<Binding<'_>> {
-        vec![self.partial.read(), self.rows.read(), self.list.read(), self.output.write()]
+        let mut bindings = vec![self.partial.read(), self.rows.read(), self.list.read(), self.output.write()];
+        bindings.extend(self.gathered.map(Texture::write));
+        bindings
     }
 
     fn grid(&self) -> [u32; 3] {

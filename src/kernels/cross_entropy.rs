@@ -49,7 +49,10 @@ impl Kernel for CrossEntropy<'_> {
     type Params = Params;
 
     fn source(&self) -> Source {
-        Source { parts: vec![include_str!("../../shaders/cross_entropy.wgsl"), super::DRAW], constants: vec![] }
+        Source {
+            parts: vec![include_str!("../../shaders/cross_entropy.wgsl"), super::DRAW, super::FOLD],
+            constants: vec![],
+        }
     }
 
     fn params(&self) -> Params {

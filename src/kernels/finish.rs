@@ -100,6 +100,7 @@ impl LaneEvent {
 
 impl Kernel for Finish<'_> {
     const NAME: &'static str = "finish";
+    const BLOCK_DECIDES: bool = true;
     type Params = Params;
 
     fn source(&self) -> Source {

@@ -50,13 +50,26 @@ impl Kernel for Gather<'_> {
     }
 }
 
+/// Completes the text of a kernel that makes inputs of products: on software adapters it leaves them where [`Gather`] would,
+/// in the texture at this place among its bindings.
+pub(super) fn share(mut source: Source, gathered: Option<&Texture>, place: u32) -> Source {
+    if gathered.is_some() {
+        source.parts.extend([super::GATHERED, super::TEXEL]);
+        source.constants.push(("GATHERED", place));
+    } else {
+        source.parts.push(super::GATHERED_NOWHERE);
+    }
+    source
+}
+
 /// CPU twin: listed rows of `input`, `[rows, width]`, one behind the other.
 pub fn cpu(input: &[f32], width: usize, listed: &[u32]) -> Vec<f32> {
     listed.iter().flat_map(|&row| &input[row as usize * width..][..width]).copied().collect()
 }
 
+/// What other tests read textures with.
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use crate::kernels::check::Device;
     use crate::kernels::embed::{self, Embed};
@@ -65,7 +78,7 @@ mod tests {
     use crate::model::tensor::DataType;
 
     /// The first rows of a texture of numbers, read as if it were an embedding table.
-    fn read(device: &Device, texture: &Texture, n: u32, width: u32) -> Vec<f32> {
+    pub fn read(device: &Device, texture: &Texture, n: u32, width: u32) -> Vec<f32> {
         let weights = Weights::Texture(texture.clone());
         let part = Part { weights, data_type: DataType::F32, stride: width / 4, first: 0, rows: n };
         let (tokens, list): (Vec<u32>, Vec<u32>) = ((0..n).collect(), std::iter::once(n).chain(0..n).collect());

@@ -40,6 +40,11 @@ pub(crate) const REDUCE: &str = include_str!("../../shaders/lib/reduce.wgsl");
 pub(crate) const REDUCE_SUBGROUP: &str = include_str!("../../shaders/lib/reduce_subgroup.wgsl");
 pub(crate) const KV: &str = include_str!("../../shaders/lib/kv.wgsl");
 pub(crate) const DRAW: &str = include_str!("../../shaders/lib/draw.wgsl");
+pub(crate) const FOLD: &str = include_str!("../../shaders/lib/fold.wgsl");
+pub(crate) const FOLD_SUBGROUP: &str = concat!(
+    include_str!("../../shaders/lib/fold_subgroup.wgsl"),
+    include_str!("../../shaders/lib/reduce_subgroup.wgsl")
+);
 pub(crate) const ENTRIES: &str = include_str!("../../shaders/lib/entries.wgsl");
 pub(crate) const SPAN: &str = include_str!("../../shaders/lib/span.wgsl");
 pub(crate) const LANE: &str = include_str!("../../shaders/lib/lane.wgsl");
@@ -47,6 +52,8 @@ pub(crate) const PRODUCT: &str = include_str!("../../shaders/lib/product.wgsl");
 pub(crate) const COLUMN: &str = include_str!("../../shaders/lib/column.wgsl");
 pub(crate) const COLUMN_SUBGROUP: &str = include_str!("../../shaders/lib/column_subgroup.wgsl");
 pub(crate) const TEXEL: &str = include_str!("../../shaders/lib/texel.wgsl");
+pub(crate) const GATHERED: &str = include_str!("../../shaders/lib/gathered.wgsl");
+pub(crate) const GATHERED_NOWHERE: &str = include_str!("../../shaders/lib/gathered_nowhere.wgsl");
 pub(crate) const WEIGHTS_BUFFER: &str = include_str!("../../shaders/lib/weights_buffer.wgsl");
 pub(crate) const WEIGHTS_TEXTURE: &str = include_str!("../../shaders/lib/weights_texture.wgsl");
 pub(crate) const BLOCK: &str = include_str!("../../shaders/lib/block.wgsl");

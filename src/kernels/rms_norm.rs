@@ -2,7 +2,8 @@
 //!
 //! Shader: `shaders/rms_norm.wgsl`.
 
-use crate::gpu::{Binding, Buffer, Kernel, Source};
+use super::gather;
+use crate::gpu::{Binding, Buffer, Kernel, Source, Texture};
 use crate::params;
 
 /// Arguments of one dispatch. Shapes: see the shader.
@@ -18,6 +19,8 @@ pub struct RmsNorm<'a> {
     pub list: &'a Buffer,
     /// `[rows, stride]`
     pub output: &'a Buffer,
+    /// What a product reads on software adapters, `[places, vectors]`: written as well where it is there.
+    pub gathered: Option<&'a Texture>,
     /// Most rows that the list can hold.
     pub n_rows: u32,
     /// The device has subgroups of [`SUBGROUP`](super::SUBGROUP) threads: sums need no workgroup memory.
@@ -47,7 +50,8 @@ impl Kernel for RmsNorm<'_> {
 
     fn source(&self) -> Source {
         let reduce = if self.subgroups { super::REDUCE_SUBGROUP } else { super::REDUCE };
-        Source { parts: vec![include_str!("../../shaders/rms_norm.wgsl"), reduce], constants: vec![] }
+        let parts = vec![include_str!("../../shaders/rms_norm.wgsl"), reduce];
+        gather::share(Source { parts, constants: vec![] }, self.gathered, 6)
     }
 
     fn params(&self) -> Params {
@@ -55,7 +59,10 @@ impl Kernel for RmsNorm<'_> {
     }
 
     fn bindings(&self) -> Vec<Binding<'_>> {
-        vec![self.input.read(), self.weight.read(), self.rows.read(), self.list.read(), self.output.write()]
+        let mut bindings =
+            vec![self.input.read(), self.weight.read(), self.rows.read(), self.list.read(), self.output.write()];
+        bindings.extend(self.gathered.map(Texture::write));
+        bindings
     }
 
     fn grid(&self) -> [u32; 3] {
@@ -91,6 +98,7 @@ mod tests {
             let input = device.rows(n_rows, width, 1);
             let weight = device.rows(3, width, 2);
             let output = device.poisoned(n_rows * stride);
+            let gathered = device.gpu.texture("test", u64::from(n_rows * stride) * 4).expect("texture");
             // Every other row, each at another depth.
             let (rows, list, listed) = device.every_other(n_rows, 3);
             device.run(&RmsNorm {
@@ -99,11 +107,17 @@ mod tests {
                 rows: &rows,
                 list: &list,
                 output: &output,
+                gathered: subgroups.then_some(&gathered),
                 n_rows,
                 subgroups,
                 params: Params { width, stride: stride / 4, bank_stride: stride / 4, epsilon: 1e-5 },
             });
             let got = device.floats(&output);
+            if subgroups {
+                let rows = listed.iter().flat_map(|&row| &got[(row * stride) as usize..][..stride as usize]);
+                let want: Vec<f32> = rows.copied().collect();
+                assert_eq!(gather::tests::read(device, &gathered, listed.len() as u32, stride), want);
+            }
             for row in 0..n_rows {
                 let found = &got[(row * stride) as usize..][..width as usize];
                 if listed.contains(&row) {

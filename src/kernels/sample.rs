@@ -27,6 +27,8 @@ pub struct Sample<'a> {
     pub alternatives: u32,
     /// Most rows that the list can hold.
     pub n_rows: u32,
+    /// The device has subgroups of [`SUBGROUP`](super::SUBGROUP) threads: sums and maxima need no workgroup memory.
+    pub subgroups: bool,
     /// The uniform block.
     pub params: Params,
 }
@@ -71,7 +73,8 @@ impl Kernel for Sample<'_> {
     type Params = Params;
 
     fn source(&self) -> Source {
-        let parts = vec![include_str!("../../shaders/sample.wgsl"), super::DRAW];
+        let fold = if self.subgroups { super::FOLD_SUBGROUP } else { super::FOLD };
+        let parts = vec![include_str!("../../shaders/sample.wgsl"), super::DRAW, fold];
         Source { parts, constants: vec![("DRAWN", drawn_words(self.alternatives))] }
     }
 
@@ -194,6 +197,12 @@ mod tests {
     #[test]
     fn gpu_matches_cpu() {
         let device = Device::open();
+        for subgroups in [false].into_iter().chain(device.subgroups().then_some(true)) {
+            judge(&device, subgroups);
+        }
+    }
+
+    fn judge(device: &Device, subgroups: bool) {
         let settings = [
             Settings { inverse_temperature: 0.0, ..PLAIN },
             Settings { inverse_temperature: 0.0, penalty: 1.7, ..PLAIN },
@@ -227,6 +236,7 @@ mod tests {
                 drawn: &drawn,
                 alternatives: 0,
                 n_rows,
+                subgroups,
                 params: Params { vocabulary, stride, seen_stride },
             });
             let got = device.words(&drawn);

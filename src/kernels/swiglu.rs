@@ -2,7 +2,8 @@
 //!
 //! Shader: `shaders/swiglu.wgsl`.
 
-use crate::gpu::{Binding, Buffer, Kernel, Source};
+use super::gather;
+use crate::gpu::{Binding, Buffer, Kernel, Source, Texture};
 use crate::params;
 
 /// Arguments of one dispatch. Shapes: see the shader.
@@ -14,6 +15,8 @@ pub struct Swiglu<'a> {
     pub list: &'a Buffer,
     /// `[rows, output_stride]`
     pub output: &'a Buffer,
+    /// What a product reads on software adapters, `[places, vectors]`: written as well where it is there.
+    pub gathered: Option<&'a Texture>,
     /// Most rows that the list can hold.
     pub n_rows: u32,
     /// The uniform block.
@@ -40,7 +43,7 @@ impl Kernel for Swiglu<'_> {
     type Params = Params;
 
     fn source(&self) -> Source {
-        Source::plain(include_str!("../../shaders/swiglu.wgsl"))
+        gather::share(Source::plain(include_str!("../../shaders/swiglu.wgsl")), self.gathered, 4)
     }
 
     fn params(&self) -> Params {
@@ -48,11 +51,13 @@ impl Kernel for Swiglu<'_> {
     }
 
     fn bindings(&self) -> Vec<Binding<'_>> {
-        vec![self.input.read(), self.list.read(), self.output.write()]
+        let mut bindings = vec![self.input.read(), self.list.read(), self.output.write()];
+        bindings.extend(self.gathered.map(Texture::write));
+        bindings
     }
 
     fn grid(&self) -> [u32; 3] {
-        [self.n_rows, self.params.width.div_ceil(64), 1]
+        [self.n_rows, self.params.output_stride.div_ceil(64), 1]
     }
 }
 
@@ -69,6 +74,7 @@ pub fn cpu(gate: &[f32], up: &[f32], gelu: bool) -> Vec<f32> {
 mod tests {
     use super::*;
     use crate::kernels::check::{Device, assert_close, fill};
+    use crate::kernels::padded;
 
     #[test]
     fn gpu_matches_cpu() {
@@ -79,13 +85,23 @@ mod tests {
             let mut input = device.rows(n_rows, 2 * width, 3);
             input.values[0] = -200.0; // where the plain formula would overflow
             let input = device.again(input);
-            let output = device.poisoned(n_rows * width);
+            let stride = padded(width);
+            let output = device.poisoned(n_rows * stride);
             let (_, list, listed) = device.every_other(n_rows, 1);
-            let params = Params { width, input_stride: input.stride, output_stride: width, gelu: gelu.into() };
-            device.run(&Swiglu { input: &input.buffer, list: &list, output: &output, n_rows, params });
+            let texture = device.gpu.texture("test", u64::from(n_rows * stride) * 4).expect("texture");
+            let params = Params { width, input_stride: input.stride, output_stride: stride / 4, gelu: gelu.into() };
+            for gathered in [None, Some(&texture)] {
+                device.run(&Swiglu { input: &input.buffer, list: &list, output: &output, gathered, n_rows, params });
+            }
             let got = device.floats(&output);
+            let shared = gather::tests::read(&device, &texture, listed.len() as u32, stride);
+            for (place, &row) in listed.iter().enumerate() {
+                let place = &shared[place * stride as usize..][..stride as usize];
+                assert_eq!(place, &got[(row * stride) as usize..][..stride as usize]);
+                assert!(place[width as usize..].iter().all(|&x| x == 0.0), "padding is not zero");
+            }
             for row in 0..n_rows {
-                let found = &got[(row * width) as usize..][..width as usize];
+                let found = &got[(row * stride) as usize..][..width as usize];
                 let (gate, up) = input.row(row).split_at(width as usize);
                 let want = if listed.contains(&row) { cpu(gate, up, gelu) } else { fill(width as usize) };
                 assert_close("swiglu", found, &want, 1e-5);

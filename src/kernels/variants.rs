@@ -2,8 +2,8 @@
 
 use super::matrix::{DATA_TYPES, loader};
 use super::{
-    BLOCK, COLUMN, COLUMN_SUBGROUP, DRAW, ENTRIES, KV, LANE, PRODUCT, REDUCE, REDUCE_SUBGROUP, SPAN, TEXEL,
-    WEIGHTS_BUFFER, WEIGHTS_TEXTURE,
+    BLOCK, COLUMN, COLUMN_SUBGROUP, DRAW, ENTRIES, FOLD, FOLD_SUBGROUP, GATHERED, GATHERED_NOWHERE, KV, LANE, PRODUCT,
+    REDUCE, REDUCE_SUBGROUP, SPAN, TEXEL, WEIGHTS_BUFFER, WEIGHTS_TEXTURE,
 };
 use crate::depth::policy::Rule;
 use crate::gpu::Source;
@@ -60,22 +60,25 @@ pub fn all() -> Vec<Variant> {
             add("attention", super::attention::Params::FIELDS, vec![text!("attention"), SPAN, ENTRIES, KV], constants);
         }
         let head = vec![("HEAD4", head4)];
-        add("attention_merge", super::attention_merge::Params::FIELDS, vec![text!("attention_merge")], head.clone());
+        let merge = |part| vec![text!("attention_merge"), part, TEXEL];
+        add("attention_merge", super::attention_merge::Params::FIELDS, merge(GATHERED_NOWHERE), head.clone());
+        let gathered = [&head[..], &[("GATHERED", 5)]].concat();
+        add("attention_merge", super::attention_merge::Params::FIELDS, merge(GATHERED), gathered);
         add("rope", super::rope::Params::FIELDS, vec![text!("rope"), KV], head);
     }
     let drawn = [0, 4].map(|alternatives| vec![("DRAWN", super::alternatives::drawn_words(alternatives))]);
-    add("alternatives", super::alternatives::Params::FIELDS, vec![text!("alternatives"), DRAW], drawn[1].clone());
+    add("alternatives", super::alternatives::Params::FIELDS, vec![text!("alternatives"), DRAW, FOLD], drawn[1].clone());
     add("bias", super::bias::Params::FIELDS, vec![text!("bias")], vec![]);
     add("bucket", super::bucket::Params::FIELDS, vec![text!("bucket")], vec![]);
     for mode in [super::combine::COPY, super::combine::ADD_GATED, super::combine::ADD] {
         add("combine", super::combine::Params::FIELDS, vec![text!("combine")], vec![("MODE", mode)]);
     }
-    add("cross_entropy", super::cross_entropy::Params::FIELDS, vec![text!("cross_entropy"), DRAW], vec![]);
+    add("cross_entropy", super::cross_entropy::Params::FIELDS, vec![text!("cross_entropy"), DRAW, FOLD], vec![]);
     add("encode", super::encode::Params::FIELDS, vec![text!("encode")], vec![]);
     add("enter", super::enter::Params::FIELDS, vec![text!("enter"), LANE], vec![]);
     for constants in &drawn {
         add("finish", super::finish::Params::FIELDS, vec![text!("finish"), LANE], constants.clone());
-        add("sample", super::sample::Params::FIELDS, vec![text!("sample"), DRAW], constants.clone());
+        add("sample", super::sample::Params::FIELDS, vec![text!("sample"), DRAW, FOLD], constants.clone());
     }
     add("gather", super::gather::Params::FIELDS, vec![text!("gather"), TEXEL], vec![]);
     add("head_norm", super::head_norm::Params::FIELDS, vec![text!("head_norm"), REDUCE], vec![]);
@@ -85,9 +88,14 @@ pub fn all() -> Vec<Variant> {
     }
     add("lora_down", super::lora_down::Params::FIELDS, vec![text!("lora_down"), REDUCE], vec![]);
     add("lora_up", super::lora_up::Params::FIELDS, vec![text!("lora_up")], vec![]);
-    add("rms_norm", super::rms_norm::Params::FIELDS, vec![text!("rms_norm"), REDUCE], vec![]);
+    for (part, constants) in [(GATHERED_NOWHERE, vec![]), (GATHERED, vec![("GATHERED", 6)])] {
+        let parts = vec![text!("rms_norm"), REDUCE, part, TEXEL];
+        add("rms_norm", super::rms_norm::Params::FIELDS, parts, constants);
+    }
     add("select_top_k", super::select_top_k::Params::FIELDS, vec![text!("select_top_k")], vec![]);
-    add("swiglu", super::swiglu::Params::FIELDS, vec![text!("swiglu")], vec![]);
+    for (part, constants) in [(GATHERED_NOWHERE, vec![]), (GATHERED, vec![("GATHERED", 4)])] {
+        add("swiglu", super::swiglu::Params::FIELDS, vec![text!("swiglu"), part, TEXEL], constants);
+    }
     all
 }
 
@@ -108,6 +116,11 @@ pub fn with_subgroups() -> Vec<Variant> {
         let constants = vec![("HEAD4", head_dim.div_ceil(4)), ("GROUP", group)];
         add("attention_subgroup", super::attention::Params::FIELDS, parts, constants);
     }
-    add("rms_norm", super::rms_norm::Params::FIELDS, vec![text!("rms_norm"), REDUCE_SUBGROUP], vec![]);
+    let norm = vec![text!("rms_norm"), REDUCE_SUBGROUP, GATHERED, TEXEL];
+    add("rms_norm", super::rms_norm::Params::FIELDS, norm, vec![("GATHERED", 6)]);
+    for alternatives in [0, 4] {
+        let constants = vec![("DRAWN", super::alternatives::drawn_words(alternatives))];
+        add("sample", super::sample::Params::FIELDS, vec![text!("sample"), DRAW, FOLD_SUBGROUP], constants);
+    }
     all
 }

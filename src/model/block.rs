@@ -44,6 +44,15 @@ pub struct Batch<'a> {
     pub mixed: Option<(&'a Buffer, &'a Buffer)>,
 }
 
+/// What a product reads.
+#[derive(Debug, Clone, Copy)]
+pub enum Inputs<'a> {
+    /// `[rows, columns]`
+    Rows(&'a Buffer),
+    /// `[rows, columns]` of which the last kernel has gathered those listed, where products read them so.
+    Gathered(&'a Buffer),
+}
+
 /// Where a product goes.
 #[derive(Debug, Clone, Copy)]
 pub struct Target<'a> {
@@ -57,7 +66,7 @@ pub struct Target<'a> {
 
 impl Network<'_> {
     /// Whether kernels that use subgroups are the faster ones: where workgroup memory is slow.
-    fn subgroups(&self) -> bool {
+    pub(super) fn subgroups(&self) -> bool {
         self.software && self.gpu.subgroup_size() == Some(crate::kernels::SUBGROUP)
     }
 
@@ -67,14 +76,15 @@ impl Network<'_> {
         pass: &mut Pass<'_>,
         matrix: &Matrix,
         outputs: u32,
-        input: &Buffer,
+        input: Inputs<'_>,
         batch: Batch<'_>,
         target: Target<'_>,
     ) -> Result<(), GpuError> {
         let Batch { list, n_rows, .. } = batch;
         let columns = crate::kernels::padded(matrix.columns);
         let gathered = self.state.rows.gathered.as_ref();
-        if let Some(gathered) = gathered {
+        let (Inputs::Rows(buffer) | Inputs::Gathered(buffer)) = input;
+        if let (Some(gathered), Inputs::Rows(input)) = (gathered, input) {
             let params = gather::Params { vectors: columns / 4 };
             pass.run(&Gather { input, list, gathered, n_rows, params })?;
         }
@@ -89,7 +99,7 @@ impl Network<'_> {
                 mode: target.mode,
                 line: 0,
             };
-            let operands = Operands { part, input, list, output: target.buffer, n_rows, params };
+            let operands = Operands { part, input: buffer, list, output: target.buffer, n_rows, params };
             match (gathered, n_rows) {
                 (Some(gathered), _) => {
                     let columns = MatvecSerial::columns(n_rows, self.state.sizes.room.lanes);
@@ -120,6 +130,7 @@ impl Network<'_> {
             rows: &rows.info,
             list: batch.list,
             output: &rows.normed,
+            gathered: rows.gathered.as_ref(),
             n_rows: batch.n_rows,
             subgroups: self.subgroups(),
             params: rms_norm::Params {
@@ -205,22 +216,24 @@ impl Network<'_> {
         let target = Target { buffer: &rows.qkv, stride: sizes.qkv, mode: matvec::WRITE };
         let adapted = [(Linear::Query, 0), (Linear::Key, queries), (Linear::Value, queries + keys)];
         // Keys and values that only round 0 makes are computed for its rows alone.
-        let parts = match batch.mixed {
-            Some((first, others)) if writes == rope::WRITE_AT_ROUND_0 => vec![(first, true), (others, false)],
-            _ => vec![(batch.list, writes != rope::QUERIES)],
+        let (parts, input) = match batch.mixed {
+            Some((first, others)) if writes == rope::WRITE_AT_ROUND_0 => {
+                (vec![(first, true), (others, false)], Inputs::Rows(&rows.normed))
+            }
+            _ => (vec![(batch.list, writes != rope::QUERIES)], Inputs::Gathered(&rows.normed)),
         };
         for (list, with_keys) in parts {
             let batch = Batch { list, ..batch };
-            self.product(pass, qkv, if with_keys { qkv.rows() } else { queries }, &rows.normed, batch, target)?;
+            self.product(pass, qkv, if with_keys { qkv.rows() } else { queries }, input, batch, target)?;
             for (which, offset) in &adapted[..if with_keys { 3 } else { 1 }] {
                 self.adapt(pass, weights, *which, &rows.normed, batch, (&rows.qkv, sizes.qkv, *offset))?;
             }
             self.head_norms(pass, weights, if with_keys { config.n_kv_heads } else { 0 }, batch)?;
         }
         self.rotate(pass, layer, writes, batch)?;
-        self.run_attention(pass, layer, batch)?;
+        let attended = self.run_attention(pass, layer, batch)?;
         let target = Target { buffer: x, stride: sizes.hidden, mode: matvec::ADD };
-        self.product(pass, by_round(&weights.output, batch.round), config.hidden_size, &rows.attended, batch, target)?;
+        self.product(pass, by_round(&weights.output, batch.round), config.hidden_size, attended, batch, target)?;
         self.adapt(pass, weights, Linear::Output, &rows.attended, batch, (x, sizes.hidden, 0))
     }
 
@@ -278,7 +291,8 @@ impl Network<'_> {
         })
     }
 
-    fn run_attention(&self, pass: &mut Pass<'_>, layer: &PlanLayer, batch: Batch<'_>) -> Result<(), GpuError> {
+    /// Returns its output for the product behind it.
+    fn run_attention(&self, pass: &mut Pass<'_>, layer: &PlanLayer, batch: Batch<'_>) -> Result<Inputs<'_>, GpuError> {
         let (config, state, sizes) = (self.config, self.state, &self.state.sizes);
         let (rows, cache) = (&state.rows, &layer.cache);
         let (list, n_rows, kv) = (batch.list, batch.n_rows, &state.caches[cache.buffer]);
@@ -322,7 +336,10 @@ impl Network<'_> {
         let params =
             attention_merge::Params { heads, head_dim, stride: sizes.attended, compact, max_stretches, window };
         let (partial, output) = (&rows.partial, &rows.attended);
-        pass.run(&AttentionMerge { partial, rows: &rows.info, list, output, n_rows, params })
+        let whole_vectors = head_dim.is_multiple_of(4);
+        let gathered = rows.gathered.as_ref().filter(|_| whole_vectors);
+        pass.run(&AttentionMerge { partial, rows: &rows.info, list, output, gathered, n_rows, params })?;
+        Ok(if whole_vectors { Inputs::Gathered(output) } else { Inputs::Rows(output) })
     }
 
     fn feed_forward(
@@ -335,19 +352,20 @@ impl Network<'_> {
         let (rows, sizes, width) = (&self.state.rows, &self.state.sizes, self.config.intermediate_size);
         self.norm(pass, x, &weights.post_norm, batch)?;
         let target = Target { buffer: &rows.gate_up, stride: 2 * width, mode: matvec::WRITE };
-        self.product(pass, &weights.gate_up, 2 * width, &rows.normed, batch, target)?;
+        self.product(pass, &weights.gate_up, 2 * width, Inputs::Gathered(&rows.normed), batch, target)?;
         self.adapt(pass, weights, Linear::Gate, &rows.normed, batch, (&rows.gate_up, 2 * width, 0))?;
         self.adapt(pass, weights, Linear::Up, &rows.normed, batch, (&rows.gate_up, 2 * width, width))?;
         let params = swiglu::Params {
             width,
             input_stride: 2 * width,
-            output_stride: sizes.activation,
+            output_stride: sizes.activation / 4,
             gelu: self.config.architecture.gelu().into(),
         };
-        let (list, n_rows) = (batch.list, batch.n_rows);
-        pass.run(&Swiglu { input: &rows.gate_up, list, output: &rows.activation, n_rows, params })?;
+        let (list, n_rows, gathered) = (batch.list, batch.n_rows, rows.gathered.as_ref());
+        pass.run(&Swiglu { input: &rows.gate_up, list, output: &rows.activation, gathered, n_rows, params })?;
         let target = Target { buffer: x, stride: sizes.hidden, mode: matvec::ADD };
-        self.product(pass, &weights.down, self.config.hidden_size, &rows.activation, batch, target)?;
+        let activation = Inputs::Gathered(&rows.activation);
+        self.product(pass, &weights.down, self.config.hidden_size, activation, batch, target)?;
         self.adapt(pass, weights, Linear::Down, &rows.activation, batch, (x, sizes.hidden, 0))
     }
 }

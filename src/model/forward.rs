@@ -6,7 +6,7 @@
 //! **Invariant:** a row's numbers depend on its own sequence alone, not on what else is in the step (except under
 //! [`Depth::TopK`], which reproduces a rule that is not causal).
 
-use super::block::{Batch, Target};
+use super::block::{Batch, Inputs, Target};
 use super::config::ModelConfig;
 use super::plan::Plan;
 use super::state::State;
@@ -217,7 +217,7 @@ impl<'a> Network<'a> {
         self.look(pass, probe, "final_norm", &rows.normed, Some(list))?;
         let vocabulary = self.config.vocab_size;
         let target = Target { buffer: &rows.logits, stride: vocabulary, mode: matvec::COMPACT };
-        self.product(pass, &self.weights.head, vocabulary, &rows.normed, batch, target)?;
+        self.product(pass, &self.weights.head, vocabulary, Inputs::Gathered(&rows.normed), batch, target)?;
         if sample {
             pass.run(&Sample {
                 settings: &lanes.settings,
@@ -229,6 +229,7 @@ impl<'a> Network<'a> {
                 drawn: &rows.drawn,
                 alternatives,
                 n_rows,
+                subgroups: self.subgroups(),
                 params: sample::Params { vocabulary, stride: vocabulary, seen_stride: self.state.sizes.seen },
             })?;
         }

@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** the host decides nothing on the way; each round's rows are a list that the GPU made.
 
-use super::block::{Batch, Target};
+use super::block::{Batch, Inputs, Target};
 use super::config::{Router, RouterFunction, RouterKind, RouterNetwork};
 use super::forward::{Depth, Network, Probe};
 use super::weights::RouterWeights;
@@ -144,7 +144,7 @@ impl<'a> Network<'a> {
             let matrix = &weights.first[last.min(batch.round as usize)];
             let stride = crate::kernels::padded(weights.columns);
             let target = Target { buffer: &rows.router_inner, stride, mode: matvec::WRITE };
-            self.product(pass, matrix, weights.columns, &rows.hidden, batch, target)?;
+            self.product(pass, matrix, weights.columns, Inputs::Rows(&rows.hidden), batch, target)?;
             input = &rows.router_inner;
         }
         let width = crate::kernels::padded(weights.columns) / 4;
