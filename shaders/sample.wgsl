@@ -49,16 +49,22 @@ fn adjusted(token: u32) -> f32 {
     return x * factor;
 }
 
+// What a token weighs, if it is not below the cut.
+fn share_of(token: u32, top: f32, cut: u32, by_mass: bool) -> f32 {
+    let x = adjusted(token);
+    return select(0.0, select(1.0, exp(max(x - top, -80.0)), by_mass), ordered(x) >= cut);
+}
+
 // The largest cut whose tokens weigh at least `wanted`: each counts 1 (`by_mass` 0) or exp(logit - top).
 fn cut_for(thread: u32, top: f32, floor: u32, by_mass: bool, wanted: f32) -> u32 {
     var cut = 0u;
     for (var bit = 0u; bit < 32u; bit++) {
         let trial = cut | (0x80000000u >> bit);
         var sum = 0.0;
-        for (var i = thread; i < params.vocabulary; i += THREADS) {
-            let x = adjusted(i);
-            let key = ordered(x);
-            if key >= trial && key >= floor { sum += select(1.0, exp(max(x - top, -80.0)), by_mass); }
+        // Two at a time: some drivers count the passes.
+        for (var i = thread; i < params.vocabulary; i += 2u * THREADS) {
+            sum += share_of(i, top, max(trial, floor), by_mass);
+            if i + THREADS < params.vocabulary { sum += share_of(i + THREADS, top, max(trial, floor), by_mass); }
         }
         if total(thread, sum) >= wanted { cut = trial; }
     }

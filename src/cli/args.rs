@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use isobath::engine::request::{Routing, Sampling};
 use isobath::error::RequestError;
+use isobath::model::tensor::DataType;
 
 pub use super::args_convert::{Convert, Import, SharingChoice, StartChoice, Writing};
 pub use super::args_measure::{Bench, Eval, Experiment, OrderChoice, TableFormat};
@@ -370,4 +371,13 @@ mod tests {
         assert!(check_context(Some(0)).is_err());
         assert!(check_context(Some(1)).is_ok() && check_context(None).is_ok());
     }
+}
+
+/// A data type by its name.
+pub(super) fn data_type(name: &str) -> Result<DataType, String> {
+    let found = DataType::ALL.into_iter().find(|data_type| data_type.name().eq_ignore_ascii_case(name));
+    found.ok_or_else(|| {
+        let names: Vec<&str> = DataType::ALL.iter().map(|data_type| data_type.name()).collect();
+        format!("it must be one of {}", names.join(", "))
+    })
 }

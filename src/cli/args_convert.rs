@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use isobath::model::tensor::DataType;
 
+use super::args::data_type;
+
 #[derive(Debug, Args)]
 pub struct Import {
     /// Folder with config.json and weights, of Hugging Face, of the released Mixture-of-Recursions code or of Isobath, or
@@ -124,12 +126,4 @@ pub enum StartChoice {
     Lower,
     /// The highest layers.
     Upper,
-}
-
-fn data_type(name: &str) -> Result<DataType, String> {
-    let found = DataType::ALL.into_iter().find(|data_type| data_type.name().eq_ignore_ascii_case(name));
-    found.ok_or_else(|| {
-        let names: Vec<&str> = DataType::ALL.iter().map(|data_type| data_type.name()).collect();
-        format!("it must be one of {}", names.join(", "))
-    })
 }

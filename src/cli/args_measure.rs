@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use isobath::model::tensor::DataType;
 
-use super::args::Loading;
+use super::args::{Loading, data_type};
 
 #[derive(Debug, Args)]
 pub struct Bench {
@@ -15,6 +16,10 @@ pub struct Bench {
     /// `:recursive2..4` or `:mor2..4`.
     #[arg(long, value_name = "SHAPE", conflicts_with = "model")]
     pub random: Option<String>,
+
+    /// How the matrices of --random are stored; the paper's checkpoints are bf16.
+    #[arg(long, value_name = "TYPE", value_parser = data_type, default_value = "bf16")]
+    pub dtype: DataType,
 
     /// Tests by name: `pp512` reads a prompt, `tg128` writes, `tg128 @ d512` with so much context, `tg32 x8` in 8 lanes.
     #[arg(short, long, value_name = "NAME,..", value_delimiter = ',')]

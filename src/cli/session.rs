@@ -12,7 +12,7 @@ use isobath::model::folder::Folder;
 use isobath::model::gguf::Gguf;
 use isobath::model::names::check_tensors;
 use isobath::model::random::Random;
-use isobath::model::tensor::TensorSource;
+use isobath::model::tensor::{DataType, TensorSource};
 use isobath::text::{ChatTemplate, Message, Tokenizer};
 use pollster::block_on;
 
@@ -51,10 +51,15 @@ pub fn gateless_engine(place: &Place, loading: &Loading, options: EngineOptions)
 }
 
 /// Makes up a model of some shape and puts it on the GPU.
-pub fn random_engine(config: &ModelConfig, loading: &Loading, options: EngineOptions) -> anyhow::Result<Engine> {
+pub fn random_engine(
+    config: &ModelConfig,
+    data_type: DataType,
+    loading: &Loading,
+    options: EngineOptions,
+) -> anyhow::Result<Engine> {
     // Its tokens mean nothing; any tokenizer spells them.
     let tokenizer = Tokenizer::from_json(include_bytes!("../../tests/models/tiny/tokenizer.json"))?;
-    let source = Random::new(config, 1, false, 0);
+    let source = Random::new(config, 1, false, 0).with_matrices(data_type);
     Ok(start(loading, options, config, &source, tokenizer, None)?.engine)
 }
 

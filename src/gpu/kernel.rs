@@ -54,12 +54,13 @@ pub trait Params: bytemuck::Pod {
     const FIELDS: &'static [(&'static str, usize)];
 }
 
+/// Passes through loops, all together, that a thread can count on: Mesa's llvmpipe ends every loop for good after 65,535.
+pub const MAX_LOOPS: u32 = 60_000;
+
 /// One dispatch: a struct literal with its buffers and parameters.
 pub trait Kernel {
     /// File name, entry point, debug label and profiler row.
     const NAME: &'static str;
-    /// Workgroups along x take places in turns, `x, x + grid.x, ...`, while there are any: fewer can do the same.
-    const TAKES_TURNS: bool = false;
     /// The uniform block decides so much that Mesa's lavapipe would compile the kernel anew at each use (`Gpu::bakes_blocks`).
     const BLOCK_DECIDES: bool = false;
     /// The uniform block at binding 0.
@@ -73,6 +74,11 @@ pub trait Kernel {
     fn bindings(&self) -> Vec<Binding<'_>>;
     /// Number of workgroups, enough for all the work there may be.
     fn grid(&self) -> [u32; 3];
+    /// Where workgroups along x take places in turns, `x, x + grid.x, ...`, while there are any, fewer can do the same: most
+    /// passes through loops that one turn takes, all loops together (see [`MAX_LOOPS`]).
+    fn loops_per_turn(&self) -> Option<u32> {
+        None
+    }
 }
 
 /// Declares a uniform block: the `Pod` struct and the list of its fields.

@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::Gpu;
 use super::buffer::{Binding, Buffer};
 use super::device::{Pipeline, UNIFORM_BYTES};
-use super::kernel::{Kernel, PipelineKey, Source};
+use super::kernel::{Kernel, MAX_LOOPS, PipelineKey, Source};
 use super::profile::Profile;
 use super::readback::Pending;
 use crate::error::GpuError;
@@ -71,15 +71,6 @@ impl Gpu {
         self.watch(GpuError::Pipeline { kernel: name.to_owned(), why: String::new() }, scope.pop())?;
         self.pipelines.borrow_mut().insert(key.clone(), made.clone());
         Ok(made)
-    }
-
-    /// As few workgroups as keep the processors of a software adapter evenly at work. Such adapters give each its stretch of
-    /// the grid in advance, and compute a workgroup that finds nothing to do as far as its first loop turns, masked.
-    fn take_turns(&self, [x, y, z]: [u32; 3]) -> [u32; 3] {
-        match self.workgroups {
-            Some(enough) => [enough.div_ceil((y * z).max(1)).min(x), y, z],
-            None => [x, y, z],
-        }
     }
 
     fn make_pipeline(
@@ -185,7 +176,10 @@ impl Pass<'_> {
     /// # Errors
     /// [`GpuError::Pipeline`] where the device refuses the kernel.
     pub fn run<K: Kernel>(&mut self, kernel: &K) -> Result<(), GpuError> {
-        let grid = if K::TAKES_TURNS { self.gpu.take_turns(kernel.grid()) } else { kernel.grid() };
+        let grid = match (self.gpu.workgroups, kernel.loops_per_turn()) {
+            (Some(enough), Some(loops)) => take_turns(enough, kernel.grid(), loops),
+            _ => kernel.grid(),
+        };
         if grid.contains(&0) {
             return Ok(());
         }
@@ -297,10 +291,32 @@ impl Pass<'_> {
     }
 }
 
+/// As few workgroups as keep the processors of a software adapter evenly at work. Such adapters give each its stretch of the
+/// grid in advance, and compute a workgroup that finds nothing to do as far as its first loop turns, masked.
+fn take_turns(enough: u32, [x, y, z]: [u32; 3], loops: u32) -> [u32; 3] {
+    let turns = (MAX_LOOPS / loops.max(1)).max(1);
+    [enough.div_ceil((y * z).max(1)).max(x.div_ceil(turns)).min(x), y, z]
+}
+
 fn dispatch(pass: &mut wgpu::ComputePass<'_>, step: &Step) {
     if let Step::Dispatch { pipeline, group, offset, grid, .. } = step {
         pass.set_pipeline(pipeline);
         pass.set_bind_group(0, group, &[*offset]);
         pass.dispatch_workgroups(grid[0], grid[1], grid[2]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn turns_end_before_loops_are_cut_short() {
+        assert_eq!(take_turns(8, [100, 3, 1], 10), [3, 3, 1]);
+        assert_eq!(take_turns(8, [2, 1, 1], 10), [2, 1, 1]);
+        // Two turns are all that a workgroup can take, then one.
+        assert_eq!(take_turns(8, [100, 1, 1], MAX_LOOPS / 2), [50, 1, 1]);
+        assert_eq!(take_turns(8, [100, 1, 1], 2 * MAX_LOOPS), [100, 1, 1]);
+        assert_eq!(take_turns(8, [0, 1, 1], 0), [0, 1, 1]);
     }
 }

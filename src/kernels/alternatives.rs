@@ -30,7 +30,6 @@ pub const fn drawn_words(alternatives: u32) -> u32 {
 
 impl Kernel for Alternatives<'_> {
     const NAME: &'static str = "alternatives";
-    const TAKES_TURNS: bool = true;
     type Params = Params;
 
     fn source(&self) -> Source {
@@ -48,6 +47,11 @@ impl Kernel for Alternatives<'_> {
 
     fn grid(&self) -> [u32; 3] {
         [self.n_rows, 1, 1]
+    }
+
+    fn loops_per_turn(&self) -> Option<u32> {
+        let passes = 1 + self.alternatives;
+        Some(passes * (self.params.vocabulary / 256 + 16))
     }
 }
 

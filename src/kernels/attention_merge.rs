@@ -46,7 +46,6 @@ pub struct Params {
 
 impl Kernel for AttentionMerge<'_> {
     const NAME: &'static str = "attention_merge";
-    const TAKES_TURNS: bool = true;
     type Params = Params;
 
     fn source(&self) -> Source {
@@ -67,6 +66,11 @@ impl Kernel for AttentionMerge<'_> {
 
     fn grid(&self) -> [u32; 3] {
         [self.n_rows, self.params.heads, 1]
+    }
+
+    fn loops_per_turn(&self) -> Option<u32> {
+        let stretches = self.params.max_stretches + 1;
+        Some(stretches + (self.params.head_dim / 128 + 2) * (stretches + 6))
     }
 }
 

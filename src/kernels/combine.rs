@@ -34,7 +34,6 @@ pub struct Params {
 
 impl Kernel for Combine<'_> {
     const NAME: &'static str = "combine";
-    const TAKES_TURNS: bool = true;
     type Params = Params;
 
     fn source(&self) -> Source {
@@ -51,6 +50,10 @@ impl Kernel for Combine<'_> {
 
     fn grid(&self) -> [u32; 3] {
         [self.n_rows, self.params.stride.div_ceil(64), 1]
+    }
+
+    fn loops_per_turn(&self) -> Option<u32> {
+        Some(1)
     }
 }
 

@@ -83,7 +83,6 @@ pub fn source(rule: &'static str) -> Source {
 
 impl Kernel for Gate<'_> {
     const NAME: &'static str = "gate";
-    const TAKES_TURNS: bool = true;
     type Params = Params;
 
     fn source(&self) -> Source {
@@ -108,6 +107,11 @@ impl Kernel for Gate<'_> {
 
     fn grid(&self) -> [u32; 3] {
         [self.n_rows, 1, 1]
+    }
+
+    fn loops_per_turn(&self) -> Option<u32> {
+        let Params { outputs, width, .. } = self.params;
+        Some(outputs * (width / super::SUBGROUP + 20) + 4)
     }
 }
 

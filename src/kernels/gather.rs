@@ -30,7 +30,6 @@ pub struct Params {
 
 impl Kernel for Gather<'_> {
     const NAME: &'static str = "gather";
-    const TAKES_TURNS: bool = true;
     type Params = Params;
 
     fn source(&self) -> Source {
@@ -47,6 +46,10 @@ impl Kernel for Gather<'_> {
 
     fn grid(&self) -> [u32; 3] {
         [self.n_rows, 1, 1]
+    }
+
+    fn loops_per_turn(&self) -> Option<u32> {
+        Some(self.params.vectors / 8 + 2)
     }
 }
 

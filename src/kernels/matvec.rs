@@ -196,11 +196,30 @@ mod tests {
             "one at a time" => serial(device, operands, 1, false),
             "serial" => serial(device, operands, 4, false),
             "many" => serial(device, operands, 32, false),
+            "as many as can be" => {
+                serial(device, operands, MatvecSerial::columns(n_rows, n_rows, params.blocks), device.subgroups())
+            }
             "subgroups" => serial(device, operands, 8, true),
             "many by subgroups" => serial(device, operands, 32, true),
             columns => device.run(&Matvec { operands, columns: columns.parse().unwrap() }),
         }
         device.floats(&output)
+    }
+
+    #[test]
+    fn the_longest_rows_are_summed_to_their_end() {
+        let device = Device::open();
+        let (columns, n_rows) = (65_536, 32);
+        let (words, values) = weights(DataType::F32, 1, columns);
+        let weights = device.weights(&words, true);
+        let part = Part { weights, data_type: DataType::F32, stride: columns / 4, first: 0, rows: 1 };
+        let input = device.rows(n_rows, columns, 23);
+        let list: Vec<u32> = (0..n_rows).collect();
+        let got = product(&device, "as many as can be", &part, &input, &list, ADD);
+        for row in 0..n_rows {
+            let want = cpu(&values, input.row(row))[0] + 0.5;
+            assert_close("sum", &got[(row * 4 + 2) as usize..][..1], &[want], 1e-4);
+        }
     }
 
     #[test]

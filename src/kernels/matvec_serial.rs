@@ -4,6 +4,7 @@
 
 pub use super::matvec::cpu;
 use super::matvec::{Operands, Params};
+use crate::gpu::kernel::MAX_LOOPS;
 use crate::gpu::{Binding, Kernel, Source, Texture};
 
 /// Up to `columns` rows of the list at once: 1, 2, 4, 8, 16 or 32.
@@ -29,8 +30,12 @@ const SERIAL: &str = include_str!("../../shaders/matvec_serial.wgsl");
 impl MatvecSerial<'_> {
     /// Rows that share each weight, where `lanes` sequences are written side by side. The text for 32 takes a second to compile
     /// when a machine first sees it, which a single prompt does not earn back.
-    pub fn columns(n_rows: u32, lanes: u32) -> u32 {
-        n_rows.next_power_of_two().min(if lanes < 32 { 16 } else { 32 })
+    pub fn columns(n_rows: u32, lanes: u32, blocks: u32) -> u32 {
+        let mut columns = n_rows.next_power_of_two().min(if lanes < 32 { 16 } else { 32 });
+        while columns > 1 && loops(blocks, columns) > MAX_LOOPS {
+            columns /= 2;
+        }
+        columns
     }
 
     fn spread(&self) -> (Params, [u32; 3]) {
@@ -38,9 +43,13 @@ impl MatvecSerial<'_> {
     }
 }
 
+/// Passes through loops of a tile: blocks, each with its rows, and the rows that are written.
+fn loops(blocks: u32, columns: u32) -> u32 {
+    blocks.saturating_mul(columns + 1) + 10 * columns + 1
+}
+
 impl Kernel for MatvecSerial<'_> {
     const NAME: &'static str = "matvec_serial";
-    const TAKES_TURNS: bool = true;
     type Params = Params;
 
     fn source(&self) -> Source {
@@ -59,5 +68,9 @@ impl Kernel for MatvecSerial<'_> {
 
     fn grid(&self) -> [u32; 3] {
         self.spread().1
+    }
+
+    fn loops_per_turn(&self) -> Option<u32> {
+        Some(loops(self.operands.params.blocks, self.columns))
     }
 }

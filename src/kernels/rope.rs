@@ -61,7 +61,6 @@ pub const WRITE_AT_ROUND_0: u32 = 2;
 
 impl Kernel for Rope<'_> {
     const NAME: &'static str = "rope";
-    const TAKES_TURNS: bool = true;
     type Params = Params;
 
     fn source(&self) -> Source {
@@ -86,6 +85,11 @@ impl Kernel for Rope<'_> {
 
     fn grid(&self) -> [u32; 3] {
         [self.n_rows, 1, 1]
+    }
+
+    fn loops_per_turn(&self) -> Option<u32> {
+        let Params { heads, kv_heads, head_dim, .. } = self.params;
+        Some((heads + 2 * kv_heads) * head_dim / 64 + 4)
     }
 }
 

@@ -3,6 +3,7 @@
 //! Shader: `shaders/sample.wgsl`. The largest of logit + Gumbel noise is a draw from the softmax (Gumbel-max).
 
 use super::alternatives::drawn_words;
+use crate::gpu::kernel::MAX_LOOPS;
 use crate::gpu::{Binding, Buffer, Kernel, Source};
 use crate::params;
 
@@ -67,13 +68,27 @@ pub struct Settings {
     pub spare: u32,
 }
 
+impl Sample<'_> {
+    /// Threads of a workgroup. A subgroup needs no barriers, but cannot look through a large vocabulary often enough.
+    fn threads(&self) -> u32 {
+        let few = self.subgroups && loops(self.params.vocabulary, super::SUBGROUP) <= MAX_LOOPS;
+        if few { super::SUBGROUP } else { 256 }
+    }
+}
+
+/// Passes through loops of a draw: five looks at each token, two cuts of 32 bits with one for two tokens at a time, sums and
+/// maxima over the workgroup.
+fn loops(vocabulary: u32, threads: u32) -> u32 {
+    let looks = vocabulary.div_ceil(threads) + 1;
+    5 * looks + 64 * (looks / 2 + 1) + 70 * 10
+}
+
 impl Kernel for Sample<'_> {
     const NAME: &'static str = "sample";
-    const TAKES_TURNS: bool = true;
     type Params = Params;
 
     fn source(&self) -> Source {
-        let fold = if self.subgroups { super::FOLD_SUBGROUP } else { super::FOLD };
+        let fold = if self.threads() == super::SUBGROUP { super::FOLD_SUBGROUP } else { super::FOLD };
         let parts = vec![include_str!("../../shaders/sample.wgsl"), super::DRAW, fold];
         Source { parts, constants: vec![("DRAWN", drawn_words(self.alternatives))] }
     }
@@ -96,6 +111,10 @@ impl Kernel for Sample<'_> {
 
     fn grid(&self) -> [u32; 3] {
         [self.n_rows, 1, 1]
+    }
+
+    fn loops_per_turn(&self) -> Option<u32> {
+        Some(loops(self.params.vocabulary, self.threads()))
     }
 }
 
@@ -214,7 +233,8 @@ mod tests {
         ];
         let lanes = settings.len() as u32;
         let mut unclear = 0;
-        for vocabulary in [1u32, 31, 257, 1000] {
+        // More tokens than a subgroup can look at as often as it takes.
+        for vocabulary in [1u32, 31, 257, 1000, 20_000] {
             let n_rows = lanes * 8;
             let stride = vocabulary + 5;
             let logits: Vec<f32> = numbers((n_rows * stride) as usize, 71).iter().map(|x| x * 6.0).collect();

@@ -39,7 +39,6 @@ pub struct Params {
 
 impl Kernel for Swiglu<'_> {
     const NAME: &'static str = "swiglu";
-    const TAKES_TURNS: bool = true;
     type Params = Params;
 
     fn source(&self) -> Source {
@@ -58,6 +57,11 @@ impl Kernel for Swiglu<'_> {
 
     fn grid(&self) -> [u32; 3] {
         [self.n_rows, self.params.output_stride.div_ceil(64), 1]
+    }
+
+    fn loops_per_turn(&self) -> Option<u32> {
+        // The turn, and four numbers of a vector.
+        Some(6)
     }
 }
 

@@ -102,7 +102,7 @@ impl Network<'_> {
             let operands = Operands { part, input: buffer, list, output: target.buffer, n_rows, params };
             match (gathered, n_rows) {
                 (Some(gathered), _) => {
-                    let columns = MatvecSerial::columns(n_rows, self.state.sizes.room.lanes);
+                    let columns = MatvecSerial::columns(n_rows, self.state.sizes.room.lanes, params.blocks);
                     pass.run(&MatvecSerial { operands, gathered, columns, subgroups: self.subgroups() })?;
                 }
                 (None, 0..=16) => pass.run(&Matvec { operands, columns: n_rows.next_power_of_two().min(8) })?,

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use super::config::ModelConfig;
 use super::names::{self, Linear};
+use super::quantise::recode;
 use super::tensor::{DataType, Tensor, TensorSource};
 use crate::error::ModelError;
 
@@ -13,6 +14,7 @@ use crate::error::ModelError;
 pub struct Random {
     seed: u64,
     norm_offset: f32,
+    matrices: DataType,
     shapes: Vec<(String, Vec<usize>)>,
 }
 
@@ -34,7 +36,17 @@ impl Random {
                 }
             }
         }
-        Self { seed, norm_offset: config.architecture.norm_offset(), shapes }
+        Self { seed, norm_offset: config.architecture.norm_offset(), matrices: DataType::F32, shapes }
+    }
+
+    /// Matrices are stored in this type, where their rows are whole blocks of it; f32 without.
+    #[must_use]
+    pub fn with_matrices(self, data_type: DataType) -> Self {
+        Self { matrices: data_type, ..self }
+    }
+
+    fn data_type(&self, shape: &[usize]) -> DataType {
+        if shape.len() > 1 && self.matrices.bytes(shape).is_some() { self.matrices } else { DataType::F32 }
     }
 }
 
@@ -61,10 +73,14 @@ impl TensorSource for Random {
             _ => (0.0, 1.7 / (shape[1] as f32).sqrt()),
         };
         let bytes: Vec<u8> = (0..n).flat_map(|_| (middle + size * uniform()).to_le_bytes()).collect();
-        Ok(Some(Tensor { data_type: DataType::F32, shape: shape.clone(), data: Cow::Owned(bytes) }))
+        let numbers = Tensor { data_type: DataType::F32, shape: shape.clone(), data: Cow::Owned(bytes) };
+        let data_type = self.data_type(shape);
+        let data = recode(name, numbers, data_type)?.into_owned();
+        Ok(Some(Tensor { data_type, shape: shape.clone(), data: Cow::Owned(data) }))
     }
 
     fn info(&self, name: &str) -> Result<Option<(DataType, Vec<usize>)>, ModelError> {
-        Ok(self.shapes.iter().find(|(known, _)| known == name).map(|(_, shape)| (DataType::F32, shape.clone())))
+        let found = self.shapes.iter().find(|(known, _)| known == name);
+        Ok(found.map(|(_, shape)| (self.data_type(shape), shape.clone())))
     }
 }

@@ -157,7 +157,7 @@ impl<'a> Bencher<'a> {
             Some(_) => {
                 let mut config = self.config.clone();
                 config.router = config.router.filter(|_| gates);
-                session::random_engine(&config, &loading, options)?
+                session::random_engine(&config, self.command.dtype, &loading, options)?
             }
             None => {
                 let place = Place::of(&loading)?;
@@ -181,7 +181,7 @@ impl<'a> Bencher<'a> {
         let bundled = || "the bundled model".to_owned();
         let model = self.loading.model.as_ref().map_or_else(bundled, |path| path.display().to_string());
         let setting = Setting {
-            model: self.command.random.clone().unwrap_or(model),
+            model: self.command.random.as_ref().map_or(model, |shape| format!("{shape} {}", self.command.dtype.name())),
             adapter: summary.name.clone(),
             kind: summary.kind,
             driver: summary.driver.clone(),
