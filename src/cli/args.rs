@@ -313,6 +313,15 @@ pub fn check_context(context: Option<u32>) -> Result<(), RequestError> {
     Ok(())
 }
 
+/// A data type by its name.
+pub(super) fn data_type(name: &str) -> Result<DataType, String> {
+    let found = DataType::ALL.into_iter().find(|data_type| data_type.name().eq_ignore_ascii_case(name));
+    found.ok_or_else(|| {
+        let names: Vec<&str> = DataType::ALL.iter().map(|data_type| data_type.name()).collect();
+        format!("it must be one of {}", names.join(", "))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -371,13 +380,4 @@ mod tests {
         assert!(check_context(Some(0)).is_err());
         assert!(check_context(Some(1)).is_ok() && check_context(None).is_ok());
     }
-}
-
-/// A data type by its name.
-pub(super) fn data_type(name: &str) -> Result<DataType, String> {
-    let found = DataType::ALL.into_iter().find(|data_type| data_type.name().eq_ignore_ascii_case(name));
-    found.ok_or_else(|| {
-        let names: Vec<&str> = DataType::ALL.iter().map(|data_type| data_type.name()).collect();
-        format!("it must be one of {}", names.join(", "))
-    })
 }
