@@ -9,7 +9,7 @@ use super::names::Linear;
 use super::plan::{PlanLayer, Writes};
 use super::weights::{Bank, LayerWeights};
 use crate::error::GpuError;
-use crate::gpu::{Buffer, Pass};
+use crate::gpu::{Buffer, Pass, Texture};
 use crate::kernels::attention::{self, Attention};
 use crate::kernels::attention_merge::{self, AttentionMerge};
 use crate::kernels::attention_subgroup::AttentionSubgroup;
@@ -70,6 +70,11 @@ impl Network<'_> {
         self.software && self.gpu.subgroup_size() == Some(crate::kernels::SUBGROUP)
     }
 
+    /// Where products read their inputs, if not in their rows.
+    fn gathered(&self) -> Option<&Texture> {
+        self.state.rows.gathered.as_ref().filter(|_| self.software)
+    }
+
     /// `target = matrix . input`, for the first `outputs` rows of the matrix.
     pub(super) fn product(
         &self,
@@ -82,7 +87,7 @@ impl Network<'_> {
     ) -> Result<(), GpuError> {
         let Batch { list, n_rows, .. } = batch;
         let columns = crate::kernels::padded(matrix.columns);
-        let gathered = self.state.rows.gathered.as_ref();
+        let gathered = self.gathered();
         let (Inputs::Rows(buffer) | Inputs::Gathered(buffer)) = input;
         if let (Some(gathered), Inputs::Rows(input)) = (gathered, input) {
             let params = gather::Params { vectors: columns / 4 };
@@ -130,7 +135,7 @@ impl Network<'_> {
             rows: &rows.info,
             list: batch.list,
             output: &rows.normed,
-            gathered: rows.gathered.as_ref(),
+            gathered: self.gathered(),
             n_rows: batch.n_rows,
             subgroups: self.subgroups(),
             params: rms_norm::Params {
@@ -337,7 +342,7 @@ impl Network<'_> {
             attention_merge::Params { heads, head_dim, stride: sizes.attended, compact, max_stretches, window };
         let (partial, output) = (&rows.partial, &rows.attended);
         let whole_vectors = head_dim.is_multiple_of(4);
-        let gathered = rows.gathered.as_ref().filter(|_| whole_vectors);
+        let gathered = self.gathered().filter(|_| whole_vectors);
         pass.run(&AttentionMerge { partial, rows: &rows.info, list, output, gathered, n_rows, params })?;
         Ok(if whole_vectors { Inputs::Gathered(output) } else { Inputs::Rows(output) })
     }
@@ -361,7 +366,7 @@ impl Network<'_> {
             output_stride: sizes.activation / 4,
             gelu: self.config.architecture.gelu().into(),
         };
-        let (list, n_rows, gathered) = (batch.list, batch.n_rows, rows.gathered.as_ref());
+        let (list, n_rows, gathered) = (batch.list, batch.n_rows, self.gathered());
         pass.run(&Swiglu { input: &rows.gate_up, list, output: &rows.activation, gathered, n_rows, params })?;
         let target = Target { buffer: x, stride: sizes.hidden, mode: matvec::ADD };
         let activation = Inputs::Gathered(&rows.activation);
