@@ -3,7 +3,7 @@
 //
 //     gathered[place] = input[list[place]]
 //
-// Grid: (workgroups that take places in turns). CPU twin: `cpu` in `src/kernels/gather.rs`.
+// Where they go is said in lib/gathered.wgsl. Grid: (workgroups that take places in turns). CPU twin: `cpu` in `src/kernels/gather.rs`.
 
 const THREADS = 8u;
 
@@ -14,7 +14,6 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<vec4<f32>>; // [rows, vectors]
 @group(0) @binding(2) var<storage, read> list: array<u32>;        // count, rows
-@group(0) @binding(3) var gathered: texture_storage_2d<rgba32uint, write>; // [places, vectors]
 
 @compute @workgroup_size(THREADS)
 fn gather(
@@ -27,7 +26,7 @@ fn gather(
     for (var place = group.x; place < count; place += grid.x) {
         let row = list[1u + place];
         for (var i = thread; i < vectors; i += THREADS) {
-            textureStore(gathered, texel(place * vectors + i), bitcast<vec4<u32>>(input[row * vectors + i]));
+            share(place * vectors + i, input[row * vectors + i]);
         }
     }
 }

@@ -1,4 +1,5 @@
-// What a kernel makes for a product goes to the texture of `gather` as well, where software adapters read it: place by place.
+// The texture from which software adapters read the inputs of a product, place by place: `gather` and the kernels that make
+// such inputs write it.
 
 @group(0) @binding(GATHERED) var gathered: texture_storage_2d<rgba32uint, write>; // [places, vectors]
 

@@ -51,7 +51,7 @@ impl Kernel for Alternatives<'_> {
 
     fn loops_per_turn(&self) -> Option<u32> {
         let passes = 1 + self.alternatives;
-        Some(passes * (self.params.vocabulary / 256 + 16))
+        Some(passes * (self.params.vocabulary / super::FOLD_THREADS + 16))
     }
 }
 

@@ -33,7 +33,7 @@ impl Kernel for Gather<'_> {
     type Params = Params;
 
     fn source(&self) -> Source {
-        Source { parts: vec![include_str!("../../shaders/gather.wgsl"), super::TEXEL], constants: vec![] }
+        share(Source::plain(include_str!("../../shaders/gather.wgsl")), Some(self.gathered), 3)
     }
 
     fn params(&self) -> Params {

@@ -64,6 +64,8 @@ pub const PAGE: u32 = 32;
 pub const STRETCH: u32 = 256;
 /// Threads of a subgroup, for kernels that use them.
 pub const SUBGROUP: u32 = 8;
+/// Threads of a workgroup that looks through a vocabulary, without subgroups: `THREADS` in `shaders/lib/fold.wgsl`.
+pub const FOLD_THREADS: u32 = 256;
 /// A token that the GPU takes from the lane's last draw.
 pub const NEXT_TOKEN: u32 = u32::MAX;
 

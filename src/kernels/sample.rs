@@ -72,7 +72,7 @@ impl Sample<'_> {
     /// Threads of a workgroup. A subgroup needs no barriers, but cannot look through a large vocabulary often enough.
     fn threads(&self) -> u32 {
         let few = self.subgroups && loops(self.params.vocabulary, super::SUBGROUP) <= MAX_LOOPS;
-        if few { super::SUBGROUP } else { 256 }
+        if few { super::SUBGROUP } else { super::FOLD_THREADS }
     }
 }
 

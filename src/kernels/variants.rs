@@ -80,7 +80,8 @@ pub fn all() -> Vec<Variant> {
         add("finish", super::finish::Params::FIELDS, vec![text!("finish"), LANE], constants.clone());
         add("sample", super::sample::Params::FIELDS, vec![text!("sample"), DRAW, FOLD], constants.clone());
     }
-    add("gather", super::gather::Params::FIELDS, vec![text!("gather"), TEXEL], vec![]);
+    let gathered = vec![("GATHERED", 3)];
+    add("gather", super::gather::Params::FIELDS, vec![text!("gather"), GATHERED, TEXEL], gathered);
     add("head_norm", super::head_norm::Params::FIELDS, vec![text!("head_norm"), REDUCE], vec![]);
     add("leave", super::leave::Params::FIELDS, vec![text!("leave"), LANE], vec![]);
     for rule in Rule::ALL {
