@@ -22,6 +22,7 @@ struct Params {
     context: u32,        // positions per lane in `reach`
     window: u32,         // entries that a row sees at most, its own included
     scale: f32,
+    output_stride: u32,  // vectors per row of attention's output
 }
 
 const TILE = 64u;

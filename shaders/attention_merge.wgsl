@@ -45,7 +45,9 @@ fn merge(row: u32, place: u32, head: u32, thread: u32) {
         var weight = 0.0;
         for (var s = first; s < stretches; s++) {
             let at = start + s * (HEAD4 + 1u);
-            let factor = exp(partial[at + HEAD4].x - highest);
+            let below = partial[at + HEAD4].x - highest;
+            // The highest stretch counts in full, whatever a driver makes of exp(0): alone it is only divided by its weight.
+            let factor = select(exp(below), 1.0, below == 0.0);
             sum = fma(vec4<f32>(factor), partial[at + d], sum);
             weight = fma(factor, partial[at + HEAD4].y, weight);
         }

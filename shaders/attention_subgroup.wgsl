@@ -3,6 +3,7 @@
 //
 // For software adapters, where workgroup memory and barriers cost most, and loads next: keys and values are read once for
 // all heads of the group. Results and stretches are those of `attention`, but sums go by running maximum, entry by entry.
+// Where results go, lib/attended_stretch.wgsl and lib/attended_whole.wgsl say.
 // Grid: (rows of the list, KV heads, stretches). CPU twin: `cpu` in `src/kernels/attention.rs`.
 
 struct Params {
@@ -20,6 +21,17 @@ struct Params {
     context: u32,        // positions per lane in `reach`
     window: u32,         // entries that a row sees at most, its own included
     scale: f32,
+    output_stride: u32,  // vectors per row of attention's output
+}
+
+// What a head found in a stretch, beside the sum of its values.
+struct Found {
+    row: u32,
+    place: u32,   // of the row in the list
+    head: u32,
+    stretch: u32,
+    highest: f32, // score
+    weight: f32,  // sum of exp(score - highest)
 }
 
 const SLICE = (HEAD4 + WG - 1u) / WG; // vectors of a head per thread
@@ -31,7 +43,6 @@ const LOWEST = -1e30;
 @group(0) @binding(4) var<storage, read> list: array<u32>;            // count, rows
 @group(0) @binding(5) var<storage, read> cache: array<vec4<f32>>;     // see lib/kv.wgsl
 @group(0) @binding(6) var<storage, read> reach: array<u32>;           // [lanes, context]: rounds run by a position
-@group(0) @binding(7) var<storage, read_write> partial: array<vec4<f32>>; // [rows, heads, max_stretches, HEAD4 + 1]
 
 @compute @workgroup_size(WG)
 fn attention_subgroup(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
@@ -82,10 +93,9 @@ fn attention_subgroup(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_in
     }
 
     for (var g = 0u; g < GROUP; g++) {
-        let to = ((row * params.heads + first_head + g) * params.max_stretches + group.z) * (HEAD4 + 1u);
+        let found = Found(row, group.x, first_head + g, group.z, highest[g], weight[g]);
         for (var s = 0u; s < SLICE; s++) {
-            if s * WG + thread < HEAD4 { partial[to + s * WG + thread] = sums[g * SLICE + s]; }
+            if s * WG + thread < HEAD4 { keep(found, s * WG + thread, sums[g * SLICE + s]); }
         }
-        if thread == 0u { partial[to + HEAD4] = vec4<f32>(highest[g], weight[g], 0.0, 0.0); }
     }
 }

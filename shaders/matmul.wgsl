@@ -9,7 +9,8 @@
 var<workgroup> weights: array<vec4<f32>, 512>;
 var<workgroup> inputs: array<vec4<f32>, 256>;
 
-@group(0) @binding(2) var<storage, read> input: array<vec4<f32>>; // [rows, input_stride]
+@group(0) @binding(2) var<storage, read> input: array<vec4<f32>>;      // [rows, input_stride]
+@group(0) @binding(4) var<storage, read_write> output: array<f32>;     // [rows, output_stride]
 
 @compute @workgroup_size(128)
 fn matmul(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {

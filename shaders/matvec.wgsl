@@ -12,7 +12,8 @@ const OUTPUTS = min(4u, 16u / COLS); // outputs of one group, so that every fold
 
 var<workgroup> partial: array<f32, 64u * OUTPUTS * COLS>;
 
-@group(0) @binding(2) var<storage, read> input: array<vec4<f32>>; // [rows, input_stride]
+@group(0) @binding(2) var<storage, read> input: array<vec4<f32>>;      // [rows, input_stride]
+@group(0) @binding(4) var<storage, read_write> output: array<f32>;     // [rows, output_stride]
 
 @compute @workgroup_size(64)
 fn matvec(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {

@@ -1,6 +1,6 @@
 // The gated activation of the feed-forward part.
 //
-//     output = act(gate) * up          act(x) = x / (1 + exp(-x)), or GELU by its approximation with tanh
+//     output = act(gate) * up          act: see lib/activate.wgsl
 //
 // Grid: (rows of the list in turns, output_stride / 64). CPU twin: `cpu` in `src/kernels/swiglu.rs`.
 
@@ -8,7 +8,6 @@ struct Params {
     width: u32,
     input_stride: u32,  // numbers per row of gate | up
     output_stride: u32, // vectors per output row
-    gelu: u32,          // 1: GELU; 0: SiLU
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -34,12 +33,4 @@ fn swiglu(
         output[row * params.output_stride + i] = x;
         share(place * params.output_stride + i, x);
     }
-}
-
-fn activate(gate: f32) -> f32 {
-    // GELU's x (1 + tanh(z)) / 2 is x / (1 + exp(-2 z)) with z = sqrt(2 / pi) (x + 0.044715 x^3).
-    let gelu = 1.5957691216057308 * (gate + 0.044715 * gate * gate * gate);
-    // Beyond -80 the exponential overflows on some drivers; there the activation is 0 to f32 precision.
-    let slope = max(select(gate, gelu, params.gelu == 1u), -80.0);
-    return gate / (1.0 + exp(-slope));
 }

@@ -1,6 +1,6 @@
-// A block of 32 inputs of `matvec_serial`, from the texture that `gather` wrote: each thread reads it for itself.
+// A block of 32 inputs of lib/serial.wgsl, from the texture that `gather` wrote: each thread reads it for itself.
 
-@group(0) @binding(2) var gathered: texture_2d<u32>; // [places, 8 * blocks]
+@group(0) @binding(2) var inputs: texture_2d<u32>; // [places, 8 * blocks]
 
 fn load_column(at: u32, thread: u32) -> Block {
     // Lines hold whole blocks.
@@ -12,5 +12,5 @@ fn load_column(at: u32, thread: u32) -> Block {
 }
 
 fn column_vector(start: vec2<u32>, i: u32) -> vec4<f32> {
-    return bitcast<vec4<f32>>(textureLoad(gathered, vec2<u32>(start.x + i, start.y), 0));
+    return bitcast<vec4<f32>>(textureLoad(inputs, vec2<u32>(start.x + i, start.y), 0));
 }

@@ -1,4 +1,4 @@
-// What the matrix kernels have in common: parameters and bindings (weights and inputs are bound by who reads them).
+// What the matrix kernels have in common: parameters and bindings (weights, inputs and outputs are bound by who uses them).
 
 struct Params {
     blocks: u32,         // of 32 columns
@@ -12,5 +12,4 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(3) var<storage, read> list: array<u32>;           // count, rows
-@group(0) @binding(4) var<storage, read_write> output: array<f32>;   // [rows, output_stride]
+@group(0) @binding(3) var<storage, read> list: array<u32>; // count, rows

@@ -64,6 +64,8 @@ pub struct Params {
     pub window: u32,
     /// `1 / sqrt(head_dim)`.
     pub scale: f32,
+    /// Vectors per row of attention's output.
+    pub output_stride: u32,
 }
 }
 
@@ -142,10 +144,18 @@ pub fn cpu(query: &[f32], keys: &[&[f32]], values: &[&[f32]]) -> Vec<f32> {
 mod tests {
     use super::*;
     use crate::kernels::attention_merge::{self, AttentionMerge};
-    use crate::kernels::attention_subgroup::AttentionSubgroup;
+    use crate::kernels::attention_subgroup::{AttentionSubgroup, Whole};
     use crate::kernels::check::{Device, assert_close, numbers};
     use crate::kernels::gather;
     use crate::kernels::{PAGE, Row, STRETCH, padded};
+
+    #[derive(Clone, Copy, PartialEq)]
+    enum Which {
+        Tiles(Tile),
+        Subgroup,
+        /// That leaves whole results.
+        SubgroupWhole,
+    }
 
     struct Case {
         heads: u32,
@@ -158,8 +168,7 @@ mod tests {
     }
 
     /// Two lanes, two classes (depth 0 and 1), pages dealt out backwards; odd positions ran depth 1.
-    /// Without a tile it is `attention_subgroup` that runs.
-    fn check(device: &Device, case: &Case, tile: Option<Tile>) -> Vec<u32> {
+    fn check(device: &Device, case: &Case, kernel: Which) -> Vec<u32> {
         let Case { heads, kv_heads, head_dim, .. } = *case;
         let n_rows = case.entries.len() as u32;
         let context = case.entries.iter().copied().max().unwrap().next_multiple_of(PAGE);
@@ -197,9 +206,11 @@ mod tests {
             context,
             window: case.window,
             scale: 1.0 / (head_dim as f32).sqrt(),
+            output_stride: output_stride / 4,
         };
         let [pages_buffer, reach] = [&pages, &reach].map(|words| device.upload(words));
         let [qkv_buffer, cache_buffer] = [&qkv, &cache].map(|numbers| device.upload(numbers));
+        let tile = if let Which::Tiles(tile) = kernel { tile } else { Tile { rows: 1, heads: 1 } };
         let attention = Attention {
             pages: &pages_buffer,
             qkv: &qkv_buffer,
@@ -210,12 +221,16 @@ mod tests {
             partial: &partial,
             n_rows,
             longest: context,
-            tile: tile.unwrap_or(Tile { rows: 1, heads: 1 }),
+            tile,
             params,
         };
-        match tile {
-            Some(_) => device.run(&attention),
-            None => device.run(&AttentionSubgroup { attention }),
+        match kernel {
+            Which::Tiles(_) => device.run(&attention),
+            Which::Subgroup => device.run(&AttentionSubgroup { attention, whole: None }),
+            Which::SubgroupWhole => {
+                let whole = Some(Whole { output: &output, gathered: &gathered });
+                device.run(&AttentionSubgroup { attention, whole });
+            }
         }
         let params = attention_merge::Params {
             heads,
@@ -225,15 +240,17 @@ mod tests {
             max_stretches,
             window: case.window,
         };
-        device.run(&AttentionMerge {
-            partial: &partial,
-            rows: &rows_buffer,
-            list: &list,
-            output: &output,
-            gathered: head_dim.is_multiple_of(4).then_some(&gathered),
-            n_rows,
-            params,
-        });
+        if kernel != Which::SubgroupWhole {
+            device.run(&AttentionMerge {
+                partial: &partial,
+                rows: &rows_buffer,
+                list: &list,
+                output: &output,
+                gathered: head_dim.is_multiple_of(4).then_some(&gathered),
+                n_rows,
+                params,
+            });
+        }
         let got = device.floats(&output);
         if head_dim.is_multiple_of(4) {
             assert_eq!(gather::tests::read(device, &gathered, n_rows, output_stride), got);
@@ -306,12 +323,26 @@ mod tests {
                 window: 300,
             },
             Case { heads: 2, kv_heads: 2, head_dim: 4, entries: vec![3, 260, 7], overlay: false, window: 1 },
+            // One stretch is all there is.
+            Case {
+                heads: 9,
+                kv_heads: 3,
+                head_dim: 64,
+                entries: vec![255, 256, 1, 3, 64],
+                overlay: true,
+                window: u32::MAX,
+            },
+            Case { heads: 6, kv_heads: 3, head_dim: 20, entries: vec![200, 17], overlay: false, window: 30 },
         ] {
             let largest = Tile::largest(case.heads, case.kv_heads, case.head_dim);
-            let alone = check(&device, &case, Some(Tile { rows: 1, heads: 1 }));
-            assert_eq!(alone, check(&device, &case, Some(largest)), "bits depend on the rows beside");
-            if device.subgroups() {
-                check(&device, &case, None);
+            let alone = check(&device, &case, Which::Tiles(Tile { rows: 1, heads: 1 }));
+            assert_eq!(alone, check(&device, &case, Which::Tiles(largest)), "bits depend on the rows beside");
+            if !device.subgroups() {
+                continue;
+            }
+            let joined = check(&device, &case, Which::Subgroup);
+            if case.head_dim.is_multiple_of(4) && case.entries.iter().all(|&entries| entries <= STRETCH) {
+                assert_eq!(joined, check(&device, &case, Which::SubgroupWhole), "bits depend on longer rows beside");
             }
         }
     }

@@ -4,13 +4,25 @@
 
 pub use super::attention::cpu;
 use super::attention::{Attention, Params};
-use crate::gpu::{Binding, Kernel, Source};
+use super::gather;
+use crate::gpu::{Binding, Buffer, Kernel, Source, Texture};
 
 /// The tile is not looked at: a workgroup takes one row and all query heads of a KV head.
 #[derive(Debug)]
 pub struct AttentionSubgroup<'a> {
     /// What is attended to.
     pub attention: Attention<'a>,
+    /// Where the whole result goes if no row sees more than one stretch, so that there is nothing to join; heads are whole vectors.
+    pub whole: Option<Whole<'a>>,
+}
+
+/// Where [`attention_merge`](super::attention_merge) would leave its results.
+#[derive(Debug)]
+pub struct Whole<'a> {
+    /// `[rows, output_stride]` vectors
+    pub output: &'a Buffer,
+    /// What a product reads, `[places, output_stride]` vectors.
+    pub gathered: &'a Texture,
 }
 
 impl Kernel for AttentionSubgroup<'_> {
@@ -20,9 +32,12 @@ impl Kernel for AttentionSubgroup<'_> {
     fn source(&self) -> Source {
         let Params { heads, kv_heads, head_dim, .. } = self.attention.params;
         let text = include_str!("../../shaders/attention_subgroup.wgsl");
-        Source {
-            parts: vec![text, super::ENTRIES, super::KV, super::REDUCE_SUBGROUP],
-            constants: vec![("HEAD4", head_dim.div_ceil(4)), ("GROUP", heads / kv_heads)],
+        let to = if self.whole.is_some() { super::ATTENDED_WHOLE } else { super::ATTENDED_STRETCH };
+        let parts = vec![text, super::ENTRIES, super::KV, super::REDUCE_SUBGROUP, to];
+        let source = Source { parts, constants: vec![("HEAD4", head_dim.div_ceil(4)), ("GROUP", heads / kv_heads)] };
+        match &self.whole {
+            Some(whole) => gather::share(source, Some(whole.gathered), 8),
+            None => source,
         }
     }
 
@@ -31,7 +46,12 @@ impl Kernel for AttentionSubgroup<'_> {
     }
 
     fn bindings(&self) -> Vec<Binding<'_>> {
-        self.attention.bindings()
+        let mut bindings = self.attention.bindings();
+        if let Some(Whole { output, gathered }) = &self.whole {
+            bindings.pop();
+            bindings.extend([output.write(), gathered.write()]);
+        }
+        bindings
     }
 
     fn grid(&self) -> [u32; 3] {

@@ -25,8 +25,6 @@ const THREADS: u32 = 8;
 /// Outputs of a thread.
 const OUTPUTS: u32 = 8;
 
-const SERIAL: &str = include_str!("../../shaders/matvec_serial.wgsl");
-
 impl MatvecSerial<'_> {
     /// Rows that share each weight, where `lanes` sequences are written side by side. The text for 32 takes a second to compile
     /// when a machine first sees it, which a single prompt does not earn back.
@@ -36,6 +34,13 @@ impl MatvecSerial<'_> {
             columns /= 2;
         }
         columns
+    }
+
+    /// The text of a kernel with what it has in common with others that multiply in this way.
+    pub(super) fn complete(&self, text: &'static str) -> Source {
+        let mut source = self.operands.source(text, vec![("COLS", self.columns)]);
+        source.parts.extend([super::SERIAL, if self.subgroups { super::COLUMN_SUBGROUP } else { super::COLUMN }]);
+        source
     }
 
     fn spread(&self) -> (Params, [u32; 3]) {
@@ -53,9 +58,7 @@ impl Kernel for MatvecSerial<'_> {
     type Params = Params;
 
     fn source(&self) -> Source {
-        let mut source = self.operands.source(SERIAL, vec![("COLS", self.columns)]);
-        source.parts.push(if self.subgroups { super::COLUMN_SUBGROUP } else { super::COLUMN });
-        source
+        self.complete(include_str!("../../shaders/matvec_serial.wgsl"))
     }
 
     fn params(&self) -> Params {

@@ -17,6 +17,8 @@ pub struct Swiglu<'a> {
     pub output: &'a Buffer,
     /// What a product reads on software adapters, `[places, vectors]`: written as well where it is there.
     pub gathered: Option<&'a Texture>,
+    /// GELU instead of SiLU.
+    pub gelu: bool,
     /// Most rows that the list can hold.
     pub n_rows: u32,
     /// The uniform block.
@@ -32,8 +34,6 @@ pub struct Params {
     pub input_stride: u32,
     /// `output_stride` of the shader.
     pub output_stride: u32,
-    /// 1: GELU; 0: SiLU.
-    pub gelu: u32,
 }
 }
 
@@ -42,7 +42,8 @@ impl Kernel for Swiglu<'_> {
     type Params = Params;
 
     fn source(&self) -> Source {
-        gather::share(Source::plain(include_str!("../../shaders/swiglu.wgsl")), self.gathered, 4)
+        let parts = vec![include_str!("../../shaders/swiglu.wgsl"), super::ACTIVATE];
+        gather::share(Source { parts, constants: vec![("GELU", self.gelu.into())] }, self.gathered, 4)
     }
 
     fn params(&self) -> Params {
@@ -93,9 +94,17 @@ mod tests {
             let output = device.poisoned(n_rows * stride);
             let (_, list, listed) = device.every_other(n_rows, 1);
             let texture = device.gpu.texture("test", u64::from(n_rows * stride) * 4).expect("texture");
-            let params = Params { width, input_stride: input.stride, output_stride: stride / 4, gelu: gelu.into() };
+            let params = Params { width, input_stride: input.stride, output_stride: stride / 4 };
             for gathered in [None, Some(&texture)] {
-                device.run(&Swiglu { input: &input.buffer, list: &list, output: &output, gathered, n_rows, params });
+                device.run(&Swiglu {
+                    input: &input.buffer,
+                    list: &list,
+                    output: &output,
+                    gathered,
+                    gelu,
+                    n_rows,
+                    params,
+                });
             }
             let got = device.floats(&output);
             let shared = gather::tests::read(&device, &texture, listed.len() as u32, stride);

@@ -2,12 +2,14 @@
 
 use super::matrix::{DATA_TYPES, loader};
 use super::{
-    BLOCK, COLUMN, COLUMN_SUBGROUP, DRAW, ENTRIES, FOLD, FOLD_SUBGROUP, GATHERED, GATHERED_NOWHERE, KV, LANE, PRODUCT,
-    REDUCE, REDUCE_SUBGROUP, SPAN, TEXEL, WEIGHTS_BUFFER, WEIGHTS_TEXTURE,
+    ACTIVATE, ATTENDED_STRETCH, ATTENDED_WHOLE, BLOCK, COLUMN, COLUMN_SUBGROUP, DRAW, ENTRIES, FOLD, FOLD_SUBGROUP,
+    GATHERED, GATHERED_NOWHERE, KV, LANE, PRODUCT, REDUCE, REDUCE_SUBGROUP, SERIAL, SPAN, TEXEL, WEIGHTS_BUFFER,
+    WEIGHTS_TEXTURE,
 };
 use crate::depth::policy::Rule;
 use crate::gpu::Source;
 use crate::gpu::kernel::Params;
+use crate::model::tensor::DataType;
 
 /// One text.
 #[derive(Debug, Clone)]
@@ -26,11 +28,16 @@ macro_rules! text {
     };
 }
 
-/// Rows of `matvec_serial`.
-const SERIAL: [u32; 6] = [1, 2, 4, 8, 16, 32];
+/// Rows of `matvec_serial` and `matvec_gated`.
+const ROWS: [u32; 6] = [1, 2, 4, 8, 16, 32];
 
 /// Attention stands with heads of 2 to 256 numbers, groups of 1 to 16, and 1 to 4 rows.
 const HEADS: [(u32, u32); 6] = [(2, 1), (64, 1), (64, 3), (128, 4), (128, 8), (256, 16)];
+
+/// The products of software adapters, by how they read their inputs.
+fn serial(data_type: DataType, column: &'static str) -> Vec<&'static str> {
+    vec![text!("matvec_serial"), PRODUCT, loader(data_type), WEIGHTS_TEXTURE, BLOCK, TEXEL, SERIAL, column]
+}
 
 /// All variants for core WebGPU.
 pub fn all() -> Vec<Variant> {
@@ -47,9 +54,8 @@ pub fn all() -> Vec<Variant> {
         for columns in [1, 2, 4, 8] {
             add("matvec", super::matvec::Params::FIELDS, product(text!("matvec")), vec![("COLS", columns)]);
         }
-        for columns in SERIAL {
-            let text = text!("matvec_serial");
-            let parts = vec![text, PRODUCT, loader(data_type), WEIGHTS_TEXTURE, BLOCK, TEXEL, COLUMN];
+        for columns in ROWS {
+            let parts = serial(data_type, COLUMN);
             add("matvec_serial", super::matvec::Params::FIELDS, parts, vec![("COLS", columns)]);
         }
     }
@@ -94,8 +100,9 @@ pub fn all() -> Vec<Variant> {
         add("rms_norm", super::rms_norm::Params::FIELDS, parts, constants);
     }
     add("select_top_k", super::select_top_k::Params::FIELDS, vec![text!("select_top_k")], vec![]);
-    for (part, constants) in [(GATHERED_NOWHERE, vec![]), (GATHERED, vec![("GATHERED", 4)])] {
-        add("swiglu", super::swiglu::Params::FIELDS, vec![text!("swiglu"), part, TEXEL], constants);
+    for (part, mut constants) in [(GATHERED_NOWHERE, vec![]), (GATHERED, vec![("GATHERED", 4)])] {
+        constants.push(("GELU", 1));
+        add("swiglu", super::swiglu::Params::FIELDS, vec![text!("swiglu"), ACTIVATE, part, TEXEL], constants);
     }
     all
 }
@@ -106,16 +113,21 @@ pub fn with_subgroups() -> Vec<Variant> {
     let mut add =
         |kernel, fields, parts, constants| all.push(Variant { kernel, source: Source { parts, constants }, fields });
     for data_type in DATA_TYPES {
-        for columns in SERIAL {
-            let text = text!("matvec_serial");
-            let parts = vec![text, PRODUCT, loader(data_type), WEIGHTS_TEXTURE, BLOCK, TEXEL, COLUMN_SUBGROUP];
+        for columns in ROWS {
+            let parts = serial(data_type, COLUMN_SUBGROUP);
+            let gated = [&[text!("matvec_gated")], &parts[1..], &[ACTIVATE, GATHERED]].concat();
             add("matvec_serial", super::matvec::Params::FIELDS, parts, vec![("COLS", columns)]);
+            let constants = vec![("COLS", columns), ("GELU", 0), ("GATHERED", 4)];
+            add("matvec_gated", super::matvec::Params::FIELDS, gated, constants);
         }
     }
     for (head_dim, group) in HEADS {
-        let parts = vec![text!("attention_subgroup"), ENTRIES, KV, REDUCE_SUBGROUP];
+        let parts = |to: &[&'static str]| [&[text!("attention_subgroup"), ENTRIES, KV, REDUCE_SUBGROUP], to].concat();
         let constants = vec![("HEAD4", head_dim.div_ceil(4)), ("GROUP", group)];
-        add("attention_subgroup", super::attention::Params::FIELDS, parts, constants);
+        let whole = [&constants[..], &[("GATHERED", 8)]].concat();
+        add("attention_subgroup", super::attention::Params::FIELDS, parts(&[ATTENDED_STRETCH]), constants);
+        let parts = parts(&[ATTENDED_WHOLE, GATHERED, TEXEL]);
+        add("attention_subgroup", super::attention::Params::FIELDS, parts, whole);
     }
     let norm = vec![text!("rms_norm"), REDUCE_SUBGROUP, GATHERED, TEXEL];
     add("rms_norm", super::rms_norm::Params::FIELDS, norm, vec![("GATHERED", 6)]);

@@ -7,25 +7,23 @@
 use super::forward::Network;
 use super::names::Linear;
 use super::plan::{PlanLayer, Writes};
+use super::product::{Inputs, Target};
 use super::weights::{Bank, LayerWeights};
 use crate::error::GpuError;
-use crate::gpu::{Buffer, Pass, Texture};
+use crate::gpu::{Buffer, Pass};
 use crate::kernels::attention::{self, Attention};
 use crate::kernels::attention_merge::{self, AttentionMerge};
-use crate::kernels::attention_subgroup::AttentionSubgroup;
-use crate::kernels::bias::{self, Bias};
+use crate::kernels::attention_subgroup::{AttentionSubgroup, Whole};
 use crate::kernels::encode::{self, Encode};
-use crate::kernels::gather::{self, Gather};
 use crate::kernels::head_norm::{self, HeadNorm};
 use crate::kernels::lora_down::{self, LoraDown};
 use crate::kernels::lora_up::{self, LoraUp};
-use crate::kernels::matmul::Matmul;
 use crate::kernels::matrix::Matrix;
-use crate::kernels::matvec::{self, Matvec, Operands};
-use crate::kernels::matvec_serial::MatvecSerial;
+use crate::kernels::matvec;
 use crate::kernels::rms_norm::{self, RmsNorm};
 use crate::kernels::rope::{self, Rope};
 use crate::kernels::swiglu::{self, Swiglu};
+use crate::kernels::{STRETCH, padded};
 
 /// The rows that run, and how far they can see.
 #[derive(Debug, Clone, Copy)]
@@ -44,81 +42,10 @@ pub struct Batch<'a> {
     pub mixed: Option<(&'a Buffer, &'a Buffer)>,
 }
 
-/// What a product reads.
-#[derive(Debug, Clone, Copy)]
-pub enum Inputs<'a> {
-    /// `[rows, columns]`
-    Rows(&'a Buffer),
-    /// `[rows, columns]` of which the last kernel has gathered those listed, where products read them so.
-    Gathered(&'a Buffer),
-}
-
-/// Where a product goes.
-#[derive(Debug, Clone, Copy)]
-pub struct Target<'a> {
-    /// `[rows, stride]`
-    pub buffer: &'a Buffer,
-    /// Numbers per row.
-    pub stride: u32,
-    /// [`matvec::WRITE`], [`matvec::ADD`] or [`matvec::COMPACT`].
-    pub mode: u32,
-}
-
 impl Network<'_> {
     /// Whether kernels that use subgroups are the faster ones: where workgroup memory is slow.
     pub(super) fn subgroups(&self) -> bool {
         self.software && self.gpu.subgroup_size() == Some(crate::kernels::SUBGROUP)
-    }
-
-    /// Where products read their inputs, if not in their rows.
-    fn gathered(&self) -> Option<&Texture> {
-        self.state.rows.gathered.as_ref().filter(|_| self.software)
-    }
-
-    /// `target = matrix . input`, for the first `outputs` rows of the matrix.
-    pub(super) fn product(
-        &self,
-        pass: &mut Pass<'_>,
-        matrix: &Matrix,
-        outputs: u32,
-        input: Inputs<'_>,
-        batch: Batch<'_>,
-        target: Target<'_>,
-    ) -> Result<(), GpuError> {
-        let Batch { list, n_rows, .. } = batch;
-        let columns = crate::kernels::padded(matrix.columns);
-        let gathered = self.gathered();
-        let (Inputs::Rows(buffer) | Inputs::Gathered(buffer)) = input;
-        if let (Some(gathered), Inputs::Rows(input)) = (gathered, input) {
-            let params = gather::Params { vectors: columns / 4 };
-            pass.run(&Gather { input, list, gathered, n_rows, params })?;
-        }
-        for part in matrix.parts.iter().filter(|part| part.first < outputs) {
-            let params = matvec::Params {
-                blocks: columns / 32,
-                weight_stride: part.stride,
-                outputs: part.rows.min(outputs - part.first),
-                input_stride: columns / 4,
-                output_stride: target.stride,
-                output_offset: part.first,
-                mode: target.mode,
-                line: 0,
-            };
-            let operands = Operands { part, input: buffer, list, output: target.buffer, n_rows, params };
-            match (gathered, n_rows) {
-                (Some(gathered), _) => {
-                    let columns = MatvecSerial::columns(n_rows, self.state.sizes.room.lanes, params.blocks);
-                    pass.run(&MatvecSerial { operands, gathered, columns, subgroups: self.subgroups() })?;
-                }
-                (None, 0..=16) => pass.run(&Matvec { operands, columns: n_rows.next_power_of_two().min(8) })?,
-                (None, _) => pass.run(&Matmul { operands })?,
-            }
-        }
-        if let Some(bias) = &matrix.bias {
-            let params = bias::Params { outputs, stride: target.stride };
-            pass.run(&Bias { bias, list, output: target.buffer, n_rows, params })?;
-        }
-        Ok(())
     }
 
     pub(super) fn norm(
@@ -135,7 +62,7 @@ impl Network<'_> {
             rows: &rows.info,
             list: batch.list,
             output: &rows.normed,
-            gathered: self.gathered(),
+            gathered: self.gathered().map(|gathered| &gathered.inputs),
             n_rows: batch.n_rows,
             subgroups: self.subgroups(),
             params: rms_norm::Params {
@@ -289,7 +216,7 @@ impl Network<'_> {
                 heads: self.config.n_heads,
                 head_dim: self.config.head_dim,
                 stride: self.state.sizes.qkv,
-                weight_stride: crate::kernels::padded(self.config.head_dim),
+                weight_stride: padded(self.config.head_dim),
                 bank_stride: norms.stride,
                 epsilon: self.config.rms_norm_eps,
             },
@@ -330,19 +257,25 @@ impl Network<'_> {
                 context: sizes.room.context,
                 window: layer.window,
                 scale: 1.0 / (head_dim as f32).sqrt(),
+                output_stride: sizes.attended / 4,
             },
         };
+        let (partial, output) = (&rows.partial, &rows.attended);
+        let whole_vectors = head_dim.is_multiple_of(4);
+        let gathered = self.gathered().filter(|_| whole_vectors).map(|gathered| &gathered.inputs);
         if self.subgroups() {
-            pass.run(&AttentionSubgroup { attention })?;
+            let whole = gathered.filter(|_| batch.longest <= STRETCH).map(|gathered| Whole { output, gathered });
+            let joined = whole.is_some();
+            pass.run(&AttentionSubgroup { attention, whole })?;
+            if joined {
+                return Ok(Inputs::Gathered(output));
+            }
         } else {
             pass.run(&attention)?;
         }
         let window = layer.window;
         let params =
             attention_merge::Params { heads, head_dim, stride: sizes.attended, compact, max_stretches, window };
-        let (partial, output) = (&rows.partial, &rows.attended);
-        let whole_vectors = head_dim.is_multiple_of(4);
-        let gathered = self.gathered().filter(|_| whole_vectors);
         pass.run(&AttentionMerge { partial, rows: &rows.info, list, output, gathered, n_rows, params })?;
         Ok(if whole_vectors { Inputs::Gathered(output) } else { Inputs::Rows(output) })
     }
@@ -356,21 +289,23 @@ impl Network<'_> {
     ) -> Result<(), GpuError> {
         let (rows, sizes, width) = (&self.state.rows, &self.state.sizes, self.config.intermediate_size);
         self.norm(pass, x, &weights.post_norm, batch)?;
-        let target = Target { buffer: &rows.gate_up, stride: 2 * width, mode: matvec::WRITE };
-        self.product(pass, &weights.gate_up, 2 * width, Inputs::Gathered(&rows.normed), batch, target)?;
-        self.adapt(pass, weights, Linear::Gate, &rows.normed, batch, (&rows.gate_up, 2 * width, 0))?;
-        self.adapt(pass, weights, Linear::Up, &rows.normed, batch, (&rows.gate_up, 2 * width, width))?;
-        let params = swiglu::Params {
-            width,
-            input_stride: 2 * width,
-            output_stride: sizes.activation / 4,
-            gelu: self.config.architecture.gelu().into(),
-        };
-        let (list, n_rows, gathered) = (batch.list, batch.n_rows, self.gathered());
-        pass.run(&Swiglu { input: &rows.gate_up, list, output: &rows.activation, gathered, n_rows, params })?;
+        if !self.gated_product(pass, weights, batch)? {
+            let target = Target { buffer: &rows.gate_up, stride: 2 * width, mode: matvec::WRITE };
+            self.product(pass, &weights.gate_up, 2 * width, Inputs::Gathered(&rows.normed), batch, target)?;
+            self.adapt(pass, weights, Linear::Gate, &rows.normed, batch, (&rows.gate_up, 2 * width, 0))?;
+            self.adapt(pass, weights, Linear::Up, &rows.normed, batch, (&rows.gate_up, 2 * width, width))?;
+            pass.run(&Swiglu {
+                input: &rows.gate_up,
+                list: batch.list,
+                output: &rows.activation,
+                gathered: self.gathered().map(|gathered| &gathered.activated),
+                gelu: self.config.architecture.gelu(),
+                n_rows: batch.n_rows,
+                params: swiglu::Params { width, input_stride: 2 * width, output_stride: sizes.activation / 4 },
+            })?;
+        }
         let target = Target { buffer: x, stride: sizes.hidden, mode: matvec::ADD };
-        let activation = Inputs::Gathered(&rows.activation);
-        self.product(pass, &weights.down, self.config.hidden_size, activation, batch, target)?;
+        self.product(pass, &weights.down, self.config.hidden_size, Inputs::Activated, batch, target)?;
         self.adapt(pass, weights, Linear::Down, &rows.activation, batch, (x, sizes.hidden, 0))
     }
 }

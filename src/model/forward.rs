@@ -6,9 +6,10 @@
 //! **Invariant:** a row's numbers depend on its own sequence alone, not on what else is in the step (except under
 //! [`Depth::TopK`], which reproduces a rule that is not causal).
 
-use super::block::{Batch, Inputs, Target};
+use super::block::Batch;
 use super::config::ModelConfig;
 use super::plan::Plan;
+use super::product::{Inputs, Target};
 use super::state::State;
 use super::weights::Weights;
 use crate::error::GpuError;

@@ -46,7 +46,8 @@ impl Memory {
         let cache = cache(state);
         let mut seen = HashSet::new();
         let all = groups.iter().flat_map(|group| &group.buffers).filter(|buffer| seen.insert(buffer.id()));
-        let gathered = state.rows.gathered.as_ref().map_or(0, Texture::bytes);
+        let textures = state.rows.gathered.as_ref().map(|gathered| [&gathered.inputs, &gathered.activated]);
+        let gathered: u64 = textures.into_iter().flatten().map(Texture::bytes).sum();
         let rows = u64::from(state.sizes.room.rows + state.sizes.room.lanes);
         let fixed = state.rotation.bytes() + state.lanes.ends.bytes() + cache.bytes() + gathered;
         Self {

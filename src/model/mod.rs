@@ -25,6 +25,7 @@ pub mod memory;
 pub mod names;
 pub mod pack;
 pub mod plan;
+pub mod product;
 pub mod quantise;
 pub mod random;
 pub mod reference;

@@ -2,9 +2,10 @@
 //!
 //! **Invariant:** the host decides nothing on the way; each round's rows are a list that the GPU made.
 
-use super::block::{Batch, Inputs, Target};
+use super::block::Batch;
 use super::config::{Router, RouterFunction, RouterKind, RouterNetwork};
 use super::forward::{Depth, Network, Probe};
+use super::product::{Inputs, Target};
 use super::weights::RouterWeights;
 use crate::error::GpuError;
 use crate::gpu::{Buffer, Pass};

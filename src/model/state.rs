@@ -102,8 +102,17 @@ pub struct Rows {
     pub logits: Buffer,
     /// `[heads]` of token and log-probability
     pub drawn: Buffer,
-    /// What a product reads, on software adapters.
-    pub gathered: Option<Texture>,
+    /// What products read, on software adapters.
+    pub gathered: Option<Gathered>,
+}
+
+/// Rows side by side.
+#[derive(Debug)]
+pub struct Gathered {
+    /// What a product reads.
+    pub inputs: Texture,
+    /// What the product behind an activation reads.
+    pub activated: Texture,
 }
 
 /// Buffers of the lanes.
@@ -215,7 +224,13 @@ fn rows(gpu: &Gpu, config: &ModelConfig, plan: &Plan, sizes: &Sizes) -> Result<R
     let hidden = per_row("hidden", sizes.hidden)?;
     let stretches = config.n_heads * sizes.max_stretches * (config.head_dim.div_ceil(4) + 1) * 4;
     let heads = u64::from(sizes.room.heads.max(sizes.room.lanes));
-    let widest = u64::from(sizes.hidden.max(sizes.attended).max(sizes.activation));
+    let texture = |label: &str, width: u32| gpu.texture(label, n * u64::from(width) * 4);
+    let gathered = || {
+        Ok(Gathered {
+            inputs: texture("inputs of a product", sizes.hidden.max(sizes.attended))?,
+            activated: texture("activated", sizes.activation)?,
+        })
+    };
     // A lane's own row has no company of its lane.
     let own: Vec<u32> = (0..sizes.room.rows + sizes.room.lanes).collect();
     Ok(Rows {
@@ -242,11 +257,7 @@ fn rows(gpu: &Gpu, config: &ModelConfig, plan: &Plan, sizes: &Sizes) -> Result<R
         gates: per_row("gates", 1)?,
         logits: gpu.buffer("logits", heads * u64::from(config.vocab_size) * 4)?,
         drawn: gpu.buffer("drawn", heads * u64::from(drawn_words(sizes.room.alternatives)) * 4)?,
-        gathered: gpu
-            .summary()
-            .is_software()
-            .then(|| gpu.texture("inputs of a product", n * widest * 4))
-            .transpose()?,
+        gathered: gpu.summary().is_software().then(gathered).transpose()?,
     })
 }
 

@@ -1,0 +1,129 @@
+//! Matrix times the rows of a batch, by the kernel that suits the device and their number; all give the same bits.
+
+use super::block::Batch;
+use super::forward::Network;
+use super::names::Linear;
+use super::state::Gathered;
+use super::weights::LayerWeights;
+use crate::error::GpuError;
+use crate::gpu::{Buffer, Pass};
+use crate::kernels::bias::{self, Bias};
+use crate::kernels::gather::{self, Gather};
+use crate::kernels::matmul::Matmul;
+use crate::kernels::matrix::Matrix;
+use crate::kernels::matvec::{self, Matvec, Operands};
+use crate::kernels::matvec_gated::MatvecGated;
+use crate::kernels::matvec_serial::MatvecSerial;
+use crate::kernels::padded;
+
+/// What a product reads.
+#[derive(Debug, Clone, Copy)]
+pub enum Inputs<'a> {
+    /// `[rows, columns]`
+    Rows(&'a Buffer),
+    /// `[rows, columns]` of which the last kernel has gathered those listed, where products read them so.
+    Gathered(&'a Buffer),
+    /// The feed-forward activations, which the last kernel has gathered in the same way.
+    Activated,
+}
+
+/// Where a product goes.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// `[rows, stride]`
+    pub buffer: &'a Buffer,
+    /// Numbers per row.
+    pub stride: u32,
+    /// [`matvec::WRITE`], [`matvec::ADD`] or [`matvec::COMPACT`].
+    pub mode: u32,
+}
+
+impl Network<'_> {
+    /// Where products read their inputs, if not in their rows.
+    pub(super) fn gathered(&self) -> Option<&Gathered> {
+        self.state.rows.gathered.as_ref().filter(|_| self.software)
+    }
+
+    /// `target = matrix . input`, for the first `outputs` rows of the matrix.
+    pub(super) fn product(
+        &self,
+        pass: &mut Pass<'_>,
+        matrix: &Matrix,
+        outputs: u32,
+        input: Inputs<'_>,
+        batch: Batch<'_>,
+        target: Target<'_>,
+    ) -> Result<(), GpuError> {
+        let Batch { list, n_rows, .. } = batch;
+        let columns = padded(matrix.columns);
+        let gathered = self.gathered();
+        let (buffer, texture) = match input {
+            Inputs::Rows(rows) | Inputs::Gathered(rows) => (rows, gathered.map(|gathered| &gathered.inputs)),
+            Inputs::Activated => (&self.state.rows.activation, gathered.map(|gathered| &gathered.activated)),
+        };
+        if let (Some(gathered), Inputs::Rows(input)) = (texture, input) {
+            let params = gather::Params { vectors: columns / 4 };
+            pass.run(&Gather { input, list, gathered, n_rows, params })?;
+        }
+        for part in matrix.parts.iter().filter(|part| part.first < outputs) {
+            let params = matvec::Params {
+                blocks: columns / 32,
+                weight_stride: part.stride,
+                outputs: part.rows.min(outputs - part.first),
+                input_stride: columns / 4,
+                output_stride: target.stride,
+                output_offset: part.first,
+                mode: target.mode,
+                line: 0,
+            };
+            let operands = Operands { part, input: buffer, list, output: target.buffer, n_rows, params };
+            match (texture, n_rows) {
+                (Some(gathered), _) => {
+                    let columns = MatvecSerial::columns(n_rows, self.state.sizes.room.lanes, params.blocks);
+                    pass.run(&MatvecSerial { operands, gathered, columns, subgroups: self.subgroups() })?;
+                }
+                (None, 0..=16) => pass.run(&Matvec { operands, columns: n_rows.next_power_of_two().min(8) })?,
+                (None, _) => pass.run(&Matmul { operands })?,
+            }
+        }
+        if let Some(bias) = &matrix.bias {
+            let params = bias::Params { outputs, stride: target.stride };
+            pass.run(&Bias { bias, list, output: target.buffer, n_rows, params })?;
+        }
+        Ok(())
+    }
+
+    /// Gate and up with their activation in one kernel, where that is worth it and nothing has to come in between: with subgroups
+    /// it is; SwiftShader, which has none of that size, gained nothing and compiled half a second longer at each start. Returns
+    /// whether it was done.
+    pub(super) fn gated_product(
+        &self,
+        pass: &mut Pass<'_>,
+        weights: &LayerWeights,
+        batch: Batch<'_>,
+    ) -> Result<bool, GpuError> {
+        let (rows, sizes, matrix) = (&self.state.rows, &self.state.sizes, &weights.gate_up);
+        let adapted =
+            [Linear::Gate, Linear::Up, Linear::Down].iter().any(|linear| weights.adapters.contains_key(linear));
+        let (Some(gathered), [part], false, None) = (self.gathered(), &matrix.parts[..], adapted, &matrix.bias) else {
+            return Ok(false);
+        };
+        let columns = padded(matrix.columns);
+        let params = matvec::Params {
+            blocks: columns / 32,
+            weight_stride: part.stride,
+            outputs: part.rows,
+            input_stride: columns / 4,
+            output_stride: sizes.activation,
+            output_offset: 0,
+            mode: matvec::WRITE,
+            line: 0,
+        };
+        let Batch { list, n_rows, .. } = batch;
+        let operands = Operands { part, input: &rows.normed, list, output: &rows.activation, n_rows, params };
+        let columns = MatvecSerial::columns(n_rows, sizes.room.lanes, params.blocks);
+        let product = MatvecSerial { operands, gathered: &gathered.inputs, columns, subgroups: true };
+        pass.run(&MatvecGated { product, activated: &gathered.activated, gelu: self.config.architecture.gelu() })?;
+        Ok(true)
+    }
+}
