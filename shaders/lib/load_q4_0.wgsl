@@ -1,7 +1,7 @@
 // Weights as q4_0: weight = scale * (nibble - 8). 1 vector per block, then the row's f16 scales, two to a word.
 
 fn scale_of(row: u32, block: u32) -> f32 {
-    let pair = unpack2x16float(weight(row * params.weight_stride + params.blocks + block / 8u)[(block / 2u) % 4u]);
+    let pair = unpack2x16float(weight(row, params.blocks + block / 8u)[(block / 2u) % 4u]);
     return select(pair.x, pair.y, (block & 1u) == 1u);
 }
 
@@ -11,7 +11,7 @@ fn nibbles(word: u32, first: u32) -> vec4<f32> {
 }
 
 fn load_block(row: u32, block: u32) -> Block {
-    let a = weight(row * params.weight_stride + block);
+    let a = weight(row, block);
     let scale = scale_of(row, block);
     return Block(
         scale * nibbles(a.x, 0u), scale * nibbles(a.x, 4u), scale * nibbles(a.y, 0u), scale * nibbles(a.y, 4u),

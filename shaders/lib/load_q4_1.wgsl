@@ -7,9 +7,8 @@ fn nibbles(word: u32, first: u32) -> vec4<f32> {
 }
 
 fn load_block(row: u32, block: u32) -> Block {
-    let start = row * params.weight_stride;
-    let a = weight(start + block);
-    let word = weight(start + params.blocks + block / 4u)[block % 4u];
+    let a = weight(row, block);
+    let word = weight(row, params.blocks + block / 4u)[block % 4u];
     let both = unpack2x16float(word);
     let scale = both.x;
     let minimum = vec4<f32>(both.y);

@@ -8,9 +8,8 @@ fn values(word: u32, first: u32, high: u32, quad: u32) -> vec4<f32> {
 }
 
 fn load_block(row: u32, block: u32) -> Block {
-    let at = row * params.weight_stride + block * 2u;
-    let a = weight(at);
-    let b = weight(at + 1u);
+    let a = weight(row, block * 2u);
+    let b = weight(row, block * 2u + 1u);
     let first = bitcast<f32>(b.z);
     let second = bitcast<f32>(b.w);
     return Block(

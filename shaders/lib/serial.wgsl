@@ -8,6 +8,12 @@
 
 const THREADS = 8u;
 
+// Of a row: four outputs and four more.
+struct Sums {
+    low: vec4<f32>,
+    high: vec4<f32>,
+}
+
 // Blocks of four outputs.
 struct Four {
     w0: Block,
@@ -31,6 +37,10 @@ fn tile(first: u32, count: u32, low: vec4<u32>, high: vec4<u32>, thread: u32) {
     var total_5: array<f32, COLS>;
     var total_6: array<f32, COLS>;
     var total_7: array<f32, COLS>;
+    // A row's sums are added up when the next row's are on their way: a compiler that finds a sum used at once computes one
+    // after the other, each with nothing to do while it waits for its last step.
+    var sums = Sums(vec4<f32>(0.0), vec4<f32>(0.0));
+    var held = 0u;
     var block = 0u;
     loop {
         let weights_low = load_four(low, block);
@@ -38,22 +48,30 @@ fn tile(first: u32, count: u32, low: vec4<u32>, high: vec4<u32>, thread: u32) {
         var c = 0u;
         loop {
             let x = load_column(((first + c) * blocks + block) * 8u, thread);
-            let sums_low = products(weights_low, x);
-            let sums_high = products(weights_high, x);
-            total_0[c] += sums_low.x;
-            total_1[c] += sums_low.y;
-            total_2[c] += sums_low.z;
-            total_3[c] += sums_low.w;
-            total_4[c] += sums_high.x;
-            total_5[c] += sums_high.y;
-            total_6[c] += sums_high.z;
-            total_7[c] += sums_high.w;
+            total_0[held] += sums.low.x;
+            total_1[held] += sums.low.y;
+            total_2[held] += sums.low.z;
+            total_3[held] += sums.low.w;
+            total_4[held] += sums.high.x;
+            total_5[held] += sums.high.y;
+            total_6[held] += sums.high.z;
+            total_7[held] += sums.high.w;
+            sums = products(weights_low, weights_high, x);
+            held = c;
             c++;
             continuing { break if c >= live; }
         }
         block++;
         continuing { break if block >= blocks; }
     }
+    total_0[held] += sums.low.x;
+    total_1[held] += sums.low.y;
+    total_2[held] += sums.low.z;
+    total_3[held] += sums.low.w;
+    total_4[held] += sums.high.x;
+    total_5[held] += sums.high.y;
+    total_6[held] += sums.high.z;
+    total_7[held] += sums.high.w;
     let way = way();
     var c = 0u;
     loop {
@@ -70,17 +88,33 @@ fn load_four(outputs: vec4<u32>, block: u32) -> Four {
     return Four(load_block(o.x, block), load_block(o.y, block), load_block(o.z, block), load_block(o.w, block));
 }
 
-fn products(w: Four, x: Block) -> vec4<f32> {
-    return vec4<f32>(product(w.w0, x), product(w.w1, x), product(w.w2, x), product(w.w3, x));
+// The chains of lib/block.wgsl, all eight a step at a time.
+fn products(a: Four, b: Four, x: Block) -> Sums {
+    var s = Sums(vec4<f32>(0.0), vec4<f32>(0.0));
+    s = steps(s, a.w0.w0, a.w1.w0, a.w2.w0, a.w3.w0, b.w0.w0, b.w1.w0, b.w2.w0, b.w3.w0, x.w0);
+    s = steps(s, a.w0.w1, a.w1.w1, a.w2.w1, a.w3.w1, b.w0.w1, b.w1.w1, b.w2.w1, b.w3.w1, x.w1);
+    s = steps(s, a.w0.w2, a.w1.w2, a.w2.w2, a.w3.w2, b.w0.w2, b.w1.w2, b.w2.w2, b.w3.w2, x.w2);
+    s = steps(s, a.w0.w3, a.w1.w3, a.w2.w3, a.w3.w3, b.w0.w3, b.w1.w3, b.w2.w3, b.w3.w3, x.w3);
+    s = steps(s, a.w0.w4, a.w1.w4, a.w2.w4, a.w3.w4, b.w0.w4, b.w1.w4, b.w2.w4, b.w3.w4, x.w4);
+    s = steps(s, a.w0.w5, a.w1.w5, a.w2.w5, a.w3.w5, b.w0.w5, b.w1.w5, b.w2.w5, b.w3.w5, x.w5);
+    s = steps(s, a.w0.w6, a.w1.w6, a.w2.w6, a.w3.w6, b.w0.w6, b.w1.w6, b.w2.w6, b.w3.w6, x.w6);
+    return steps(s, a.w0.w7, a.w1.w7, a.w2.w7, a.w3.w7, b.w0.w7, b.w1.w7, b.w2.w7, b.w3.w7, x.w7);
 }
 
-fn product(w: Block, x: Block) -> f32 {
-    var sum = chain(0.0, w.w0, x.w0);
-    sum = chain(sum, w.w1, x.w1);
-    sum = chain(sum, w.w2, x.w2);
-    sum = chain(sum, w.w3, x.w3);
-    sum = chain(sum, w.w4, x.w4);
-    sum = chain(sum, w.w5, x.w5);
-    sum = chain(sum, w.w6, x.w6);
-    return chain(sum, w.w7, x.w7);
+fn steps(
+    s: Sums,
+    a0: vec4<f32>, a1: vec4<f32>, a2: vec4<f32>, a3: vec4<f32>,
+    b0: vec4<f32>, b1: vec4<f32>, b2: vec4<f32>, b3: vec4<f32>,
+    x: vec4<f32>,
+) -> Sums {
+    let a = transpose(mat4x4<f32>(a0, a1, a2, a3));
+    let b = transpose(mat4x4<f32>(b0, b1, b2, b3));
+    var t = step(s, a[0], b[0], x.x);
+    t = step(t, a[1], b[1], x.y);
+    t = step(t, a[2], b[2], x.z);
+    return step(t, a[3], b[3], x.w);
+}
+
+fn step(s: Sums, a: vec4<f32>, b: vec4<f32>, x: f32) -> Sums {
+    return Sums(fma(a, vec4<f32>(x), s.low), fma(b, vec4<f32>(x), s.high));
 }

@@ -2,6 +2,6 @@
 
 @group(0) @binding(1) var<storage, read> packed_weights: array<vec4<u32>>;
 
-fn weight(at: u32) -> vec4<u32> {
-    return packed_weights[at];
+fn weight(row: u32, i: u32) -> vec4<u32> {
+    return packed_weights[row * params.weight_stride + i];
 }

@@ -5,6 +5,8 @@
 
 use super::buffer::{Binding, next_id};
 use super::device::Gpu;
+#[cfg(test)]
+use super::readback::Pending;
 use crate::error::GpuError;
 
 /// Texels (of 16 bytes) in a line; `LINE` in `shaders/lib/texel.wgsl`.
@@ -15,6 +17,12 @@ const TEXEL: u64 = 16;
 
 /// Four words.
 pub(super) const FORMAT: wgpu::TextureFormat = wgpu::TextureFormat::Rgba32Uint;
+
+const USAGE: wgpu::TextureUsages = wgpu::TextureUsages::TEXTURE_BINDING
+    .union(wgpu::TextureUsages::STORAGE_BINDING)
+    .union(wgpu::TextureUsages::COPY_DST)
+    // Tests read what kernels write.
+    .union(if cfg!(test) { wgpu::TextureUsages::COPY_SRC } else { wgpu::TextureUsages::empty() });
 
 /// GPU memory in vectors of four words, which a kernel can read or write. Cheap to clone; freed with its last clone.
 #[derive(Debug, Clone)]
@@ -61,9 +69,7 @@ impl Gpu {
                 sample_count: 1,
                 dimension: wgpu::TextureDimension::D2,
                 format: FORMAT,
-                usage: wgpu::TextureUsages::TEXTURE_BINDING
-                    | wgpu::TextureUsages::STORAGE_BINDING
-                    | wgpu::TextureUsages::COPY_DST,
+                usage: USAGE,
                 view_formats: &[],
             })
         })?;
@@ -92,5 +98,26 @@ impl Gpu {
             self.queue.write_texture(place, now, layout, size);
             (bytes, at) = (later, at + width * height);
         }
+    }
+}
+
+#[cfg(test)]
+impl Gpu {
+    /// All numbers of a texture.
+    pub async fn read_texture(&self, texture: &Texture) -> Result<Vec<f32>, GpuError> {
+        let staging = self.staging(texture.bytes());
+        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let layout = wgpu::TexelCopyBufferLayout {
+            offset: 0,
+            bytes_per_row: Some((WIDTH * TEXEL) as u32),
+            rows_per_image: None,
+        };
+        encoder.copy_texture_to_buffer(
+            texture.raw.as_image_copy(),
+            wgpu::TexelCopyBufferInfo { buffer: &staging, layout },
+            texture.raw.size(),
+        );
+        let submission = self.queue.submit([encoder.finish()]);
+        self.finish(Pending::map(staging, Some(submission))).await
     }
 }

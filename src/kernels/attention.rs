@@ -146,7 +146,6 @@ mod tests {
     use crate::kernels::attention_merge::{self, AttentionMerge};
     use crate::kernels::attention_subgroup::{AttentionSubgroup, Whole};
     use crate::kernels::check::{Device, assert_close, numbers};
-    use crate::kernels::gather;
     use crate::kernels::{PAGE, Row, STRETCH, padded};
 
     #[derive(Clone, Copy, PartialEq)]
@@ -253,7 +252,7 @@ mod tests {
         }
         let got = device.floats(&output);
         if head_dim.is_multiple_of(4) {
-            assert_eq!(gather::tests::read(device, &gathered, n_rows, output_stride), got);
+            assert_eq!(device.texture_floats(&gathered, n_rows, output_stride), got);
         }
         for (row, &entries) in case.entries.iter().enumerate() {
             for head in 0..heads {

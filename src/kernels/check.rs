@@ -1,7 +1,7 @@
 //! What kernel tests share: a device, seeded numbers, and comparison that NaN fails.
 
-use crate::gpu::{Buffer, Gpu, Kernel};
-use crate::kernels::matrix::Weights;
+use crate::gpu::{Buffer, Gpu, Kernel, Texture};
+use crate::kernels::matrix::{SIDE_BY_SIDE, Weights};
 use crate::kernels::{Row, padded};
 
 /// A device for one test; fails where the machine has no adapter.
@@ -64,19 +64,26 @@ impl Device {
         self.gpu.upload("test", data).expect("upload")
     }
 
-    /// Words as a kernel finds weights: in a buffer, or in a texture.
-    pub fn weights(&self, words: &[u32], in_texture: bool) -> Weights {
+    /// Rows of `stride` vectors as a kernel finds weights: in a buffer, or in a texture.
+    pub fn weights(&self, words: &[u32], stride: u32, in_texture: bool) -> Weights {
         if !in_texture {
             return Weights::Buffer(self.upload(words));
         }
-        let weights = Weights::Texture(self.gpu.texture("test", 4 * words.len() as u64).expect("texture"));
+        let row_words = 4 * stride as usize;
+        let rows = (words.len() / row_words).next_multiple_of(SIDE_BY_SIDE as usize);
+        let weights = Weights::Texture(self.gpu.texture("test", 4 * (rows * row_words) as u64).expect("texture"));
         // In pieces that end within a line, so that each kind of write is done.
-        let mut at = 0;
-        for piece in words.chunks(4 * 5000) {
-            weights.write(&self.gpu, at, piece);
-            at += 4 * piece.len() as u64;
+        for (i, piece) in words.chunks(5 * SIDE_BY_SIDE as usize * row_words).enumerate() {
+            weights.write(&self.gpu, i as u32 * 5 * SIDE_BY_SIDE, stride, piece);
         }
         weights
+    }
+
+    /// The first rows of a texture of numbers, `[n, width]`.
+    pub fn texture_floats(&self, texture: &Texture, n: u32, width: u32) -> Vec<f32> {
+        let mut numbers = pollster::block_on(self.gpu.read_texture(texture)).expect("read");
+        numbers.truncate((n * width) as usize);
+        numbers
     }
 
     pub fn rows(&self, n: u32, width: u32, seed: u64) -> Rows {

@@ -108,7 +108,7 @@ mod tests {
                 pack::pack_rows(&tensor, first..first + rows, &mut words);
                 let stride = padded(width) / 4;
                 Part {
-                    weights: device.weights(&words, first > 0),
+                    weights: device.weights(&words, stride, first > 0),
                     data_type: DataType::F32,
                     stride,
                     first: first as u32,

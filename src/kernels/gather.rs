@@ -70,37 +70,11 @@ pub fn cpu(input: &[f32], width: usize, listed: &[u32]) -> Vec<f32> {
     listed.iter().flat_map(|&row| &input[row as usize * width..][..width]).copied().collect()
 }
 
-/// What other tests read textures with.
 #[cfg(test)]
-pub mod tests {
+mod tests {
     use super::*;
     use crate::kernels::check::Device;
-    use crate::kernels::embed::{self, Embed};
-    use crate::kernels::matrix::{Part, Weights};
-    use crate::kernels::{Row, padded};
-    use crate::model::tensor::DataType;
-
-    /// The first rows of a texture of numbers, read as if it were an embedding table.
-    pub fn read(device: &Device, texture: &Texture, n: u32, width: u32) -> Vec<f32> {
-        let weights = Weights::Texture(texture.clone());
-        let part = Part { weights, data_type: DataType::F32, stride: width / 4, first: 0, rows: n };
-        let (tokens, list): (Vec<u32>, Vec<u32>) = ((0..n).collect(), std::iter::once(n).chain(0..n).collect());
-        let row = |position| Row { lane: 0, position, depth: 0, kv_index: 0 };
-        let hidden = device.poisoned(n * width);
-        let (blocks, weight_stride, stride) = (width / 32, part.stride, width / 4);
-        device.run(&Embed {
-            part: &part,
-            tokens: &device.upload(&tokens),
-            rows: &device.upload(&(0..n).map(row).collect::<Vec<_>>()),
-            lane_tokens: &device.upload(&[0u32]),
-            list: &device.upload(&list),
-            hidden: &hidden,
-            seen: &device.upload(&vec![0u32; n.div_ceil(32) as usize]),
-            n_rows: n,
-            params: embed::Params { blocks, weight_stride, first: 0, rows: n, stride, seen_stride: 1, scale: 1.0 },
-        });
-        device.floats(&hidden)
-    }
+    use crate::kernels::padded;
 
     #[test]
     fn gpu_matches_cpu() {
@@ -112,7 +86,7 @@ pub mod tests {
             let gathered = device.gpu.texture("test", u64::from(n * width) * 4).expect("texture");
             let params = Params { vectors: width / 4 };
             device.run(&Gather { input: &rows.buffer, list: &list, gathered: &gathered, n_rows: n, params });
-            let got = read(&device, &gathered, n, width);
+            let got = device.texture_floats(&gathered, n, width);
             let mut want = cpu(&rows.values, width as usize, &listed);
             want.resize(got.len(), 0.0);
             assert_eq!(got, want, "{n} rows of {width}");

@@ -13,16 +13,20 @@ pub enum Weights {
     Texture(Texture),
 }
 
+/// Rows that stand side by side in a texture, vector by vector; see `shaders/lib/weights_texture.wgsl`.
+pub const SIDE_BY_SIDE: u32 = 8;
+
 impl Weights {
-    /// Room for so many bytes, in the kind of memory from which this device reads best.
+    /// Room for so many rows of `stride` vectors, in the kind of memory from which this device reads best.
     ///
     /// # Errors
     /// As [`Gpu::buffer`].
-    pub fn new(gpu: &Gpu, label: &str, bytes: u64) -> Result<Self, GpuError> {
+    pub fn new(gpu: &Gpu, label: &str, rows: u32, stride: u32) -> Result<Self, GpuError> {
+        let bytes = |rows: u32| u64::from(rows) * u64::from(stride) * 16;
         if gpu.summary().is_software() {
-            gpu.texture(label, bytes).map(Self::Texture)
+            gpu.texture(label, bytes(rows.next_multiple_of(SIDE_BY_SIDE))).map(Self::Texture)
         } else {
-            gpu.buffer(label, bytes).map(Self::Buffer)
+            gpu.buffer(label, bytes(rows)).map(Self::Buffer)
         }
     }
 
@@ -31,11 +35,13 @@ impl Weights {
         if gpu.summary().is_software() { gpu.max_texture_bytes() } else { gpu.max_binding_bytes() }
     }
 
-    /// Overwrites whole vectors of 16 bytes before the next submission.
-    pub fn write(&self, gpu: &Gpu, offset_bytes: u64, words: &[u32]) {
+    /// Overwrites rows of `stride` vectors before the next submission, from `first` on: whole groups of [`SIDE_BY_SIDE`], but
+    /// for the last rows there are.
+    pub fn write(&self, gpu: &Gpu, first: u32, stride: u32, words: &[u32]) {
+        let offset_bytes = u64::from(first) * u64::from(stride) * 16;
         match self {
             Self::Buffer(buffer) => gpu.write(buffer, offset_bytes, words),
-            Self::Texture(texture) => gpu.write_texture(texture, offset_bytes, words),
+            Self::Texture(texture) => gpu.write_texture(texture, offset_bytes, &side_by_side(words, stride as usize)),
         }
     }
 
@@ -61,6 +67,20 @@ impl Weights {
             Self::Texture(_) => super::WEIGHTS_TEXTURE,
         }
     }
+}
+
+/// Rows of `stride` vectors in groups: the first vectors of its rows, their second vectors, and so on; what is missing of the last
+/// group is zero.
+fn side_by_side(words: &[u32], stride: usize) -> Vec<u32> {
+    let group = SIDE_BY_SIDE as usize;
+    let mut out = vec![0; (words.len() / (4 * stride)).next_multiple_of(group) * 4 * stride];
+    for (row, vectors) in words.chunks_exact(4 * stride).enumerate() {
+        let start = row / group * group * stride + row % group;
+        for (i, vector) in vectors.chunks_exact(4).enumerate() {
+            out[4 * (start + i * group)..][..4].copy_from_slice(vector);
+        }
+    }
+    out
 }
 
 /// Consecutive rows of a matrix in one piece, repacked for the kernels (`model::pack`).
@@ -122,3 +142,20 @@ pub(crate) fn loader(data_type: DataType) -> &'static str {
 /// All storage types.
 pub const DATA_TYPES: [DataType; 7] =
     [DataType::F32, DataType::F16, DataType::Bf16, DataType::Q8_0, DataType::Q4_0, DataType::Q4_1, DataType::Q6K];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_stand_side_by_side_in_groups() {
+        // Ten rows of two vectors; a vector's words tell its row and place.
+        let words: Vec<u32> = (0..20).flat_map(|at| [at / 2, at % 2, 7, 7]).collect();
+        let got = side_by_side(&words, 2);
+        let want = |group: u32, i: u32, row: u32| if group + row < 10 { [group + row, i, 7, 7] } else { [0; 4] };
+        let all = [0, 8]
+            .into_iter()
+            .flat_map(|group| (0..2).flat_map(move |i| (0..8).flat_map(move |row| want(group, i, row))));
+        assert_eq!(got, all.collect::<Vec<_>>());
+    }
+}

@@ -211,7 +211,7 @@ mod tests {
         let device = Device::open();
         let (columns, n_rows) = (65_536, 32);
         let (words, values) = weights(DataType::F32, 1, columns);
-        let weights = device.weights(&words, true);
+        let weights = device.weights(&words, columns / 4, true);
         let part = Part { weights, data_type: DataType::F32, stride: columns / 4, first: 0, rows: 1 };
         let input = device.rows(n_rows, columns, 23);
         let list: Vec<u32> = (0..n_rows).collect();
@@ -234,7 +234,7 @@ mod tests {
                 let (words, values) = weights(data_type, outputs, columns);
                 let stride = pack::packed_row_words(data_type, columns as usize) as u32 / 4;
                 let [part, in_texture] = [false, true].map(|in_texture| {
-                    let weights = device.weights(&words, in_texture);
+                    let weights = device.weights(&words, stride, in_texture);
                     Part { weights, data_type, stride, first: 0, rows: outputs }
                 });
                 let input = device.rows(40, columns, 22);

@@ -69,7 +69,7 @@ mod tests {
         {
             let matrix = numbers((2 * width * columns) as usize, 61);
             let words: Vec<u32> = matrix.iter().map(|x| x.to_bits()).collect();
-            let weights = device.weights(&words, true);
+            let weights = device.weights(&words, columns / 4, true);
             let part = Part { weights, data_type: DataType::F32, stride: columns / 4, first: 0, rows: 2 * width };
             let input = device.rows(n_rows, columns, 62);
             let (_, list, listed) = device.every_other(n_rows, 1);
@@ -111,14 +111,14 @@ mod tests {
                 n_rows,
                 params: swiglu::Params { width, input_stride: 2 * width, output_stride: padded(width) / 4 },
             });
-            let want = gather::tests::read(&device, &apart, n, padded(width));
+            let want = device.texture_floats(&apart, n, padded(width));
             if !device.subgroups() {
                 continue;
             }
             for columns in [1, 8] {
                 let product = product(padded(width), columns, true);
                 device.run(&MatvecGated { product, activated: &activated, gelu });
-                let got = gather::tests::read(&device, &activated, n, padded(width));
+                let got = device.texture_floats(&activated, n, padded(width));
                 assert!(
                     got.iter().zip(&want).all(|(a, b)| a.to_bits() == b.to_bits()),
                     "width {width}, {columns} rows"

@@ -120,7 +120,7 @@ mod tests {
             if subgroups {
                 let rows = listed.iter().flat_map(|&row| &got[(row * stride) as usize..][..stride as usize]);
                 let want: Vec<f32> = rows.copied().collect();
-                assert_eq!(gather::tests::read(device, &gathered, listed.len() as u32, stride), want);
+                assert_eq!(device.texture_floats(&gathered, listed.len() as u32, stride), want);
             }
             for row in 0..n_rows {
                 let found = &got[(row * stride) as usize..][..width as usize];

@@ -107,7 +107,7 @@ mod tests {
                 });
             }
             let got = device.floats(&output);
-            let shared = gather::tests::read(&device, &texture, listed.len() as u32, stride);
+            let shared = device.texture_floats(&texture, listed.len() as u32, stride);
             for (place, &row) in listed.iter().enumerate() {
                 let place = &shared[place * stride as usize..][..stride as usize];
                 assert_eq!(place, &got[(row * stride) as usize..][..stride as usize]);

@@ -11,7 +11,7 @@ use super::pack;
 use super::tensor::{DataType, Tensor};
 use super::weights::{Loader, values};
 use crate::error::{Error, ModelError};
-use crate::kernels::matrix::{Matrix, Part, Weights};
+use crate::kernels::matrix::{Matrix, Part, SIDE_BY_SIDE, Weights};
 
 /// Largest part of a matrix that lies in one piece.
 const PART_BYTES: u64 = 64 << 20;
@@ -58,24 +58,29 @@ impl<'a> Loader<'a> {
         let mut words = Vec::new();
         for (place, name) in stack.iter().enumerate() {
             let (data_type, all) = (layouts[place].0, layouts[place].1[0]);
-            let row_bytes = 4 * pack::packed_row_words(data_type, columns) as u64;
+            let row_words = pack::packed_row_words(data_type, columns);
+            let row_bytes = 4 * row_words as u64;
             let piece = (PIECE_BYTES / row_bytes).max(1) as usize;
             let mut row = 0;
             while row < all {
                 if room == 0 {
                     let alike = layouts[place + 1..].iter().take_while(|(kind, _)| *kind == data_type);
                     let run = all - row + alike.map(|(_, shape)| shape[0]).sum::<usize>();
-                    room = run.min((Weights::max_bytes(self.gpu).min(PART_BYTES) / row_bytes).max(1) as usize);
+                    room = run.min(rows_of_a_part(Weights::max_bytes(self.gpu).min(PART_BYTES), row_bytes));
                     parts.push(self.part(&key, data_type, columns, parts.last(), room)?);
                 }
                 let Some(part) = parts.last() else { break };
                 let end = all.min(row + piece.min(room));
                 let tensor = self.rows(name, row..end).await?;
-                words.clear();
                 pack::pack_rows(&tensor, 0..end - row, &mut words);
-                part.weights.write(self.gpu, (part.rows as usize - room) as u64 * row_bytes, &words);
                 room -= end - row;
                 row = end;
+                // Whole groups of rows, and the part's last ones.
+                let waiting = words.len() / row_words;
+                let now = if room == 0 { waiting } else { waiting - waiting % SIDE_BY_SIDE as usize };
+                let first = part.rows - (room + waiting) as u32;
+                part.weights.write(self.gpu, first, part.stride, &words[..now * row_words]);
+                words.drain(..now * row_words);
             }
         }
         let mut numbers = Vec::new();
@@ -98,10 +103,17 @@ impl<'a> Loader<'a> {
         rows: usize,
     ) -> Result<Part, Error> {
         let words = pack::packed_row_words(data_type, columns);
-        let weights = Weights::new(self.gpu, label, 4 * (rows * words) as u64)?;
+        let (rows, stride) = (rows as u32, words as u32 / 4);
+        let weights = Weights::new(self.gpu, label, rows, stride)?;
         let first = before.map_or(0, |part| part.first + part.rows);
-        Ok(Part { weights, data_type, stride: words as u32 / 4, first, rows: rows as u32 })
+        Ok(Part { weights, data_type, stride, first, rows })
     }
+}
+
+/// As many as there is room for, in whole groups where that is possible.
+fn rows_of_a_part(bytes: u64, row_bytes: u64) -> usize {
+    let (rows, group) = ((bytes / row_bytes).max(1), u64::from(SIDE_BY_SIDE));
+    (if rows < group { rows } else { rows - rows % group }) as usize
 }
 
 fn missing(name: &str) -> ModelError {
