@@ -105,9 +105,8 @@ impl Network<'_> {
         let (rows, sizes, matrix) = (&self.state.rows, &self.state.sizes, &weights.gate_up);
         let adapted =
             [Linear::Gate, Linear::Up, Linear::Down].iter().any(|linear| weights.adapters.contains_key(linear));
-        let (Some(gathered), [part], false, None) = (self.gathered(), &matrix.parts[..], adapted, &matrix.bias) else {
-            return Ok(false);
-        };
+        let gathered = self.gathered().filter(|_| self.subgroups() && !adapted);
+        let (Some(gathered), [part], None) = (gathered, &matrix.parts[..], &matrix.bias) else { return Ok(false) };
         let columns = padded(matrix.columns);
         let params = matvec::Params {
             blocks: columns / 32,
