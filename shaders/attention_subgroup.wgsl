@@ -95,7 +95,7 @@ fn attention_subgroup(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_in
     for (var g = 0u; g < GROUP; g++) {
         let found = Found(row, group.x, first_head + g, group.z, highest[g], weight[g]);
         for (var s = 0u; s < SLICE; s++) {
-            if s * WG + thread < HEAD4 { keep(found, s * WG + thread, sums[g * SLICE + s]); }
+            if s * WG + thread < HEAD4 { store_found(found, s * WG + thread, sums[g * SLICE + s]); }
         }
     }
 }

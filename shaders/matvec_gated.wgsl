@@ -28,19 +28,19 @@ fn matvec_gated(
     }
 }
 
-struct Way {
+struct Destination {
     width: u32,
     vectors: u32, // of an output row, zero behind the width
 }
 
-fn way() -> Way {
-    return Way(params.outputs / 2u, params.output_stride / 4u);
+fn destination() -> Destination {
+    return Destination(params.outputs / 2u, params.output_stride / 4u);
 }
 
-fn leave(way: Way, place: u32, low: vec4<u32>, gate: vec4<f32>, high: vec4<u32>, up: vec4<f32>) {
+fn store_totals(to: Destination, place: u32, low: vec4<u32>, gate: vec4<f32>, high: vec4<u32>, up: vec4<f32>) {
     var x: vec4<f32>;
     for (var k = 0u; k < 4u; k++) {
-        if low[k] < way.width { x[k] = activate(gate[k]) * up[k]; }
+        if low[k] < to.width { x[k] = activate(gate[k]) * up[k]; }
     }
-    share(place * way.vectors + low.x / 4u, x);
+    share(place * to.vectors + low.x / 4u, x);
 }

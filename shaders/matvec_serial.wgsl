@@ -30,30 +30,30 @@ fn matvec_serial(
     }
 }
 
-struct Way {
+struct Destination {
     outputs: u32,
     mode: u32,
     stride: u32,
     offset: u32,
 }
 
-fn way() -> Way {
-    return Way(params.outputs, params.mode, params.output_stride, params.output_offset);
+fn destination() -> Destination {
+    return Destination(params.outputs, params.mode, params.output_stride, params.output_offset);
 }
 
-fn leave(way: Way, place: u32, low: vec4<u32>, totals_low: vec4<f32>, high: vec4<u32>, totals_high: vec4<f32>) {
-    let row = select(list[1u + place], place, way.mode == 2u);
-    let start = row * way.stride + way.offset;
-    store(way, start, low, totals_low);
-    store(way, start, high, totals_high);
+fn store_totals(to: Destination, place: u32, low: vec4<u32>, totals_low: vec4<f32>, high: vec4<u32>, totals_high: vec4<f32>) {
+    let row = select(list[1u + place], place, to.mode == 2u);
+    let start = row * to.stride + to.offset;
+    store(to, start, low, totals_low);
+    store(to, start, high, totals_high);
 }
 
-fn store(way: Way, start: u32, outputs: vec4<u32>, totals: vec4<f32>) {
+fn store(to: Destination, start: u32, outputs: vec4<u32>, totals: vec4<f32>) {
     var sums = totals;
-    if way.mode == 1u {
-        for (var o = 0u; o < 4u; o++) { sums[o] += output[start + min(outputs[o], way.outputs - 1u)]; }
+    if to.mode == 1u {
+        for (var o = 0u; o < 4u; o++) { sums[o] += output[start + min(outputs[o], to.outputs - 1u)]; }
     }
     for (var o = 0u; o < 4u; o++) {
-        if outputs[o] < way.outputs { output[start + outputs[o]] = sums[o]; }
+        if outputs[o] < to.outputs { output[start + outputs[o]] = sums[o]; }
     }
 }

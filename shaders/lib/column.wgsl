@@ -1,4 +1,4 @@
-// A block of 32 inputs of lib/serial.wgsl, from the texture that `gather` wrote: each thread reads it for itself.
+// A block of 32 inputs of lib/serial.wgsl, from a texture (lib/gathered.wgsl): each thread reads it for itself.
 
 @group(0) @binding(2) var inputs: texture_2d<u32>; // [places, 8 * blocks]
 

@@ -1,4 +1,4 @@
-// A block of 32 inputs for all threads of lib/serial.wgsl, from the texture that `gather` wrote: each thread reads one of the
+// A block of 32 inputs for all threads of lib/serial.wgsl, from a texture (lib/gathered.wgsl): each thread reads one of the
 // 8 vectors and tells the others. For subgroups of 8 threads, all of which must be there. The baseline twin is lib/column.wgsl.
 
 @group(0) @binding(2) var inputs: texture_2d<u32>; // [places, 8 * blocks]

@@ -1,4 +1,4 @@
-// Which entries a row attends to, and where their keys lie. For `attention` alone: it needs its bindings.
+// Which entries a row attends to, and where their keys lie. For `attention` and `attention_subgroup`: it needs their bindings.
 
 // Entries per workgroup of `attention`.
 const STRETCH = 256u;

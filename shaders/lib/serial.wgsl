@@ -1,5 +1,5 @@
 // What `matvec_serial` and `matvec_gated` have in common: a thread's two times four outputs of up to COLS rows. The kernel says
-// which outputs they are, and where they go: `leave`, with what `way` reads of the parameters beforehand.
+// which outputs they are, and where they go: `store_totals`, with what `destination` reads of the parameters beforehand.
 //
 // A load costs software adapters as much as a dozen sums: each block of weights serves up to COLS rows, each block of inputs 8
 // outputs, and where there are subgroups all their threads (see lib/column_subgroup.wgsl).
@@ -72,12 +72,12 @@ fn tile(first: u32, count: u32, low: vec4<u32>, high: vec4<u32>, thread: u32) {
     total_5[held] += sums.high.y;
     total_6[held] += sums.high.z;
     total_7[held] += sums.high.w;
-    let way = way();
+    let to = destination();
     var c = 0u;
     loop {
         let totals_low = vec4<f32>(total_0[c], total_1[c], total_2[c], total_3[c]);
         let totals_high = vec4<f32>(total_4[c], total_5[c], total_6[c], total_7[c]);
-        leave(way, first + c, low, totals_low, high, totals_high);
+        store_totals(to, first + c, low, totals_low, high, totals_high);
         c++;
         continuing { break if c >= live; }
     }

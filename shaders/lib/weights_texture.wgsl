@@ -1,5 +1,6 @@
 // Where the loaders find weights on software adapters: a texture, from which a vector is read at once (src/gpu/texture.rs).
-// Eight rows stand side by side, vector by vector, as the threads of a subgroup read them: a processor can tell what comes next.
+// Eight rows stand side by side, vector by vector, as the threads of `matvec_serial` read them:
+// a processor can tell what comes next.
 
 @group(0) @binding(1) var packed_weights: texture_2d<u32>;
 

@@ -72,9 +72,9 @@ impl Device {
         let row_words = 4 * stride as usize;
         let rows = (words.len() / row_words).next_multiple_of(SIDE_BY_SIDE as usize);
         let weights = Weights::Texture(self.gpu.texture("test", 4 * (rows * row_words) as u64).expect("texture"));
-        // In pieces that end within a line, so that each kind of write is done.
-        for (i, piece) in words.chunks(5 * SIDE_BY_SIDE as usize * row_words).enumerate() {
-            weights.write(&self.gpu, i as u32 * 5 * SIDE_BY_SIDE, stride, piece);
+        // In pieces that may end within a line, so that each kind of write is done.
+        for (i, piece) in words.chunks(19 * SIDE_BY_SIDE as usize * row_words).enumerate() {
+            weights.write(&self.gpu, i as u32 * 19 * SIDE_BY_SIDE, stride, piece);
         }
         weights
     }

@@ -1,6 +1,6 @@
 //! The rows of a list side by side in a texture, for software adapters.
 //!
-//! Shader: `shaders/gather.wgsl`. Read by [`matvec_serial`](super::matvec_serial).
+//! Shader: `shaders/gather.wgsl`. Read by [`matvec_serial`](super::matvec_serial) and [`matvec_gated`](super::matvec_gated).
 
 use crate::gpu::{Binding, Buffer, Kernel, Source, Texture};
 use crate::params;

@@ -7,7 +7,7 @@ use super::matrix::{Part, loader};
 use crate::gpu::{Binding, Buffer, Kernel, Source};
 use crate::params;
 
-/// What the three matrix kernels work on. Shapes: see the shader.
+/// What the matrix kernels work on. Shapes: see the shader.
 #[derive(Debug, Clone, Copy)]
 pub struct Operands<'a> {
     /// Weights.

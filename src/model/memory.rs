@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use super::plan::Plan;
-use super::state::{Lanes, Rows, State};
+use super::state::{Gathered, Lanes, Rows, State};
 use super::weights::{Bank, LayerWeights, Weights};
 use crate::gpu::{Buffer, Texture};
 use crate::kernels::matrix::Matrix;
@@ -46,7 +46,7 @@ impl Memory {
         let cache = cache(state);
         let mut seen = HashSet::new();
         let all = groups.iter().flat_map(|group| &group.buffers).filter(|buffer| seen.insert(buffer.id()));
-        let textures = state.rows.gathered.as_ref().map(|gathered| [&gathered.inputs, &gathered.activated]);
+        let textures = state.rows.gathered.as_ref().map(|Gathered { inputs, activated }| [inputs, activated]);
         let gathered: u64 = textures.into_iter().flatten().map(Texture::bytes).sum();
         let rows = u64::from(state.sizes.room.rows + state.sizes.room.lanes);
         let fixed = state.rotation.bytes() + state.lanes.ends.bytes() + cache.bytes() + gathered;

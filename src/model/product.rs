@@ -6,11 +6,11 @@ use super::names::Linear;
 use super::state::Gathered;
 use super::weights::LayerWeights;
 use crate::error::GpuError;
-use crate::gpu::{Buffer, Pass};
+use crate::gpu::{Buffer, Pass, Texture};
 use crate::kernels::bias::{self, Bias};
 use crate::kernels::gather::{self, Gather};
 use crate::kernels::matmul::Matmul;
-use crate::kernels::matrix::Matrix;
+use crate::kernels::matrix::{Matrix, Part};
 use crate::kernels::matvec::{self, Matvec, Operands};
 use crate::kernels::matvec_gated::MatvecGated;
 use crate::kernels::matvec_serial::MatvecSerial;
@@ -23,7 +23,7 @@ pub enum Inputs<'a> {
     Rows(&'a Buffer),
     /// `[rows, columns]` of which the last kernel has gathered those listed, where products read them so.
     Gathered(&'a Buffer),
-    /// The feed-forward activations, which the last kernel has gathered in the same way.
+    /// The feed-forward activations, which the last kernel has gathered in the same way, if not left in their rows.
     Activated,
 }
 
@@ -66,22 +66,9 @@ impl Network<'_> {
             pass.run(&Gather { input, list, gathered, n_rows, params })?;
         }
         for part in matrix.parts.iter().filter(|part| part.first < outputs) {
-            let params = matvec::Params {
-                blocks: columns / 32,
-                weight_stride: part.stride,
-                outputs: part.rows.min(outputs - part.first),
-                input_stride: columns / 4,
-                output_stride: target.stride,
-                output_offset: part.first,
-                mode: target.mode,
-                line: 0,
-            };
-            let operands = Operands { part, input: buffer, list, output: target.buffer, n_rows, params };
+            let operands = operands(part, columns, outputs, buffer, batch, target);
             match (texture, n_rows) {
-                (Some(gathered), _) => {
-                    let columns = MatvecSerial::columns(n_rows, self.state.sizes.room.lanes, params.blocks);
-                    pass.run(&MatvecSerial { operands, gathered, columns, subgroups: self.subgroups() })?;
-                }
+                (Some(gathered), _) => pass.run(&self.serial(operands, gathered))?,
                 (None, 0..=16) => pass.run(&Matvec { operands, columns: n_rows.next_power_of_two().min(8) })?,
                 (None, _) => pass.run(&Matmul { operands })?,
             }
@@ -107,22 +94,37 @@ impl Network<'_> {
             [Linear::Gate, Linear::Up, Linear::Down].iter().any(|linear| weights.adapters.contains_key(linear));
         let gathered = self.gathered().filter(|_| self.subgroups() && !adapted);
         let (Some(gathered), [part], None) = (gathered, &matrix.parts[..], &matrix.bias) else { return Ok(false) };
-        let columns = padded(matrix.columns);
-        let params = matvec::Params {
-            blocks: columns / 32,
-            weight_stride: part.stride,
-            outputs: part.rows,
-            input_stride: columns / 4,
-            output_stride: sizes.activation,
-            output_offset: 0,
-            mode: matvec::WRITE,
-            line: 0,
-        };
-        let Batch { list, n_rows, .. } = batch;
-        let operands = Operands { part, input: &rows.normed, list, output: &rows.activation, n_rows, params };
-        let columns = MatvecSerial::columns(n_rows, sizes.room.lanes, params.blocks);
-        let product = MatvecSerial { operands, gathered: &gathered.inputs, columns, subgroups: true };
+        let target = Target { buffer: &rows.activation, stride: sizes.activation, mode: matvec::WRITE };
+        let operands = operands(part, padded(matrix.columns), part.rows, &rows.normed, batch, target);
+        let product = self.serial(operands, &gathered.inputs);
         pass.run(&MatvecGated { product, activated: &gathered.activated, gelu: self.config.architecture.gelu() })?;
         Ok(true)
     }
+
+    fn serial<'b>(&self, operands: Operands<'b>, gathered: &'b Texture) -> MatvecSerial<'b> {
+        let columns = MatvecSerial::columns(operands.n_rows, self.state.sizes.room.lanes, operands.params.blocks);
+        MatvecSerial { operands, gathered, columns, subgroups: self.subgroups() }
+    }
+}
+
+/// One part of a product over `columns`, for the first `outputs` rows of the matrix.
+fn operands<'a>(
+    part: &'a Part,
+    columns: u32,
+    outputs: u32,
+    input: &'a Buffer,
+    batch: Batch<'a>,
+    target: Target<'a>,
+) -> Operands<'a> {
+    let params = matvec::Params {
+        blocks: columns / 32,
+        weight_stride: part.stride,
+        outputs: part.rows.min(outputs - part.first),
+        input_stride: columns / 4,
+        output_stride: target.stride,
+        output_offset: part.first,
+        mode: target.mode,
+        line: 0,
+    };
+    Operands { part, input, list: batch.list, output: target.buffer, n_rows: batch.n_rows, params }
 }

@@ -88,7 +88,7 @@ pub struct Rows {
     pub attended: Buffer,
     /// Gate and up.
     pub gate_up: Buffer,
-    /// Feed-forward activation.
+    /// Feed-forward activation; not written where gate, up and activation are one kernel.
     pub activation: Buffer,
     /// Inside an adapter.
     pub inner: Buffer,

@@ -1,6 +1,6 @@
 //! From a file to the GPU, piece by piece: tensors are fetched by rows, checked, repacked and written into their place.
 //!
-//! **Invariant:** of a matrix never more than [`PIECE_BYTES`] are in memory, wherever the file is.
+//! **Invariant:** of a matrix never more than [`PIECE_BYTES`] and a few rows are in memory, and copies of these, wherever the file is.
 
 use std::future::poll_fn;
 use std::ops::Range;
@@ -60,13 +60,13 @@ impl<'a> Loader<'a> {
             let (data_type, all) = (layouts[place].0, layouts[place].1[0]);
             let row_words = pack::packed_row_words(data_type, columns);
             let row_bytes = 4 * row_words as u64;
-            let piece = (PIECE_BYTES / row_bytes).max(1) as usize;
+            let piece = whole_groups(PIECE_BYTES, row_bytes);
             let mut row = 0;
             while row < all {
                 if room == 0 {
                     let alike = layouts[place + 1..].iter().take_while(|(kind, _)| *kind == data_type);
                     let run = all - row + alike.map(|(_, shape)| shape[0]).sum::<usize>();
-                    room = run.min(rows_of_a_part(Weights::max_bytes(self.gpu).min(PART_BYTES), row_bytes));
+                    room = run.min(whole_groups(Weights::max_bytes(self.gpu).min(PART_BYTES), row_bytes));
                     parts.push(self.part(&key, data_type, columns, parts.last(), room)?);
                 }
                 let Some(part) = parts.last() else { break };
@@ -110,8 +110,8 @@ impl<'a> Loader<'a> {
     }
 }
 
-/// As many as there is room for, in whole groups where that is possible.
-fn rows_of_a_part(bytes: u64, row_bytes: u64) -> usize {
+/// As many rows as there is room for, in whole groups where that is possible.
+fn whole_groups(bytes: u64, row_bytes: u64) -> usize {
     let (rows, group) = ((bytes / row_bytes).max(1), u64::from(SIDE_BY_SIDE));
     (if rows < group { rows } else { rows - rows % group }) as usize
 }
