@@ -109,6 +109,25 @@ fn chunks_of_any_size_write_the_same() {
     }
 }
 
+/// Contexts of up to 256 entries are attended to in one go where all rows have such, longer ones in stretches.
+#[test]
+fn a_long_neighbour_changes_nothing() {
+    let long = Request::new((0..290).map(|i| 3 + i * 7 % 50).collect(), 20);
+    let mut engine = try_load(EngineOptions { lanes: 2, ..options(None, 256) }).unwrap();
+    let short = Request { ignore_end: true, ..request(&engine, PROMPT, 30) };
+    let alone = write(&mut engine, &short);
+    assert!(short.prompt.len() + 30 < 256);
+    let ids = [long, short].map(|request| engine.submit(request).unwrap());
+    let mut together = vec![];
+    while let Some((id, event)) = block_on(engine.next()).unwrap() {
+        if let (true, Event::Token(token)) = (id == ids[1], event) {
+            together.push(token);
+        }
+    }
+    // Tokens, depths, scores and log-probabilities, to the bit.
+    assert_eq!(together, alone.tokens);
+}
+
 #[test]
 fn seeds_decide_the_text_and_an_engine_forgets() {
     let mut engine = load(256);
