@@ -14,6 +14,18 @@ struct Sums {
     high: vec4<f32>,
 }
 
+// Of all rows, an array for each output: arrays of vectors take twice as long to compile, and longer to reach.
+struct Totals {
+    low_x: array<f32, COLS>,
+    low_y: array<f32, COLS>,
+    low_z: array<f32, COLS>,
+    low_w: array<f32, COLS>,
+    high_x: array<f32, COLS>,
+    high_y: array<f32, COLS>,
+    high_z: array<f32, COLS>,
+    high_w: array<f32, COLS>,
+}
+
 // Blocks of four outputs.
 struct Four {
     w0: Block,
@@ -28,15 +40,7 @@ fn tile(first: u32, count: u32, low: vec4<u32>, high: vec4<u32>, thread: u32) {
     // One row is a loop that can be unrolled. Parameters are read once: behind a write, they would be read again.
     let live = select(min(COLS, count - first), 1u, COLS == 1u);
     let blocks = params.blocks;
-    // One array for each output: arrays of vectors take twice as long to compile, and longer to reach.
-    var total_0: array<f32, COLS>;
-    var total_1: array<f32, COLS>;
-    var total_2: array<f32, COLS>;
-    var total_3: array<f32, COLS>;
-    var total_4: array<f32, COLS>;
-    var total_5: array<f32, COLS>;
-    var total_6: array<f32, COLS>;
-    var total_7: array<f32, COLS>;
+    var totals: Totals;
     // A row's sums are added up when the next row's are on their way: a compiler that finds a sum used at once computes one
     // after the other, each with nothing to do while it waits for its last step.
     var sums = Sums(vec4<f32>(0.0), vec4<f32>(0.0));
@@ -48,14 +52,7 @@ fn tile(first: u32, count: u32, low: vec4<u32>, high: vec4<u32>, thread: u32) {
         var c = 0u;
         loop {
             let x = load_column(((first + c) * blocks + block) * 8u, thread);
-            total_0[held] += sums.low.x;
-            total_1[held] += sums.low.y;
-            total_2[held] += sums.low.z;
-            total_3[held] += sums.low.w;
-            total_4[held] += sums.high.x;
-            total_5[held] += sums.high.y;
-            total_6[held] += sums.high.z;
-            total_7[held] += sums.high.w;
+            add(&totals, held, sums);
             sums = products(weights_low, weights_high, x);
             held = c;
             c++;
@@ -64,23 +61,27 @@ fn tile(first: u32, count: u32, low: vec4<u32>, high: vec4<u32>, thread: u32) {
         block++;
         continuing { break if block >= blocks; }
     }
-    total_0[held] += sums.low.x;
-    total_1[held] += sums.low.y;
-    total_2[held] += sums.low.z;
-    total_3[held] += sums.low.w;
-    total_4[held] += sums.high.x;
-    total_5[held] += sums.high.y;
-    total_6[held] += sums.high.z;
-    total_7[held] += sums.high.w;
+    add(&totals, held, sums);
     let to = destination();
     var c = 0u;
     loop {
-        let totals_low = vec4<f32>(total_0[c], total_1[c], total_2[c], total_3[c]);
-        let totals_high = vec4<f32>(total_4[c], total_5[c], total_6[c], total_7[c]);
+        let totals_low = vec4<f32>(totals.low_x[c], totals.low_y[c], totals.low_z[c], totals.low_w[c]);
+        let totals_high = vec4<f32>(totals.high_x[c], totals.high_y[c], totals.high_z[c], totals.high_w[c]);
         store_totals(to, first + c, low, totals_low, high, totals_high);
         c++;
         continuing { break if c >= live; }
     }
+}
+
+fn add(totals: ptr<function, Totals>, row: u32, sums: Sums) {
+    (*totals).low_x[row] += sums.low.x;
+    (*totals).low_y[row] += sums.low.y;
+    (*totals).low_z[row] += sums.low.z;
+    (*totals).low_w[row] += sums.low.w;
+    (*totals).high_x[row] += sums.high.x;
+    (*totals).high_y[row] += sums.high.y;
+    (*totals).high_z[row] += sums.high.z;
+    (*totals).high_w[row] += sums.high.w;
 }
 
 fn load_four(outputs: vec4<u32>, block: u32) -> Four {
