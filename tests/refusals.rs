@@ -1,4 +1,4 @@
-//! The table of refusals in `docs/models.md`: every message with which a model's files are refused, taken from the sources
+//! The table of refusals in `docs/refusals.md`: every message with which a model's files are refused, taken from the sources
 //! themselves. `UPDATE=1 cargo test --test refusals` writes it anew.
 //!
 //! A message is a text that is handed to one of the functions that make an error ([`MAKERS`]). What they fill in stands
@@ -163,7 +163,7 @@ fn table() -> String {
 fn the_table_of_refusals_is_that_of_the_sources() {
     const BEGIN: &str = "<!-- refusals: written by `UPDATE=1 cargo test --test refusals` -->\n";
     const END: &str = "<!-- refusals end -->";
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/models.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/refusals.md");
     let page = fs::read_to_string(&path).unwrap();
     let (before, rest) = page.split_once(BEGIN).unwrap();
     let (found, after) = rest.split_once(END).unwrap();
@@ -172,7 +172,7 @@ fn the_table_of_refusals_is_that_of_the_sources() {
     if std::env::var_os("UPDATE").is_some() {
         fs::write(&path, format!("{before}{BEGIN}{table}{END}{after}")).unwrap();
     } else {
-        assert!(found == table, "docs/models.md is stale; UPDATE=1 cargo test --test refusals writes it anew");
+        assert!(found == table, "docs/refusals.md is stale; UPDATE=1 cargo test --test refusals writes it anew");
     }
 }
 
