@@ -141,3 +141,52 @@ fn a_rule_that_is_no_wgsl_is_refused_and_the_one_before_it_stays() {
     assert!(matches!(outcome, Err(Error::Request(RequestError::Setting { name: "threshold", .. }))), "{outcome:?}");
     assert_eq!(write(&mut engine, &[7]), before);
 }
+
+#[test]
+fn a_policy_that_moves_while_a_sequence_is_written_leaves_nothing_to_later_prompts() {
+    let device = device();
+    // Longer than a block of the prefix cache.
+    let request = || Request { ignore_end: true, ..Request::new((3..43).collect(), 20) };
+    let rest = |engine: &mut Engine| {
+        let mut written = vec![];
+        while let Some((_, event)) = block_on(engine.next()).unwrap() {
+            if let Event::Token(token) = event {
+                written.push(token);
+            }
+        }
+        written
+    };
+    let shallow = Thresholds(vec![0.0, 1e9]);
+    let mut fresh = engine(&device, 1, None);
+    fresh.submit(request()).unwrap();
+    let trained = rest(&mut fresh);
+    let mut fresh = engine(&device, 1, None);
+    block_on(fresh.set_policy(&shallow)).unwrap();
+    fresh.submit(request()).unwrap();
+    let want = rest(&mut fresh);
+    assert_ne!(want, trained, "the policies differ in what they compute");
+
+    for sequences_wait in [false, true] {
+        let mut engine = engine(&device, 1, None);
+        engine.submit(request()).unwrap();
+        if sequences_wait {
+            engine.submit(request()).unwrap();
+        }
+        let mut seen = 0;
+        while seen < 3 {
+            let (_, event) = block_on(engine.next()).unwrap().unwrap();
+            seen += u32::from(matches!(event, Event::Token(_)));
+        }
+        block_on(engine.set_policy(&shallow)).unwrap();
+        let after = rest(&mut engine);
+        if sequences_wait {
+            assert!(after[after.len() - 20..] == want, "who waited when the policy moved");
+        }
+        engine.submit(request()).unwrap();
+        assert_eq!(rest(&mut engine), want, "a later prompt; one waited: {sequences_wait}");
+        let before = engine.schedule().prefix_hit_tokens;
+        engine.submit(request()).unwrap();
+        assert_eq!(rest(&mut engine), want);
+        assert_eq!(engine.schedule().prefix_hit_tokens, before + 32, "what the new policy computed is shared");
+    }
+}

@@ -9,7 +9,8 @@ use crate::kernels::gate;
 use crate::model::config::RouterKind;
 
 impl Engine {
-    /// Puts a policy in place of the model's own; it holds from the next tick on, for sequences under way too.
+    /// Puts a policy in place of the model's own; it holds from the next tick on, for sequences under way too. What these computed
+    /// under the policy before is shared with no later prompt.
     ///
     /// # Errors
     /// A model without an expert-choice router; [`GpuError::Pipeline`](crate::error::GpuError::Pipeline) with the
@@ -32,8 +33,8 @@ impl Engine {
     /// A model without an expert-choice router.
     pub fn set_rule(&mut self, rule: Rule) -> Result<(), RequestError> {
         self.expert_choice("rule", &rule)?;
-        // What is kept of earlier prompts was computed with other depths.
-        self.scheduler.forget_prefixes();
+        // What is kept of earlier prompts was computed with other depths, and so is a part of what is under way.
+        self.scheduler.policy_changed();
         self.weights.router_rule = rule.text();
         Ok(())
     }
@@ -60,8 +61,8 @@ impl Engine {
         }
         // Infinite numbers would make NaN of an infinite score.
         let bias: Vec<f32> = thresholds.iter().map(|x| -x.clamp(-1e30, 1e30)).collect();
-        // What is kept of earlier prompts was computed with other depths.
-        self.scheduler.forget_prefixes();
+        // What is kept of earlier prompts was computed with other depths, and so is a part of what is under way.
+        self.scheduler.policy_changed();
         self.gpu.write(&self.weights.router_bias, 0, &bias);
         Ok(())
     }

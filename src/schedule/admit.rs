@@ -2,7 +2,7 @@
 
 use super::lane::{Blocks, Running};
 use super::plan::{Begin, PageCopy, TableWrite, TickPlan};
-use super::prefix::Hit;
+use super::prefix::{Hit, Key};
 use super::queue::Sequence;
 use super::scheduler::Scheduler;
 use super::shape::{PAGE, pool_of};
@@ -22,7 +22,7 @@ impl Scheduler {
 
     /// What is cached of the first sequence that waits, if its pages can be had.
     fn fitting_hit(&mut self) -> Option<Hit> {
-        let Self { shape, prefixes, queue, lanes, .. } = self;
+        let Self { shape, prefixes, queue, lanes, policy, .. } = self;
         let first = queue.first()?;
         let tokens = &first.tokens;
         let usable = match shape.prefix_cache && !first.submission.whole_prompt {
@@ -30,7 +30,7 @@ impl Scheduler {
             true => &tokens[..tokens.len() - 1],
             false => &[],
         };
-        let hit = prefixes.longest(usable, first.submission.key, shape.classes);
+        let hit = prefixes.longest(usable, Key { policy: *policy, request: first.submission.key }, shape.classes);
         let soon = (tokens.len() as u32 + 1).min(first.longest(shape.context) - 1);
         let needed = shape.pages_for(soon, shape.limit(first.submission.depth));
         let mut others = [0; 2];
@@ -42,7 +42,7 @@ impl Scheduler {
             return Some(hit);
         }
         // A page that is copied is needed twice for a tick. Alone and without any copy a sequence always fits.
-        let none = self.prefixes.longest(&[], 0, self.shape.classes);
+        let none = self.prefixes.longest(&[], Key::default(), self.shape.classes);
         (self.lanes.iter().all(Option::is_none) && self.fits(&none, needed, others)).then_some(none)
     }
 
@@ -69,7 +69,7 @@ impl Scheduler {
         for (class, pages) in (0..).zip(&hit.pages) {
             pages.iter().for_each(|&page| self.pools[pool_of(class)].hold(page));
         }
-        let mut running = Running::new(sequence, self.serial, &self.shape);
+        let mut running = Running::new(sequence, self.serial, self.policy, &self.shape);
         self.serial = self.serial.wrapping_add(1);
         for (class, (pages, length)) in (0..).zip(hit.pages.iter().zip(&hit.lengths)) {
             for &page in pages {

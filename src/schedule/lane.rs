@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::prefix::Key;
 use super::queue::Sequence;
 use super::shape::{PAGE, Shape, pool_of};
 use super::table::Table;
@@ -12,6 +13,8 @@ pub(super) struct Running {
     pub sequence: Sequence,
     /// See [`Begin::serial`](super::Begin::serial).
     pub serial: u32,
+    /// The scheduler's policy when it began: only entries that were all computed under one are shared.
+    pub policy: u64,
     /// Greatest depth of its tokens.
     pub limit: u32,
     /// Most entries that it may ever have in a class.
@@ -44,10 +47,11 @@ pub(super) struct Blocks {
 }
 
 impl Running {
-    pub fn new(sequence: Sequence, serial: u32, shape: &Shape) -> Self {
+    pub fn new(sequence: Sequence, serial: u32, policy: u64, shape: &Shape) -> Self {
         let none = vec![0; shape.classes as usize];
         Self {
             serial,
+            policy,
             limit: shape.limit(sequence.submission.depth),
             // The last token that is drawn is never run.
             most: sequence.longest(shape.context) - 1,
@@ -61,6 +65,11 @@ impl Running {
             blocks: Blocks { lengths: none, ..Blocks::default() },
             sequence,
         }
+    }
+
+    /// Where its blocks stand in the prefix cache.
+    pub fn key(&self) -> Key {
+        Key { policy: self.policy, request: self.sequence.submission.key }
     }
 
     /// Tokens that the lane may still draw when it begins.
@@ -158,7 +167,7 @@ mod tests {
             key: 0,
             whole_prompt,
         };
-        Running::new(Sequence::new(submission, 0), 0, &SHAPE)
+        Running::new(Sequence::new(submission, 0), 0, 0, &SHAPE)
     }
 
     #[test]

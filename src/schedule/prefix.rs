@@ -13,12 +13,21 @@ use super::shape::{PAGE, pool_of};
 /// The parent of first blocks.
 pub(super) const ROOT: u64 = 0;
 
+/// What decides on keys and values beside the tokens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    /// [`Scheduler::policy`](super::scheduler::Scheduler::policy) under which they were computed.
+    pub policy: u64,
+    /// [`Submission::key`](super::Submission::key).
+    pub request: u64,
+}
+
 /// Where a block is looked for. The tokens themselves are compared: no clash of hashes can give a wrong hit, and a
 /// block is found below its own parent only.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Address {
     parent: u64,
-    key: u64,
+    key: Key,
     tokens: [u32; PAGE as usize],
 }
 
@@ -72,7 +81,7 @@ impl Prefixes {
     }
 
     /// The node of a block below `parent`, now the last used.
-    pub fn find(&mut self, parent: u64, key: u64, tokens: &[u32]) -> Option<u64> {
+    pub fn find(&mut self, parent: u64, key: Key, tokens: &[u32]) -> Option<u64> {
         let tokens = tokens.try_into().ok()?;
         let id = *self.places.get(&Address { parent, key, tokens })?;
         let node = self.nodes.get_mut(&id)?;
@@ -86,7 +95,7 @@ impl Prefixes {
     }
 
     /// The longest chain of blocks that the tokens begin with.
-    pub fn longest(&mut self, tokens: &[u32], key: u64, classes: u32) -> Hit {
+    pub fn longest(&mut self, tokens: &[u32], key: Key, classes: u32) -> Hit {
         let none = classes as usize;
         let mut hit = Hit { pages: vec![Vec::new(); none], lengths: vec![0; none], ..Hit::default() };
         for tokens in tokens.chunks_exact(PAGE as usize) {
@@ -106,7 +115,7 @@ impl Prefixes {
     }
 
     /// Registers a block that [`Self::find`] did not find; its pages are held by a lane. The new node.
-    pub fn insert(&mut self, parent: u64, key: u64, tokens: &[u32], block: Block, pools: &mut [Pool; 2]) -> u64 {
+    pub fn insert(&mut self, parent: u64, key: Key, tokens: &[u32], block: Block, pools: &mut [Pool; 2]) -> u64 {
         let Ok(tokens) = tokens.try_into() else { return parent };
         for &(class, _, page) in &block.pages {
             pools[pool_of(class)].keep(page);
@@ -154,6 +163,11 @@ impl Prefixes {
 mod tests {
     use super::*;
 
+    /// Of a request, under the first policy.
+    fn key(request: u64) -> Key {
+        Key { policy: 0, request }
+    }
+
     fn block(page: u32) -> Block {
         Block { pages: vec![(0, 0, page)], lengths: vec![32], depths: vec![1; 32] }
     }
@@ -164,16 +178,17 @@ mod tests {
         let pages: Vec<u32> = std::iter::from_fn(|| pools[0].take()).collect();
         let mut prefixes = Prefixes::default();
         let tokens: Vec<u32> = (0..64).collect();
-        let first = prefixes.insert(ROOT, 5, &tokens[..32], block(pages[0]), &mut pools);
+        let first = prefixes.insert(ROOT, key(5), &tokens[..32], block(pages[0]), &mut pools);
         let second = Block { pages: vec![(0, 1, pages[1])], lengths: vec![64], depths: vec![2; 32] };
-        let second = prefixes.insert(first, 5, &tokens[32..], second, &mut pools);
-        let hit = prefixes.longest(&tokens, 5, 1);
+        let second = prefixes.insert(first, key(5), &tokens[32..], second, &mut pools);
+        let hit = prefixes.longest(&tokens, key(5), 1);
         assert_eq!((hit.node, hit.blocks, hit.lengths.as_slice()), (second, 2, &[64][..]));
         assert_eq!(hit.pages, [[pages[0], pages[1]]]);
         assert_eq!((hit.depths[31], hit.depths[32]), (1, 2));
-        assert_eq!(prefixes.longest(&tokens, 6, 1).blocks, 0, "another key");
-        assert_eq!(prefixes.longest(&tokens[32..], 5, 1).blocks, 0, "another parent");
-        assert_eq!(prefixes.longest(&tokens[..63], 5, 1).blocks, 1);
+        assert_eq!(prefixes.longest(&tokens, key(6), 1).blocks, 0, "another key");
+        assert_eq!(prefixes.longest(&tokens, Key { policy: 1, ..key(5) }, 1).blocks, 0, "another policy");
+        assert_eq!(prefixes.longest(&tokens[32..], key(5), 1).blocks, 0, "another parent");
+        assert_eq!(prefixes.longest(&tokens[..63], key(5), 1).blocks, 1);
     }
 
     #[test]
@@ -182,11 +197,11 @@ mod tests {
         let pages: Vec<u32> = std::iter::from_fn(|| pools[1].take()).collect();
         let mut prefixes = Prefixes::default();
         let part = |page, length| Block { pages: vec![(1, 0, page)], lengths: vec![0, length], depths: vec![1; 32] };
-        let first = prefixes.insert(ROOT, 0, &[1; 32], part(pages[0], 10), &mut pools);
-        prefixes.insert(first, 0, &[2; 32], part(pages[1], 20), &mut pools);
+        let first = prefixes.insert(ROOT, key(0), &[1; 32], part(pages[0], 10), &mut pools);
+        prefixes.insert(first, key(0), &[2; 32], part(pages[1], 20), &mut pools);
         let tokens: Vec<u32> = [[1; 32], [2; 32]].concat();
-        assert_eq!(prefixes.longest(&tokens, 0, 2).pages[1], [pages[1]]);
-        assert_eq!(prefixes.longest(&tokens[..32], 0, 2).pages[1], [pages[0]]);
+        assert_eq!(prefixes.longest(&tokens, key(0), 2).pages[1], [pages[1]]);
+        assert_eq!(prefixes.longest(&tokens[..32], key(0), 2).pages[1], [pages[0]]);
     }
 
     #[test]
@@ -194,16 +209,16 @@ mod tests {
         let mut pools = [Pool::new(3), Pool::new(0)];
         let pages: Vec<u32> = std::iter::from_fn(|| pools[0].take()).collect();
         let mut prefixes = Prefixes::default();
-        let first = prefixes.insert(ROOT, 0, &[1; 32], block(pages[0]), &mut pools);
-        prefixes.insert(first, 0, &[2; 32], block(pages[1]), &mut pools);
-        prefixes.insert(ROOT, 0, &[3; 32], block(pages[2]), &mut pools);
+        let first = prefixes.insert(ROOT, key(0), &[1; 32], block(pages[0]), &mut pools);
+        prefixes.insert(first, key(0), &[2; 32], block(pages[1]), &mut pools);
+        prefixes.insert(ROOT, key(0), &[3; 32], block(pages[2]), &mut pools);
         pages.iter().for_each(|&page| pools[0].release(page));
-        prefixes.longest(&[3; 32], 0, 1);
-        prefixes.longest(&[1; 32], 0, 1);
+        prefixes.longest(&[3; 32], key(0), 1);
+        prefixes.longest(&[1; 32], key(0), 1);
         assert_eq!(pools[0].spare(), 3);
         let mut left = || {
             assert!(prefixes.evict(0, &mut pools));
-            let mut has = |parent, token| prefixes.find(parent, 0, &[token; 32]).is_some();
+            let mut has = |parent, token| prefixes.find(parent, key(0), &[token; 32]).is_some();
             [has(first, 2), has(ROOT, 3), has(ROOT, 1)]
         };
         assert_eq!(left(), [false, true, true], "below the first block");

@@ -81,7 +81,7 @@ impl Scheduler {
         self.lanes.iter_mut().flatten().for_each(|running| running.settle(tick));
         for report in reports {
             let (Report::Chunk { lane, serial, .. } | Report::Token { lane, serial, .. }) = report;
-            let Self { shape, prefixes, pools, lanes, .. } = self;
+            let Self { shape, prefixes, pools, lanes, policy, .. } = self;
             let running = lanes.get_mut(*lane as usize).and_then(Option::as_mut);
             let Some(running) = running.filter(|running| running.serial == *serial) else { continue };
             let mut end = None;
@@ -92,7 +92,8 @@ impl Scheduler {
                     end = running.end(shape, *told);
                 }
             }
-            if shape.prefix_cache && !running.sequence.submission.whole_prompt {
+            let shares = shape.prefix_cache && running.policy == *policy;
+            if shares && !running.sequence.submission.whole_prompt {
                 running.register(shape, prefixes, pools);
             }
             if let Some(end) = end {
@@ -158,7 +159,7 @@ impl Running {
             (self.blocks.node, self.blocks.count) = (ROOT, 0);
             self.blocks.lengths.fill(0);
         }
-        let key = self.sequence.submission.key;
+        let key = self.key();
         let known = self.depths.chunks_exact(PAGE as usize);
         let blocks = self.sequence.tokens.chunks_exact(PAGE as usize).zip(known);
         for (tokens, depths) in blocks.skip(self.blocks.count as usize) {

@@ -25,6 +25,8 @@ pub struct Scheduler {
     /// Number of the first tick that was not reported.
     pub(super) unreported: u64,
     pub(super) serial: u32,
+    /// How often the rule was changed by which depth is decided.
+    pub(super) policy: u64,
     ordinal: u64,
     pub(super) counts: Counts,
 }
@@ -83,6 +85,7 @@ impl Scheduler {
             number: 0,
             unreported: 0,
             serial: 0,
+            policy: 0,
             ordinal: 0,
             counts: Counts::default(),
         })
@@ -142,6 +145,13 @@ impl Scheduler {
     /// Empties the prefix cache. Pages that lanes use stay with them.
     pub fn forget_prefixes(&mut self) {
         while self.prefixes.evict(0, &mut self.pools) {}
+    }
+
+    /// From the next tick on depth is decided by another rule: nothing that was computed so far, wholly or in part, is shared
+    /// with later prompts.
+    pub fn policy_changed(&mut self) {
+        self.policy += 1;
+        self.forget_prefixes();
     }
 
     /// Whether prompts that begin alike share what was computed.
