@@ -3,9 +3,8 @@
 //     score = query . key / sqrt(head_dim)         entries up to the row's own, as far back as the window
 //     partial = sum exp(score - max) * value,  with max and sum of exp(score - max)
 //
-// A stretch has STRETCH entries wherever the row stands, so that a row's sums never depend on its company.
-// `attention_merge` joins the stretches. Grid: (tiles of QROWS rows, heads / GROUP, stretches).
-// CPU twin: `cpu` in `src/kernels/attention.rs`.
+// A stretch has STRETCH entries wherever the row stands, so that a row's sums never depend on its company. `attention_merge`
+// joins the stretches. Grid: (tiles of QROWS rows, query heads / GROUP, stretches). CPU twin: `cpu` in `src/kernels/attention.rs`.
 
 struct Params {
     heads: u32,
@@ -23,6 +22,7 @@ struct Params {
     window: u32,         // entries that a row sees at most, its own included
     scale: f32,
     output_stride: u32,  // vectors per row of attention's output
+    first_head: u32, cache_heads: u32, // first query head whose keys the binding holds, and its KV heads
 }
 
 const TILE = 64u;
@@ -50,13 +50,13 @@ fn attention(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_
     let first = group.x * QROWS;
     if first >= count { return; }
     let begin = group.z * STRETCH;
-    let kv_head = group.y * GROUP * params.kv_heads / params.heads;
+    let kv_head = group.y * GROUP * params.kv_heads / params.heads; // within the binding
     let span = span_of(first, count);
     if begin >= span.y || begin + STRETCH <= span.x { return; }
     for (var i = thread; i < PAIRS * HEAD4; i += TILE) {
         let pair = i / HEAD4;
         let row = list[1u + min(first + pair / GROUP, count - 1u)];
-        let head = group.y * GROUP + pair % GROUP;
+        let head = params.first_head + group.y * GROUP + pair % GROUP;
         var v = vec4<f32>(0.0);
         for (var k = 0u; k < 4u; k++) {
             let d = (i % HEAD4) * 4u + k;
@@ -139,7 +139,7 @@ fn attention(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_
         if pair >= PAIRS || first + pair / GROUP >= count { continue; }
         let row = list[1u + first + pair / GROUP];
         if begin >= entries_of(row) { continue; }
-        let head = group.y * GROUP + pair % GROUP;
+        let head = params.first_head + group.y * GROUP + pair % GROUP;
         let to = ((row * params.heads + head) * params.max_stretches + group.z) * (HEAD4 + 1u);
         if o == OUTS {
             partial[to + HEAD4] = vec4<f32>(highest[thread], weight_sum, 0.0, 0.0);

@@ -4,7 +4,7 @@
 // For software adapters, where workgroup memory and barriers cost most, and loads next: keys and values are read once for
 // all heads of the group. Results and stretches are those of `attention`, but sums go by running maximum, entry by entry.
 // Where results go, lib/attended_stretch.wgsl and lib/attended_whole.wgsl say.
-// Grid: (rows of the list, KV heads, stretches). CPU twin: `cpu` in `src/kernels/attention.rs`.
+// Grid: (rows of the list, KV heads of the binding, stretches). CPU twin: `cpu` in `src/kernels/attention.rs`.
 
 struct Params {
     heads: u32,
@@ -22,6 +22,8 @@ struct Params {
     window: u32,         // entries that a row sees at most, its own included
     scale: f32,
     output_stride: u32,  // vectors per row of attention's output
+    first_head: u32,     // first query head whose keys the binding holds
+    cache_heads: u32,    // KV heads that it holds
 }
 
 // What a head found in a stretch, beside the sum of its values.
@@ -52,7 +54,7 @@ fn attention_subgroup(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_in
     let end = min(entries_of(row), (group.z + 1u) * STRETCH);
     if begin >= end { return; }
     let info = rows[row];
-    let first_head = group.y * GROUP;
+    let first_head = params.first_head + group.y * GROUP;
     var query: array<vec4<f32>, GROUP * SLICE>;
     for (var i = 0u; i < GROUP * SLICE; i++) {
         let start = row * params.stride + (first_head + i / SLICE) * params.head_dim;

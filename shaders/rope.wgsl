@@ -2,7 +2,7 @@
 //
 //     (a, b) -> (a cos - b sin, b cos + a sin)     for the pairs (i, i + half) of each head
 //
-// Grid: rows of the list in turns. CPU twin: `cpu` in `src/kernels/rope.rs`.
+// Where a layer's cache lies in several bindings each has a dispatch; the first rotates the queries. Grid: rows of the list in turns. CPU twin: `cpu` in `src/kernels/rope.rs`.
 
 struct Params {
     heads: u32,
@@ -15,6 +15,8 @@ struct Params {
     compact: u32,      // 1: an entry per token that ran this depth; 0: an entry per position
     classes: u32,
     max_pages: u32,
+    first_kv_head: u32, // first KV head that the binding holds
+    cache_heads: u32,  // KV heads that it holds
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -41,9 +43,12 @@ fn rotate(row: u32, thread: u32) {
     let key = 4u * key_address(info.x, params.class_base + info.z * params.class_step, entry);
     let head_words = PAGE * HEAD4 * 4u;
     let writes = params.write_keys == 1u || (params.write_keys == 2u && info.z == 0u);
-    let rotated = params.heads + select(0u, params.kv_heads, writes);
+    let queries = select(0u, params.heads, params.first_kv_head == 0u);
+    let first = params.heads + params.first_kv_head;
+    let rotated = queries + select(0u, params.cache_heads, writes);
     for (var i = thread; i < rotated * half; i += 64u) {
-        let head = i / half;
+        let place = i / half;
+        let head = select(first + place - queries, place, place < queries);
         let pair = i % half;
         let at = start + head * params.head_dim + pair;
         let turn = rotation[info.y * half + pair];
@@ -51,18 +56,18 @@ fn rotate(row: u32, thread: u32) {
         let b = qkv[at + half];
         let low = a * turn.x - b * turn.y;
         let high = b * turn.x + a * turn.y;
-        if head < params.heads {
+        if place < queries {
             qkv[at] = low;
             qkv[at + half] = high;
         } else {
-            let to = key + (head - params.heads) * 2u * head_words + pair;
+            let to = key + (place - queries) * 2u * head_words + pair;
             cache[to] = low;
             cache[to + half] = high;
         }
     }
     if !writes { return; }
-    let values = start + (params.heads + params.kv_heads) * params.head_dim;
-    for (var i = thread; i < params.kv_heads * params.head_dim; i += 64u) {
+    let values = start + (first + params.kv_heads) * params.head_dim;
+    for (var i = thread; i < params.cache_heads * params.head_dim; i += 64u) {
         let head = i / params.head_dim;
         cache[key + (head * 2u + 1u) * head_words + i % params.head_dim] = qkv[values + i];
     }

@@ -243,7 +243,7 @@ fn check_cache(loaded: &Loaded<'_>, state: &State) {
         let layer = loaded.plan.layers.iter().find(|layer| layer.unrolled.contains(&unrolled)).unwrap();
         let depth = layer.unrolled.iter().position(|&l| l == unrolled).unwrap() as u32;
         let class = layer.cache.class_base + depth * layer.cache.class_step;
-        let cache = &state.caches[layer.cache.buffer];
+        let cache = &state.caches[layer.cache.buffer].bindings[0];
         let numbers: Vec<f32> = block_on(loaded.gpu.read(cache, 0..cache.bytes() / 4)).expect("read");
         let pages: Vec<u32> =
             block_on(loaded.gpu.read(&state.lanes.pages, 0..state.lanes.pages.bytes() / 4)).expect("read");

@@ -17,7 +17,7 @@ use isobath::text::{ChatTemplate, Message, Tokenizer};
 use pollster::block_on;
 
 use super::args::Loading;
-use super::inspect::{Facts, TensorFact};
+use super::inspect::{Facts, TensorFact, sizes};
 use super::open::{self, Place};
 use super::progress::Progress;
 use super::writer::{Role, Turn, Writer};
@@ -109,7 +109,25 @@ fn start(
     let mut report = |done, total| progress.set(done, total);
     let engine = block_on(Engine::load(gpu, config, source, tokenizer, options, &mut report));
     progress.end();
-    Ok(Session { engine: engine?, template, profile: loading.profile })
+    let engine = engine?;
+    if !loading.quiet {
+        tell_room(&engine);
+    }
+    Ok(Session { engine, template, profile: loading.profile })
+}
+
+/// What was set aside for many sequences, and what could not be had.
+fn tell_room(engine: &Engine) {
+    engine.cuts().iter().for_each(|cut| eprintln!("{cut}"));
+    if engine.lanes() > 1 {
+        let (cache, context) = (engine.memory().cache, engine.context());
+        eprintln!(
+            "KV cache: {} set aside; a sequence of {context} tokens takes {}, {} such fit at once",
+            sizes::bytes(cache.bytes),
+            sizes::bytes(cache.sequence_bytes(context)),
+            cache.sequences(context)
+        );
+    }
 }
 
 impl Writer for Session {

@@ -67,7 +67,7 @@ impl Engine {
 
     /// What the model takes of the GPU's memory, and how much of it each lane.
     pub fn memory(&self) -> Memory {
-        Memory::of(&self.plan, &self.weights, &self.state)
+        Memory::of(&self.config, &self.plan, &self.weights, &self.state)
     }
 
     /// Ends all sequences and tells nothing more of them.

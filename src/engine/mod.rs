@@ -18,11 +18,12 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::error::{Error, GpuError, RequestError};
-use crate::gpu::{Buffer, Gpu};
+use crate::gpu::Gpu;
 use crate::model::config::{KvMode, ModelConfig, RouterKind};
 use crate::model::forward::{Depth, Network};
 use crate::model::plan::Plan;
-use crate::model::state::{Room, State, page_bytes};
+use crate::model::room::{Cut, Fit, Room};
+use crate::model::state::State;
 use crate::model::tensor::TensorSource;
 use crate::model::tick::Order;
 use crate::model::weights::{Loader, Weights};
@@ -44,8 +45,9 @@ pub struct EngineOptions {
     pub heads: u32,
     /// Order of the rounds; `None` takes what suits the model and the number of lanes.
     pub order: Option<Order>,
-    /// Tokens that the KV cache holds for all lanes together, at least those of one sequence; `None` makes room for all.
-    /// With less, sequences wait or are computed again when pages run out, with the same result.
+    /// Tokens that the KV cache holds for all lanes together, at least those of one sequence; `None` makes room for all, or as
+    /// much of it as [`CACHE_BYTES`](crate::model::room::CACHE_BYTES) hold. With less than all lanes could fill, sequences
+    /// wait or are computed again when pages run out, with the same result.
     pub cache_tokens: Option<u32>,
     /// Keep what was computed for later prompts that begin alike.
     pub prefix_cache: bool,
@@ -140,10 +142,8 @@ pub struct Engine {
     scheduler: Scheduler,
     active: HashMap<SequenceId, lane::Active>,
     lanes: Vec<Option<lane::OnLane>>,
-    /// Depths of the tokens that a tick reads, until the host has them.
-    read_depths: Buffer,
-    /// A page on its way to another place.
-    page_in_transit: Buffer,
+    /// What was asked for and could not be had.
+    cuts: Vec<Cut>,
     in_flight: VecDeque<tick::InFlight>,
     told: VecDeque<(SequenceId, Event)>,
     last_id: u64,
@@ -152,7 +152,8 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Puts a model on the GPU; `progress` is told of bytes done and in total.
+    /// Puts a model on the GPU; `progress` is told of bytes done and in total. Where the device lacks room the cache is made
+    /// smaller, then there are fewer lanes, then sequences are shorter: [`Engine::cuts`] tells.
     ///
     /// # Errors
     /// What is wrong with the model, or what the GPU has no room for.
@@ -185,17 +186,19 @@ impl Engine {
             None => Order::Waves,
         };
         let weights = Loader::new(&gpu, config, source, progress)?.load(&plan).await?;
-        // A chunk holds the prompts of several lanes; together they have no more tokens than that.
-        let rows = options.max_rows.clamp(1, context.saturating_mul(lanes));
-        let cache_tokens = options.cache_tokens.unwrap_or(u32::MAX);
-        let alternatives = options.alternatives.min(MAX_ALTERNATIVES);
-        let heads = options.heads.clamp(lanes, lanes.max(rows));
-        let room = Room { lanes, context, rows, cache_tokens, heads, alternatives };
-        let state = State::new(&gpu, config, &plan, &weights, room).await?;
+        let wanted = Room {
+            lanes,
+            context,
+            rows: options.max_rows,
+            heads: options.heads,
+            cache_tokens: options.cache_tokens.unwrap_or(u32::MAX),
+            alternatives: options.alternatives.min(MAX_ALTERNATIVES),
+        };
+        let mut fit = Fit::new(config, &plan, wanted, gpu.max_binding_bytes());
+        let state = State::fitting(&gpu, config, &plan, &weights, &mut fit).await?;
+        let lanes = state.sizes.room.lanes;
         let shape = Self::shape(config, &plan, &state, order, options.prefix_cache);
         let scheduler = Scheduler::new(shape).map_err(|refusal| GpuError::Internal { why: refusal.to_string() })?;
-        let read_depths = gpu.buffer("depths of a tick", u64::from(rows) * 4)?;
-        let page_in_transit = gpu.buffer("page in transit", page_bytes(config))?;
         if options.profile && !gpu.start_profile() {
             log::warn!("this device has no timestamps, so nothing is profiled");
         }
@@ -211,8 +214,7 @@ impl Engine {
             scheduler,
             active: HashMap::new(),
             lanes: vec![None; lanes as usize],
-            read_depths,
-            page_in_transit,
+            cuts: fit.cuts(),
             in_flight: VecDeque::new(),
             told: VecDeque::new(),
             last_id: 0,
@@ -271,6 +273,11 @@ impl Engine {
     /// Tokens of prompts that are read in one tick.
     pub fn chunk(&self) -> u32 {
         self.state.sizes.room.rows
+    }
+
+    /// What was asked for and could not be had: the device has no room for it. A line for each is worth telling.
+    pub fn cuts(&self) -> &[Cut] {
+        &self.cuts
     }
 
     /// Bytes of the KV cache that was set aside.

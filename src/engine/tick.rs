@@ -8,6 +8,7 @@ use crate::error::GpuError;
 use crate::gpu::Pass;
 use crate::gpu::readback::Pending;
 use crate::kernels::Control;
+use crate::model::cache::is_of_rounds;
 use crate::model::forward::{Depth, Input, Step};
 use crate::model::tick::Tick;
 use crate::schedule::{Begin, Chunk, PageCopy, TickPlan};
@@ -53,7 +54,7 @@ impl Engine {
         self.statistics.submissions += 1;
         self.statistics.ticks += 1;
         let tokens: usize = read.iter().map(|(_, _, tokens)| tokens).sum();
-        let parts = [(events, 0..events.bytes() / 4), (&self.read_depths, 0..tokens as u64)];
+        let parts = [(events, 0..events.bytes() / 4), (&self.state.read_depths, 0..tokens as u64)];
         let recorded = self.now();
         let pending = pass.submit_and_read(&parts[..if tokens > 0 { 2 } else { 1 }]);
         self.statistics.host.recording += recorded - begun;
@@ -154,22 +155,23 @@ impl Engine {
             network.finish(pass, &self.state.rows.heads)?;
         }
         let bytes = inputs.len() as u64 * 4;
-        pass.copy((&self.state.rows.granted, 0), (&self.read_depths, kept as u64 * 4), bytes);
+        pass.copy((&self.state.rows.granted, 0), (&self.state.read_depths, kept as u64 * 4), bytes);
         Ok(())
     }
 
     /// Copies pages that two sequences go on from differently.
     fn copy_pages(&self, pass: &mut Pass<'_>, copies: &[PageCopy]) {
-        let bytes = self.page_in_transit.bytes();
         for copy in copies {
             for (buffer, cache) in self.state.caches.iter().enumerate() {
-                let user = self.plan.layers.iter().find(|layer| layer.cache.buffer == buffer);
-                if u32::from(user.is_some_and(|layer| layer.cache.class_base > 0)) != copy.pool {
+                if u32::from(is_of_rounds(&self.plan, buffer)) != copy.pool {
                     continue;
                 }
-                // No buffer may be source and target of one copy.
-                pass.copy((cache, u64::from(copy.from) * bytes), (&self.page_in_transit, 0), bytes);
-                pass.copy((&self.page_in_transit, 0), (cache, u64::from(copy.to) * bytes), bytes);
+                let bytes = cache.page_bytes(&self.config);
+                for binding in &cache.bindings {
+                    // No buffer may be source and target of one copy.
+                    pass.copy((binding, u64::from(copy.from) * bytes), (&self.state.page_in_transit, 0), bytes);
+                    pass.copy((&self.state.page_in_transit, 0), (binding, u64::from(copy.to) * bytes), bytes);
+                }
             }
         }
     }

@@ -46,6 +46,8 @@ pub struct Gpu {
     /// Workgroups that are enough for all processors, on software adapters.
     pub(super) workgroups: Option<u32>,
     subgroup_size: Option<u32>,
+    /// See [`Gpu::limited`].
+    limits: Option<[u64; 2]>,
     summary: AdapterSummary,
     description: String,
 }
@@ -155,6 +157,7 @@ impl Gpu {
                 .is_software()
                 .then(|| 4 * std::thread::available_parallelism().map_or(4, |processors| processors.get() as u32)),
             subgroup_size,
+            limits: None,
             summary,
             description,
         }
@@ -178,7 +181,15 @@ impl Gpu {
     /// Most bytes that one binding may show to a kernel.
     pub fn max_binding_bytes(&self) -> u64 {
         let limits = self.device.limits();
-        limits.max_storage_buffer_binding_size.min(limits.max_buffer_size)
+        let binding = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
+        self.limits.map_or(binding, |[less, _]| binding.min(less))
+    }
+
+    /// Behaves as a device that binds and has no more than so many bytes, to see how a smaller one would do. Memory is only
+    /// counted where the platform tells [`Gpu::allocated_bytes`].
+    pub fn limited(mut self, binding: u64, memory: u64) -> Self {
+        self.limits = Some([binding, memory]);
+        self
     }
 
     /// A zeroed storage buffer.
@@ -202,6 +213,11 @@ impl Gpu {
     ) -> Result<T, GpuError> {
         if bytes > limit {
             return Err(GpuError::TooLarge { label: label.to_owned(), bytes, limit });
+        }
+        if let Some([_, memory]) = self.limits
+            && self.allocated_bytes().is_some_and(|taken| taken + bytes > memory)
+        {
+            return Err(GpuError::OutOfMemory { label: label.to_owned(), bytes });
         }
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let made = make();
@@ -281,6 +297,16 @@ impl Gpu {
         }
     }
 
+    /// Has memory given back that nobody holds any more, before more is asked for.
+    pub async fn release(&self) {
+        // What was written to a buffer keeps it until a submission.
+        self.queue.submit([]);
+        #[cfg(not(target_arch = "wasm32"))]
+        let _ = self.device.poll(wgpu::PollType::wait_indefinitely());
+        // In browsers what follows from a buffer that could not be had comes late; it was answered already.
+        let _ = self.check().await;
+    }
+
     /// Destroys the device, as a driver reset would; every later call reports [`GpuError::Lost`].
     pub fn simulate_loss(&self) {
         self.device.destroy();
@@ -302,6 +328,8 @@ fn instance() -> wgpu::Instance {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
     // OpenGL, which a window toolkit may bring in, lacks what the kernels need.
     descriptor.backends &= wgpu::Backends::PRIMARY;
+    // A driver that runs out of memory swaps, or ends other programs: better to be told no, where it tells its budget.
+    descriptor.memory_budget_thresholds.for_resource_creation = Some(90);
     wgpu::Instance::new(descriptor)
 }
 

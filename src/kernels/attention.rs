@@ -66,6 +66,10 @@ pub struct Params {
     pub scale: f32,
     /// Vectors per row of attention's output.
     pub output_stride: u32,
+    /// First query head whose keys the binding holds.
+    pub first_head: u32,
+    /// KV heads that the binding holds.
+    pub cache_heads: u32,
 }
 }
 
@@ -124,7 +128,8 @@ impl Kernel for Attention<'_> {
 
     fn grid(&self) -> [u32; 3] {
         let stretches = self.longest.div_ceil(super::STRETCH);
-        [self.n_rows.div_ceil(self.tile.rows), self.params.heads / self.tile.heads, stretches]
+        let Params { heads, kv_heads, cache_heads, .. } = self.params;
+        [self.n_rows.div_ceil(self.tile.rows), cache_heads * (heads / kv_heads) / self.tile.heads, stretches]
     }
 }
 
@@ -166,8 +171,15 @@ mod tests {
         window: u32,
     }
 
-    /// Two lanes, two classes (depth 0 and 1), pages dealt out backwards; odd positions ran depth 1.
-    fn check(device: &Device, case: &Case, kernel: Which) -> Vec<u32> {
+    /// The KV heads from `first` on of a cache.
+    fn piece(cache: &[f32], kv_heads: u32, first: u32, heads: u32, head_words: u32) -> Vec<f32> {
+        let pages = cache.chunks_exact((kv_heads * head_words) as usize);
+        pages.flat_map(|page| page[(first * head_words) as usize..][..(heads * head_words) as usize].to_vec()).collect()
+    }
+
+    /// Two lanes, two classes (depth 0 and 1), pages dealt out backwards; odd positions ran depth 1. The cache lies in so many
+    /// bindings.
+    fn check(device: &Device, case: &Case, kernel: Which, bindings: u32) -> Vec<u32> {
         let Case { heads, kv_heads, head_dim, .. } = *case;
         let n_rows = case.entries.len() as u32;
         let context = case.entries.iter().copied().max().unwrap().next_multiple_of(PAGE);
@@ -206,29 +218,34 @@ mod tests {
             window: case.window,
             scale: 1.0 / (head_dim as f32).sqrt(),
             output_stride: output_stride / 4,
+            first_head: 0,
+            cache_heads: kv_heads / bindings,
         };
         let [pages_buffer, reach] = [&pages, &reach].map(|words| device.upload(words));
-        let [qkv_buffer, cache_buffer] = [&qkv, &cache].map(|numbers| device.upload(numbers));
+        let qkv_buffer = device.upload(&qkv);
         let tile = if let Which::Tiles(tile) = kernel { tile } else { Tile { rows: 1, heads: 1 } };
-        let attention = Attention {
-            pages: &pages_buffer,
-            qkv: &qkv_buffer,
-            rows: &rows_buffer,
-            list: &list,
-            cache: &cache_buffer,
-            reach: &reach,
-            partial: &partial,
-            n_rows,
-            longest: context,
-            tile,
-            params,
-        };
-        match kernel {
-            Which::Tiles(_) => device.run(&attention),
-            Which::Subgroup => device.run(&AttentionSubgroup { attention, whole: None }),
-            Which::SubgroupWhole => {
-                let whole = Some(Whole { output: &output, gathered: &gathered });
-                device.run(&AttentionSubgroup { attention, whole });
+        for binding in 0..bindings {
+            let (first, held) = (binding * params.cache_heads, params.cache_heads);
+            let attention = Attention {
+                pages: &pages_buffer,
+                qkv: &qkv_buffer,
+                rows: &rows_buffer,
+                list: &list,
+                cache: &device.upload(&piece(&cache, kv_heads, first, held, 2 * PAGE * head4 * 4)),
+                reach: &reach,
+                partial: &partial,
+                n_rows,
+                longest: context,
+                tile,
+                params: Params { first_head: first * (heads / kv_heads), ..params },
+            };
+            match kernel {
+                Which::Tiles(_) => device.run(&attention),
+                Which::Subgroup => device.run(&AttentionSubgroup { attention, whole: None }),
+                Which::SubgroupWhole => {
+                    let whole = Some(Whole { output: &output, gathered: &gathered });
+                    device.run(&AttentionSubgroup { attention, whole });
+                }
             }
         }
         let params = attention_merge::Params {
@@ -334,14 +351,21 @@ mod tests {
             Case { heads: 6, kv_heads: 3, head_dim: 20, entries: vec![200, 17], overlay: false, window: 30 },
         ] {
             let largest = Tile::largest(case.heads, case.kv_heads, case.head_dim);
-            let alone = check(&device, &case, Which::Tiles(Tile { rows: 1, heads: 1 }));
-            assert_eq!(alone, check(&device, &case, Which::Tiles(largest)), "bits depend on the rows beside");
+            let alone = check(&device, &case, Which::Tiles(Tile { rows: 1, heads: 1 }), 1);
+            assert_eq!(alone, check(&device, &case, Which::Tiles(largest), 1), "bits depend on the rows beside");
+            let split = check(&device, &case, Which::Tiles(largest), case.kv_heads);
+            assert_eq!(alone, split, "bits depend on how many bindings hold the cache");
             if !device.subgroups() {
                 continue;
             }
-            let joined = check(&device, &case, Which::Subgroup);
+            let joined = check(&device, &case, Which::Subgroup, 1);
+            assert_eq!(joined, check(&device, &case, Which::Subgroup, case.kv_heads), "as above");
             if case.head_dim.is_multiple_of(4) && case.entries.iter().all(|&entries| entries <= STRETCH) {
-                assert_eq!(joined, check(&device, &case, Which::SubgroupWhole), "bits depend on longer rows beside");
+                assert_eq!(
+                    joined,
+                    check(&device, &case, Which::SubgroupWhole, case.kv_heads),
+                    "bits depend on longer rows beside"
+                );
             }
         }
     }

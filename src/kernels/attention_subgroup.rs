@@ -56,6 +56,6 @@ impl Kernel for AttentionSubgroup<'_> {
 
     fn grid(&self) -> [u32; 3] {
         let Attention { longest, params, n_rows, .. } = self.attention;
-        [n_rows, params.kv_heads, longest.div_ceil(super::STRETCH)]
+        [n_rows, params.cache_heads, longest.div_ceil(super::STRETCH)]
     }
 }

@@ -49,6 +49,10 @@ pub struct Params {
     pub classes: u32,
     /// Pages per lane and class.
     pub max_pages: u32,
+    /// First KV head that the binding holds; the binding of KV head 0 has the queries rotated.
+    pub first_kv_head: u32,
+    /// KV heads that the binding holds.
+    pub cache_heads: u32,
 }
 }
 
@@ -139,30 +143,40 @@ mod tests {
             let frequencies: Vec<f32> = (0..head_dim / 2).map(|i| 1.0 / (1.0 + i as f32)).collect();
             let table = rotations(64, &frequencies);
             let head4 = head_dim.div_ceil(4);
-            let cache = device.upload(&vec![0f32; (8 * kv_heads * 2 * PAGE * head4 * 4) as usize]);
+            let cache_words = 8 * 2 * PAGE * head4 * 4;
             let output = device.upload(&qkv);
-            device.run(&Rope {
-                pages: &device.upload(&pages),
-                rotation: &device.upload(&table),
-                rows: &device.upload(&rows),
-                list: &device.upload(&std::iter::once(n_rows).chain(0..n_rows).collect::<Vec<_>>()),
-                qkv: &output,
-                cache: &cache,
-                n_rows,
-                params: Params {
-                    heads,
-                    kv_heads,
-                    head_dim,
-                    stride,
-                    write_keys: 1,
-                    class_base: 0,
-                    class_step: 1,
-                    compact,
-                    classes,
-                    max_pages,
-                },
-            });
-            let (got, filed) = (device.floats(&output), device.floats(&cache));
+            // All KV heads in one binding, or each in one of its own.
+            let bindings = if compact == 1 { kv_heads } else { 1 };
+            let held = kv_heads / bindings;
+            let mut filed = vec![];
+            for first_kv_head in (0..kv_heads).step_by(held as usize) {
+                let cache = device.upload(&vec![0f32; (held * cache_words) as usize]);
+                device.run(&Rope {
+                    pages: &device.upload(&pages),
+                    rotation: &device.upload(&table),
+                    rows: &device.upload(&rows),
+                    list: &device.upload(&std::iter::once(n_rows).chain(0..n_rows).collect::<Vec<_>>()),
+                    qkv: &output,
+                    cache: &cache,
+                    n_rows,
+                    params: Params {
+                        heads,
+                        kv_heads,
+                        head_dim,
+                        stride,
+                        write_keys: 1,
+                        class_base: 0,
+                        class_step: 1,
+                        compact,
+                        classes,
+                        max_pages,
+                        first_kv_head,
+                        cache_heads: held,
+                    },
+                });
+                filed.push(device.floats(&cache));
+            }
+            let got = device.floats(&output);
             for (row, info) in rows.iter().enumerate() {
                 let turn = &table[(info.position * head_dim) as usize..][..head_dim as usize];
                 let part = |head: u32| &qkv[row * stride as usize + (head * head_dim) as usize..][..head_dim as usize];
@@ -177,7 +191,8 @@ mod tests {
                 for head in 0..kv_heads {
                     let mut key = part(heads + head).to_vec();
                     cpu(&mut key, turn);
-                    let at = (((page * kv_heads + head) * 2 * PAGE + entry % PAGE) * head4 * 4) as usize;
+                    let filed = &filed[(head / held) as usize];
+                    let at = (((page * held + head % held) * 2 * PAGE + entry % PAGE) * head4 * 4) as usize;
                     assert_close("key", &filed[at..][..head_dim as usize], &key, 1e-6);
                     let at = at + (PAGE * head4 * 4) as usize;
                     assert_close("value", &filed[at..][..head_dim as usize], part(heads + kv_heads + head), 0.0);

@@ -173,27 +173,35 @@ impl Network<'_> {
     fn rotate(&self, pass: &mut Pass<'_>, layer: &PlanLayer, writes: u32, batch: Batch<'_>) -> Result<(), GpuError> {
         let (config, state, sizes) = (self.config, self.state, &self.state.sizes);
         let (rows, cache) = (&state.rows, &layer.cache);
-        pass.run(&Rope {
-            pages: &state.lanes.pages,
-            rotation: &state.rotation,
-            rows: &rows.info,
-            list: batch.list,
-            qkv: &rows.qkv,
-            cache: &state.caches[cache.buffer],
-            n_rows: batch.n_rows,
-            params: rope::Params {
-                heads: config.n_heads,
-                kv_heads: config.n_kv_heads,
-                head_dim: config.head_dim,
-                stride: sizes.qkv,
-                write_keys: writes,
-                class_base: cache.class_base,
-                class_step: cache.class_step,
-                compact: cache.compact.into(),
-                classes: self.plan.classes,
-                max_pages: sizes.max_pages,
-            },
-        })
+        let kept = &state.caches[cache.buffer];
+        // Queries are rotated with the first binding.
+        let bindings = if writes == rope::QUERIES { 1 } else { kept.bindings.len() };
+        for (first_kv_head, binding) in kept.parts().take(bindings) {
+            pass.run(&Rope {
+                pages: &state.lanes.pages,
+                rotation: &state.rotation,
+                rows: &rows.info,
+                list: batch.list,
+                qkv: &rows.qkv,
+                cache: binding,
+                n_rows: batch.n_rows,
+                params: rope::Params {
+                    heads: config.n_heads,
+                    kv_heads: config.n_kv_heads,
+                    head_dim: config.head_dim,
+                    stride: sizes.qkv,
+                    write_keys: writes,
+                    class_base: cache.class_base,
+                    class_step: cache.class_step,
+                    compact: cache.compact.into(),
+                    classes: self.plan.classes,
+                    max_pages: sizes.max_pages,
+                    first_kv_head,
+                    cache_heads: kept.heads,
+                },
+            })?;
+        }
+        Ok(())
     }
 
     /// Normalises each head of queries, and of keys where the rows have them, if the network does so.
@@ -226,58 +234,70 @@ impl Network<'_> {
     /// Returns its output for the product behind it.
     fn run_attention(&self, pass: &mut Pass<'_>, layer: &PlanLayer, batch: Batch<'_>) -> Result<Inputs<'_>, GpuError> {
         let (config, state, sizes) = (self.config, self.state, &self.state.sizes);
-        let (rows, cache) = (&state.rows, &layer.cache);
-        let (list, n_rows, kv) = (batch.list, batch.n_rows, &state.caches[cache.buffer]);
-        let (heads, kv_heads, head_dim) = (config.n_heads, config.n_kv_heads, config.head_dim);
-        let (classes, max_pages, max_stretches) = (self.plan.classes, sizes.max_pages, sizes.max_stretches);
-        let compact = cache.compact.into();
-        let attention = Attention {
-            pages: &state.lanes.pages,
-            qkv: &rows.qkv,
-            rows: &rows.info,
-            list,
-            cache: kv,
-            reach: &state.lanes.reach,
-            partial: &rows.partial,
-            n_rows,
-            longest: batch.longest,
-            tile: attention::Tile { rows: sizes.tile.rows.min(n_rows.next_power_of_two()), ..sizes.tile },
-            params: attention::Params {
-                heads,
-                kv_heads,
-                head_dim,
-                stride: sizes.qkv,
-                class_base: cache.class_base,
-                class_step: cache.class_step,
-                compact,
-                overlay: cache.overlay.into(),
-                classes,
-                max_pages,
-                max_stretches,
-                context: sizes.room.context,
-                window: layer.window,
-                scale: 1.0 / (head_dim as f32).sqrt(),
-                output_stride: sizes.attended / 4,
-            },
-        };
+        let (rows, list, n_rows) = (&state.rows, batch.list, batch.n_rows);
         let (partial, output) = (&rows.partial, &rows.attended);
-        let whole_vectors = head_dim.is_multiple_of(4);
+        let whole_vectors = config.head_dim.is_multiple_of(4);
         let gathered = self.gathered().filter(|_| whole_vectors).map(|gathered| &gathered.inputs);
-        if self.subgroups() {
-            let whole = gathered.filter(|_| batch.longest <= STRETCH).map(|gathered| Whole { output, gathered });
-            let joined = whole.is_some();
-            pass.run(&AttentionSubgroup { attention, whole })?;
-            if joined {
-                return Ok(Inputs::Gathered(output));
+        let joined = gathered.filter(|_| self.subgroups() && batch.longest <= STRETCH);
+        let kept = &state.caches[layer.cache.buffer];
+        for (first_kv_head, binding) in kept.parts() {
+            let attention = Attention {
+                pages: &state.lanes.pages,
+                qkv: &rows.qkv,
+                rows: &rows.info,
+                list,
+                cache: binding,
+                reach: &state.lanes.reach,
+                partial,
+                n_rows,
+                longest: batch.longest,
+                tile: attention::Tile { rows: sizes.tile.rows.min(n_rows.next_power_of_two()), ..sizes.tile },
+                params: self.attention_params(layer, first_kv_head, kept.heads),
+            };
+            if self.subgroups() {
+                let whole = joined.map(|gathered| Whole { output, gathered });
+                pass.run(&AttentionSubgroup { attention, whole })?;
+            } else {
+                pass.run(&attention)?;
             }
-        } else {
-            pass.run(&attention)?;
         }
-        let window = layer.window;
-        let params =
-            attention_merge::Params { heads, head_dim, stride: sizes.attended, compact, max_stretches, window };
+        if joined.is_some() {
+            return Ok(Inputs::Gathered(output));
+        }
+        let params = attention_merge::Params {
+            heads: config.n_heads,
+            head_dim: config.head_dim,
+            stride: sizes.attended,
+            compact: layer.cache.compact.into(),
+            max_stretches: sizes.max_stretches,
+            window: layer.window,
+        };
         pass.run(&AttentionMerge { partial, rows: &rows.info, list, output, gathered, n_rows, params })?;
         Ok(if whole_vectors { Inputs::Gathered(output) } else { Inputs::Rows(output) })
+    }
+
+    /// Attention to the KV heads of one binding.
+    fn attention_params(&self, layer: &PlanLayer, first_kv_head: u32, cache_heads: u32) -> attention::Params {
+        let (config, sizes, cache) = (self.config, &self.state.sizes, &layer.cache);
+        attention::Params {
+            heads: config.n_heads,
+            kv_heads: config.n_kv_heads,
+            head_dim: config.head_dim,
+            stride: sizes.qkv,
+            class_base: cache.class_base,
+            class_step: cache.class_step,
+            compact: cache.compact.into(),
+            overlay: cache.overlay.into(),
+            classes: self.plan.classes,
+            max_pages: sizes.max_pages,
+            max_stretches: sizes.max_stretches,
+            context: sizes.room.context,
+            window: layer.window,
+            scale: 1.0 / (config.head_dim as f32).sqrt(),
+            output_stride: sizes.attended / 4,
+            first_head: first_kv_head * (config.n_heads / config.n_kv_heads),
+            cache_heads,
+        }
     }
 
     fn feed_forward(

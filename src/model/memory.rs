@@ -5,6 +5,8 @@
 
 use std::collections::HashSet;
 
+use super::cache::CacheMemory;
+use super::config::ModelConfig;
 use super::plan::Plan;
 use super::state::{Gathered, Lanes, Rows, State};
 use super::weights::{Bank, LayerWeights, Weights};
@@ -24,6 +26,8 @@ pub struct Memory {
     pub lane: u64,
     /// KV cache in that; 0 where lanes share one that does not grow with them.
     pub lane_cache: u64,
+    /// The KV cache of all lanes: what was set aside, and what sequences take of it.
+    pub cache: CacheMemory,
 }
 
 /// Buffers that hold so many equal pieces, of which each lane has one.
@@ -33,7 +37,7 @@ struct Group<'a> {
 }
 
 impl Memory {
-    pub(crate) fn of(plan: &Plan, weights: &Weights, state: &State) -> Self {
+    pub(crate) fn of(config: &ModelConfig, plan: &Plan, weights: &Weights, state: &State) -> Self {
         let layer = |at: usize| layer_bytes(&weights.layers[at], plan.layers[at].unrolled.len());
         let outer: u64 = plan.prologue.clone().chain(plan.epilogue.clone()).map(layer).sum();
         let inner: u64 = plan.rounds.iter().flat_map(|round| round.clone()).map(layer).sum();
@@ -49,13 +53,15 @@ impl Memory {
         let textures = state.rows.gathered.as_ref().map(|Gathered { inputs, activated }| [inputs, activated]);
         let gathered: u64 = textures.into_iter().flatten().map(Texture::bytes).sum();
         let rows = u64::from(state.sizes.room.rows + state.sizes.room.lanes);
-        let fixed = state.rotation.bytes() + state.lanes.ends.bytes() + cache.bytes() + gathered;
+        let beside = [&state.rotation, &state.lanes.ends, &state.read_depths, &state.page_in_transit];
+        let fixed = beside.map(Buffer::bytes).iter().sum::<u64>() + cache.bytes() + gathered;
         Self {
             outside: outer + weights.head.bytes() + weights.final_norm.buffer.bytes(),
             round: (inner + gates) / u64::from(plan.n_rounds()).max(1),
             state: all.map(|buffer| buffer.bytes()).sum::<u64>() + fixed,
             lane: lane + cache.piece() + gathered / rows,
             lane_cache: cache.piece(),
+            cache: CacheMemory::made(config, plan, state.sizes.pages, &state.caches),
         }
     }
 }
@@ -121,7 +127,10 @@ fn groups(state: &State) -> [Group<'_>; 5] {
 fn cache(state: &State) -> Group<'_> {
     let room = state.sizes.room;
     let own = state.sizes.pages == room.lanes * state.sizes.max_pages;
-    Group { buffers: state.caches.iter().collect(), pieces: if own { u64::from(room.lanes) } else { 0 } }
+    Group {
+        buffers: state.caches.iter().flat_map(|cache| &cache.bindings).collect(),
+        pieces: if own { u64::from(room.lanes) } else { 0 },
+    }
 }
 
 /// Bytes of a layer that one pass reads.

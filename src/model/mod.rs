@@ -2,6 +2,7 @@
 
 pub mod block;
 pub mod bytes;
+pub mod cache;
 pub mod checkpoint;
 pub mod config;
 mod config_block;
@@ -29,6 +30,7 @@ pub mod product;
 pub mod quantise;
 pub mod random;
 pub mod reference;
+pub mod room;
 pub mod rounds;
 pub mod shards;
 pub mod state;

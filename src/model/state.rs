@@ -1,7 +1,10 @@
 //! What lives on the GPU beside the weights: rows under way, lanes, and the paged KV cache.
 
+use super::cache::{self, Cache};
 use super::config::{ModelConfig, RouterNetwork};
 use super::plan::Plan;
+use super::room::Fit;
+pub use super::room::Room;
 use super::weights::Weights;
 use crate::error::{Error, GpuError};
 use crate::gpu::{Buffer, Gpu, Texture};
@@ -10,23 +13,6 @@ use crate::kernels::attention::Tile;
 use crate::kernels::finish;
 use crate::kernels::rope::rotations;
 use crate::kernels::{NEXT_TOKEN, PAGE, STRETCH, padded};
-
-/// How much room to make.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Room {
-    /// Sequences side by side.
-    pub lanes: u32,
-    /// Tokens per sequence.
-    pub context: u32,
-    /// Tokens computed in one step; the lanes' own rows stand behind them.
-    pub rows: u32,
-    /// Rows of one step whose logits can be asked for.
-    pub heads: u32,
-    /// Tokens that the KV cache holds for all lanes together; room for all of them is the most, for one the least.
-    pub cache_tokens: u32,
-    /// Most probable tokens that are told with each one that is drawn.
-    pub alternatives: u32,
-}
 
 /// Sizes derived from the network, in the units of the kernels.
 #[derive(Debug, Clone, Copy)]
@@ -156,9 +142,13 @@ pub struct State {
     /// Lanes.
     pub lanes: Lanes,
     /// KV cache, see `shaders/lib/kv.wgsl`.
-    pub caches: Vec<Buffer>,
+    pub caches: Vec<Cache>,
     /// Cosine and sine of each position.
     pub rotation: Buffer,
+    /// Depths of the tokens that a tick reads, until the host has them, `[rows of a step]`.
+    pub read_depths: Buffer,
+    /// A page on its way to another place.
+    pub page_in_transit: Buffer,
 }
 
 impl Sizes {
@@ -202,16 +192,37 @@ impl State {
             sizes,
             rows: rows(gpu, config, plan, &sizes)?,
             lanes: lanes(gpu, config, plan, &sizes)?,
-            caches: caches(gpu, config, plan, &sizes)?,
+            caches: cache::caches(gpu, config, plan, sizes.pages)?,
             rotation: gpu.upload("rotations", &rotations(room.context, &config.frequencies()))?,
+            read_depths: gpu.buffer("depths of a tick", u64::from(room.rows) * 4)?,
+            page_in_transit: gpu.buffer("page in transit", cache::page_bytes(config))?,
         };
         gpu.check().await?;
         Ok(state)
     }
 
+    /// Makes the room that is wanted, or less of it where the device has no more: `fit` tells what.
+    ///
+    /// # Errors
+    /// As [`State::new`], where even the least is too much.
+    pub async fn fitting(
+        gpu: &Gpu,
+        config: &ModelConfig,
+        plan: &Plan,
+        weights: &Weights,
+        fit: &mut Fit,
+    ) -> Result<Self, Error> {
+        loop {
+            match Self::new(gpu, config, plan, weights, fit.room()).await {
+                Err(Error::Gpu(error)) if fit.shrink(&error) => gpu.release().await,
+                made => return made,
+            }
+        }
+    }
+
     /// Bytes of the KV cache.
     pub fn cache_bytes(&self) -> u64 {
-        self.caches.iter().map(Buffer::bytes).sum()
+        self.caches.iter().flat_map(|cache| &cache.bindings).map(Buffer::bytes).sum()
     }
 }
 
@@ -293,18 +304,4 @@ fn lanes(gpu: &Gpu, config: &ModelConfig, plan: &Plan, sizes: &Sizes) -> Result<
         reach: words("rounds run", context)?,
         pages: gpu.upload("pages", &table)?,
     })
-}
-
-/// Bytes of a page: keys and values of [`PAGE`] entries, see `shaders/lib/kv.wgsl`.
-pub fn page_bytes(config: &ModelConfig) -> u64 {
-    u64::from(config.n_kv_heads * 2 * PAGE * config.head_dim.div_ceil(4) * 16)
-}
-
-fn caches(gpu: &Gpu, config: &ModelConfig, plan: &Plan, sizes: &Sizes) -> Result<Vec<Buffer>, GpuError> {
-    let per_class = u64::from(sizes.pages) * page_bytes(config);
-    let classes = |buffer: usize| {
-        let user = plan.layers.iter().find(|layer| layer.cache.buffer == buffer);
-        if user.is_some_and(|layer| layer.cache.class_base > 0) { plan.classes - 1 } else { 1 }
-    };
-    (0..plan.cache_buffers).map(|buffer| gpu.buffer("KV cache", per_class * u64::from(classes(buffer)))).collect()
 }

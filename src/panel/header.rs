@@ -112,6 +112,9 @@ impl Panel {
         if dismissed {
             self.live.failures.pop_back();
         }
+        for cut in self.live.facts.iter().flat_map(|facts| &facts.cuts) {
+            ui.label(RichText::new(cut).color(ui.visuals().warn_fg_color));
+        }
     }
 
     fn replay_bar(&mut self, ui: &mut Ui) {
@@ -154,11 +157,13 @@ impl Panel {
         if let Some(facts) = &view.facts {
             parts.push(format!("{} ({})", facts.adapter.name, facts.adapter.backend));
             parts.push(format!("{} lanes, {} order", facts.lanes, facts.order));
+            let cache = look::short(facts.cache_bytes as f64);
+            parts.push(format!("cache {cache}B, {} x {} tokens", facts.cache_sequences, facts.context));
         }
         if let Some(tick) = &view.tick {
             let each = tick.dispatches as f64 / tick.number.max(1) as f64;
             parts.push(format!("tick {}, {each:.0} dispatches each", tick.number));
-            parts.push(format!("cache {:.0} % in use, {:.0} % kept", 100.0 * tick.cache[0], 100.0 * tick.cache[1]));
+            parts.push(format!("{:.0} % in use, {:.0} % kept", 100.0 * tick.cache[0], 100.0 * tick.cache[1]));
         }
         if !self.status.is_empty() {
             parts.push(self.status.clone());

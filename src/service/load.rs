@@ -16,6 +16,7 @@ use crate::model::bytes::FileBytes;
 use crate::model::config::{ModelConfig, RouterKind};
 use crate::model::folder::Folder;
 use crate::model::gguf::{self, Gguf};
+use crate::model::room::Cut;
 use crate::model::shards::WeightFile;
 use crate::model::tensor::TensorSource;
 use crate::model::tick::Order;
@@ -191,6 +192,7 @@ fn facts(start: &Start, engine: &Engine, source: &dyn TensorSource, chat: bool) 
         _ => 0,
     };
     let adapter = engine.gpu().summary();
+    let cache = engine.memory().cache;
     let middle = f64::from(engine.context()) / 2.0;
     ModelFacts {
         name: start.name.clone(),
@@ -201,13 +203,16 @@ fn facts(start: &Start, engine: &Engine, source: &dyn TensorSource, chat: bool) 
         parameters: source.names().iter().map(size).sum(),
         vocabulary: config.vocab_size,
         context: engine.context(),
-        lanes: start.options.lanes,
+        lanes: engine.lanes(),
         order: if engine.order() == Order::Mixed { "mixed" } else { "waves" }.into(),
         thresholds: config.router.as_ref().is_some_and(|router| router.kind == RouterKind::Expert),
         scores: config.router.is_some(),
         chat,
         flops: TokenFlops::of(config, plan, middle),
-        cache_bytes: engine.cache_bytes(),
+        cache_bytes: cache.bytes,
+        sequence_bytes: cache.sequence_bytes(engine.context()),
+        cache_sequences: cache.sequences(engine.context()),
+        cuts: engine.cuts().iter().map(Cut::to_string).collect(),
         adapter: Adapter {
             name: adapter.name.clone(),
             kind: adapter.kind.to_owned(),

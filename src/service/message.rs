@@ -267,6 +267,15 @@ pub struct ModelFacts {
     pub flops: TokenFlops,
     /// Bytes of the KV cache.
     pub cache_bytes: u64,
+    /// Bytes of it that a sequence of the longest kind takes.
+    #[serde(default)]
+    pub sequence_bytes: u64,
+    /// How many of these fit.
+    #[serde(default)]
+    pub cache_sequences: u32,
+    /// What was asked for and could not be had, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cuts: Vec<String>,
     /// Where it runs.
     pub adapter: Adapter,
 }

@@ -20,6 +20,7 @@ use isobath::engine::{Engine, EngineOptions, MAX_LANES};
 use isobath::error::RequestError;
 use isobath::model::config::ModelConfig;
 use isobath::model::tick::Order;
+use isobath::schedule::PAGE;
 use pollster::block_on;
 
 use super::args::{Bench, Loading, OrderChoice};
@@ -152,7 +153,9 @@ impl<'a> Bencher<'a> {
             quiet: true,
             ..self.loading.clone()
         };
-        let options = EngineOptions { lanes, order, max_rows: chunk, ..EngineOptions::default() };
+        // All lanes have room at once: what waits is not measured.
+        let cache_tokens = loading.context.map(|context| context.next_multiple_of(PAGE).saturating_mul(lanes));
+        let options = EngineOptions { lanes, order, max_rows: chunk, cache_tokens, ..EngineOptions::default() };
         let mut engine = match &self.command.random {
             Some(_) => {
                 let mut config = self.config.clone();
@@ -165,6 +168,10 @@ impl<'a> Bencher<'a> {
                 load(&place, &loading, options)?
             }
         };
+        if let [first, ..] = engine.cuts() {
+            let range = format!("smaller here ({first}); or give fewer --lanes or a shorter --context");
+            return Err(RequestError::Setting { name: "the size of the test", value: lanes.to_string(), range }.into());
+        }
         let start = self.start;
         engine.set_clock(move || start.elapsed().as_nanos() as u64);
         Ok(engine)

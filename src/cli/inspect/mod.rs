@@ -2,7 +2,7 @@
 
 mod family;
 mod plan;
-mod sizes;
+pub mod sizes;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -11,7 +11,7 @@ use isobath::model::config::ModelConfig;
 
 use self::plan::Stage;
 pub use self::sizes::TensorFact;
-use self::sizes::{Kv, Parameters};
+use self::sizes::{Kv, Parameters, Room};
 use super::args::Inspect;
 use super::failure;
 use super::open::{Fetching, Place};
@@ -45,6 +45,7 @@ struct Report<'a> {
     parameters: Option<Parameters>,
     bytes_by_type: BTreeMap<&'static str, u64>,
     kv_bytes_per_token: Option<Kv>,
+    kv_cache: Option<Vec<Room>>,
     context: Option<u32>,
     vocabulary: Option<usize>,
     chat_template: bool,
@@ -77,6 +78,7 @@ fn report(model: String, facts: &Facts) -> Report<'_> {
         parameters: config.map(|config| sizes::parameters(config, &facts.tensors)),
         bytes_by_type: sizes::bytes_by_type(&facts.tensors),
         kv_bytes_per_token: config.map(sizes::kv),
+        kv_cache: config.map(sizes::rooms),
         context: config.map(|config| config.context_length),
         vocabulary: facts.vocabulary,
         chat_template: facts.chat_template,
@@ -106,6 +108,7 @@ fn text(model: &str, facts: &Facts) -> String {
     }
     if let Some(config) = &facts.config {
         text += &format!("KV          {}\n", kv_line(&sizes::kv(config)));
+        text.extend(sizes::rooms(config).iter().map(|room| format!("KV cache    {}\n", room.line())));
     }
     match facts.vocabulary {
         Some(tokens) => text += &format!("tokenizer   {tokens} tokens\n"),

@@ -2,7 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use isobath::engine::DEFAULT_CONTEXT;
+use isobath::model;
+use isobath::model::cache::CacheMemory;
 use isobath::model::config::{KvMode, ModelConfig, RouterKind};
+use isobath::model::plan::Plan;
+use isobath::model::room::Fit;
+use isobath::schedule::PAGE;
 
 /// A tensor as the file lists it.
 #[derive(Debug, Clone)]
@@ -88,6 +94,49 @@ pub fn kv(config: &ModelConfig) -> Kv {
     Kv { every_token, per_round, by_depth }
 }
 
+/// What is set aside for keys and values where the device has it.
+#[derive(Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Room {
+    /// Sequences side by side.
+    pub lanes: u32,
+    /// Tokens of the longest sequence.
+    pub context: u32,
+    /// Bytes that are set aside.
+    pub bytes: u64,
+    /// Bytes of a sequence of the longest kind, at full depth.
+    pub sequence_bytes: u64,
+    /// How many of these fit at once.
+    pub sequences: u32,
+}
+
+impl Room {
+    /// In words.
+    pub fn line(&self) -> String {
+        let lanes = if self.lanes == 1 { "1 lane ".to_owned() } else { format!("{} lanes", self.lanes) };
+        format!(
+            "{lanes}: {} set aside; a sequence of {} tokens takes {}, {} such fit at once",
+            bytes(self.bytes),
+            self.context,
+            bytes(self.sequence_bytes),
+            self.sequences
+        )
+    }
+}
+
+/// What a single sequence and what the window set aside by default; nothing for a plan that cannot be run.
+pub fn rooms(config: &ModelConfig) -> Vec<Room> {
+    let Ok(plan) = Plan::of(config) else { return vec![] };
+    let context = config.context_length.min(DEFAULT_CONTEXT);
+    let room = |lanes: u32| {
+        let wanted = model::room::Room { lanes, context, rows: 1, heads: 1, cache_tokens: u32::MAX, alternatives: 0 };
+        let room = Fit::new(config, &plan, wanted, u64::MAX).room();
+        let cache = CacheMemory::of(config, &plan, room.cache_tokens / PAGE);
+        let (sequence_bytes, sequences) = (cache.sequence_bytes(context), cache.sequences(context));
+        Room { lanes, context, bytes: cache.bytes, sequence_bytes, sequences }
+    };
+    [1, 32].map(room).into()
+}
+
 /// `1.2 GB`, `34.5 MB`, `678 bytes`.
 pub fn bytes(count: u64) -> String {
     for (unit, size) in [("GB", 1_000_000_000u64), ("MB", 1_000_000), ("kB", 10_000)] {
@@ -163,6 +212,20 @@ mod tests {
         check(&config, 2, &[2, 2, 2]);
         config.kv = KvMode::Share { count: 3, sharing: Sharing::MiddleCycle };
         check(&config, 4, &[0, 0, 0]);
+    }
+
+    #[test]
+    fn what_is_set_aside_holds_a_sequence_and_no_more_than_lanes_can_fill() {
+        let mut config = config(8);
+        config.recursion = Some(recursion(3, Sharing::MiddleCycle));
+        let [one, many] = &rooms(&config)[..] else { panic!("two kinds of room") };
+        // 64 tokens of 64 bytes in 8 layers.
+        assert_eq!((one.lanes, one.context, one.bytes, one.sequence_bytes, one.sequences), (1, 64, 32_768, 32_768, 1));
+        assert_eq!((many.lanes, many.bytes, many.sequences), (32, 32 * 32_768, 32));
+        assert_eq!(
+            many.line(),
+            "32 lanes: 1.0 MB set aside; a sequence of 64 tokens takes 32.8 kB, 32 such fit at once"
+        );
     }
 
     #[test]
