@@ -216,6 +216,40 @@ fn tokenizer_and_greedy_continuations() {
     }
 }
 
+/// What 32 lanes could fill is more than a binding shows and more than anybody wants set aside.
+#[test]
+fn any_number_of_lanes_opens_with_default_settings_and_writes_the_same() {
+    let bytes = fs::read(smollm2::gguf()).unwrap();
+    let gguf = Gguf::parse(&bytes, "SmolLM2").unwrap();
+    let config = gguf.config().unwrap();
+    let prompts = ["The sea is", "Water boils at", "My name is"];
+    let written = |lanes: u32| {
+        let tokenizer = Tokenizer::from_vocabulary(gguf.vocabulary().unwrap()).unwrap();
+        let gpu = open().limited(128 << 20, u64::MAX);
+        let options = EngineOptions { lanes, ..EngineOptions::default() };
+        let mut engine = block_on(Engine::load(gpu, &config, &gguf, tokenizer, options, &mut |_, _| {})).unwrap();
+        assert_eq!((engine.lanes(), engine.cuts().len()), (lanes, 0));
+        let cache = engine.memory().cache;
+        assert!(cache.bytes <= 1 << 30 && cache.sequences(engine.context()) >= lanes.min(5), "{cache:?}");
+        let mut texts = std::collections::BTreeMap::new();
+        for prompt in prompts {
+            let prompt = engine.tokenizer().encode_prompt(prompt, true).unwrap();
+            texts
+                .insert(engine.submit(Request { ignore_end: true, ..Request::new(prompt, 5) }).unwrap(), String::new());
+        }
+        while let Some((id, event)) = block_on(engine.next()).unwrap() {
+            if let Event::Token(token) = event {
+                texts.get_mut(&id).unwrap().push_str(&token.text);
+            }
+        }
+        texts.into_values().collect::<Vec<_>>()
+    };
+    let one = written(1);
+    for lanes in [32, 64] {
+        assert_eq!(written(lanes), one, "{lanes} lanes");
+    }
+}
+
 #[test]
 fn exported_folder_gives_the_same() {
     let golden = Golden::read();

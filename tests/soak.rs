@@ -99,6 +99,6 @@ fn every_sequence_ends_once_and_nothing_is_left_behind() {
     assert_eq!(all, free, "{told:?}");
     assert!(told.prefix_hit_tokens > 0 && told.copied_pages > 0, "{told:?}");
     println!("{told:?}, {:?}, {cancelled} cancelled", engine.statistics());
-    // Told and not judged: what a driver keeps for itself is not ours to bound (README, Measured).
+    // Told and not judged: what a driver keeps for itself is not ours to bound (docs/performance.md).
     println!("{early:?} MiB after a quarter, {:?} MiB at the end", memory());
 }

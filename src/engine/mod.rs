@@ -181,7 +181,7 @@ impl Engine {
             Some(Order::Mixed) if !mixes => return Err(measure::cannot_mix().into()),
             Some(order) => order,
             // A mixed pass reads shared weights once for lanes of all depths, but a token then takes more dispatches. Alone,
-            // and on a CPU, which computes as long as it reads, these cost more than they save (measured: README).
+            // and on a CPU, which computes as long as it reads, these cost more than they save (measured: docs/performance.md).
             None if mixes && lanes > 1 && !gpu.summary().is_software() => Order::Mixed,
             None => Order::Waves,
         };
