@@ -157,13 +157,21 @@ impl Panel {
         if let Some(facts) = &view.facts {
             parts.push(format!("{} ({})", facts.adapter.name, facts.adapter.backend));
             parts.push(format!("{} lanes, {} order", facts.lanes, facts.order));
-            let cache = look::short(facts.cache_bytes as f64);
-            parts.push(format!("cache {cache}B, {} x {} tokens", facts.cache_sequences, facts.context));
         }
         if let Some(tick) = &view.tick {
             let each = tick.dispatches as f64 / tick.number.max(1) as f64;
             parts.push(format!("tick {}, {each:.0} dispatches each", tick.number));
-            parts.push(format!("{:.0} % in use, {:.0} % kept", 100.0 * tick.cache[0], 100.0 * tick.cache[1]));
+        }
+        if let Some(facts) = &view.facts {
+            let mut cache = format!("cache {}B", look::short(facts.cache_bytes as f64));
+            // Runs that were saved before do not tell.
+            if facts.cache_sequences > 0 {
+                cache += &format!(" for {} x {} tokens", facts.cache_sequences, facts.context);
+            }
+            if let Some(tick) = &view.tick {
+                cache += &format!(", {:.0} % in use, {:.0} % kept", 100.0 * tick.cache[0], 100.0 * tick.cache[1]);
+            }
+            parts.push(cache);
         }
         if !self.status.is_empty() {
             parts.push(self.status.clone());
