@@ -106,7 +106,15 @@ fn file_type(entries: &[Entry]) -> u32 {
         DataType::Q4_0 => 2,
         DataType::Q4_1 => 3,
         DataType::Q8_0 => 7,
+        DataType::Q5_0 => 8,
+        DataType::Q5_1 => 9,
+        DataType::Q2K => 10,
+        DataType::Q3K => 12,
+        DataType::Q4K => 15,
+        DataType::Q5K => 17,
         DataType::Q6K => 18,
+        DataType::Iq4Nl => 25,
+        DataType::Iq4Xs => 30,
         DataType::Bf16 => 32,
     }
 }

@@ -19,10 +19,21 @@ const GROUP: usize = 16;
 /// Below this a group counts as zero, as in ggml.
 const NOTHING: f32 = 1e-15;
 
+/// Types that can be written; the others are only read.
+pub const WRITTEN: [DataType; 7] =
+    [DataType::F32, DataType::F16, DataType::Bf16, DataType::Q8_0, DataType::Q4_0, DataType::Q4_1, DataType::Q6K];
+
 /// The tensor's bytes in another type; its rows must be whole blocks of that type.
 pub fn recode<'a>(name: &str, tensor: Tensor<'a>, data_type: DataType) -> Result<Cow<'a, [u8]>, ModelError> {
     if data_type == tensor.data_type {
         return Ok(tensor.data);
+    }
+    if !WRITTEN.contains(&data_type) {
+        let names = WRITTEN.map(DataType::name).join(", ");
+        return Err(refuse(format!(
+            "tensor `{name}` cannot be written as {}, which is only read; choose one of {names}",
+            data_type.name()
+        )));
     }
     let unfit =
         || refuse(format!("tensor `{name}` has shape {:?}, which {} cannot store", tensor.shape, data_type.name()));
@@ -49,7 +60,7 @@ pub fn recode<'a>(name: &str, tensor: Tensor<'a>, data_type: DataType) -> Result
     Ok(Cow::Owned(bytes))
 }
 
-/// Appends one row; its length must be a multiple of the type's block.
+/// Appends one row; its type must be one of [`WRITTEN`], its length a multiple of the type's block.
 pub fn write_row(data_type: DataType, row: &[f32], out: &mut Vec<u8>) {
     match data_type {
         DataType::F32 => out.extend(row.iter().flat_map(|value| value.to_le_bytes())),
@@ -59,6 +70,7 @@ pub fn write_row(data_type: DataType, row: &[f32], out: &mut Vec<u8>) {
         DataType::Q4_0 => row.chunks_exact(BLOCK).for_each(|block| q4_0(block, out)),
         DataType::Q4_1 => row.chunks_exact(BLOCK).for_each(|block| q4_1(block, out)),
         DataType::Q6K => row.chunks_exact(GROUP * GROUP).for_each(|block| q6_k(block, out)),
+        _ => debug_assert!(WRITTEN.contains(&data_type), "{data_type:?} is only read"),
     }
 }
 
