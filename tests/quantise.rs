@@ -3,8 +3,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may end at the first surprise")]
 
+#[path = "quantise/mixtures.rs"]
+mod mixtures;
 #[path = "quantise/quantisers.rs"]
 mod quantisers;
+#[path = "quantise/recursive.rs"]
+mod recursive;
+#[path = "support/smollm2.rs"]
+mod smollm2;
+#[path = "support/smollm2_mixture.rs"]
+mod smollm2_mixture;
 
 use sha2::{Digest, Sha256};
 
