@@ -74,8 +74,8 @@ pub fn packed_row_words(data_type: DataType, columns: usize) -> usize {
     }
 }
 
-/// Where in a block of a quantised type an f16 stands that must be finite.
-pub(super) fn halves(data_type: DataType) -> &'static [usize] {
+/// Where in a block of a quantised type an f16 stands, of scales or of minimums; none for other types.
+pub fn halves(data_type: DataType) -> &'static [usize] {
     format(data_type).map_or(&[], |format| format.halves)
 }
 
