@@ -90,7 +90,7 @@ pub enum ModelError {
     },
     /// A tensor's data type cannot be used.
     #[error(
-        "tensor `{name}` has data type {found}; supported: f32, f16, bf16, q8_0, q4_0, q4_1, q6_K; convert the model to one of these"
+        "tensor `{name}` has data type {found}; supported: f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, q2_K, q3_K, q4_K, q5_K, q6_K, iq4_nl, iq4_xs; convert the model to one of these"
     )]
     DataType {
         /// Canonical name.

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)] // A test that cannot go on has to fail.
 
+#[path = "model_files/blocks.rs"]
+mod blocks;
 #[path = "model_files/checkpoints.rs"]
 mod checkpoints;
 #[path = "model_files/damaged_folder.rs"]

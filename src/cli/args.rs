@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use isobath::engine::request::{Routing, Sampling};
 use isobath::error::RequestError;
+use isobath::model::quantise::WRITTEN;
 use isobath::model::tensor::DataType;
 
 pub use super::args_convert::{Convert, Import, SharingChoice, StartChoice, Writing};
@@ -313,13 +314,10 @@ pub fn check_context(context: Option<u32>) -> Result<(), RequestError> {
     Ok(())
 }
 
-/// A data type by its name.
+/// A data type that can be written, by its name.
 pub(super) fn data_type(name: &str) -> Result<DataType, String> {
-    let found = DataType::ALL.into_iter().find(|data_type| data_type.name().eq_ignore_ascii_case(name));
-    found.ok_or_else(|| {
-        let names: Vec<&str> = DataType::ALL.iter().map(|data_type| data_type.name()).collect();
-        format!("it must be one of {}", names.join(", "))
-    })
+    let found = WRITTEN.into_iter().find(|data_type| data_type.name().eq_ignore_ascii_case(name));
+    found.ok_or_else(|| format!("it must be one of {}", WRITTEN.map(DataType::name).join(", ")))
 }
 
 #[cfg(test)]

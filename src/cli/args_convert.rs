@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use isobath::model::export::ExportType;
+use isobath::model::mixture::Mixture;
+use isobath::model::quantise::WRITTEN;
 use isobath::model::tensor::DataType;
-
-use super::args::data_type;
 
 #[derive(Debug, Args)]
 pub struct Import {
@@ -25,9 +26,10 @@ pub struct Import {
     #[arg(long = "set", value_name = "PATH=VALUE")]
     pub set: Vec<String>,
 
-    /// Type of the weights [default: as they are].
-    #[arg(long, value_name = "TYPE", value_parser = data_type)]
-    pub dtype: Option<DataType>,
+    /// Type of the weights: a mixture as llama.cpp makes it (q4_k_m, q5_k_m, q6_k, q8_0), or one type for all matrices
+    /// (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q4_K, q5_K) [default: as they are].
+    #[arg(long, value_name = "TYPE", value_parser = export_type)]
+    pub dtype: Option<ExportType>,
 
     #[command(flatten)]
     pub writing: Writing,
@@ -65,9 +67,9 @@ pub struct Convert {
     #[arg(long, conflicts_with_all = ["recursions", "sharing", "start", "rank", "own_norms"])]
     pub merge: bool,
 
-    /// Type of the weights.
-    #[arg(long, value_name = "TYPE", value_parser = data_type, default_value = "f32")]
-    pub dtype: DataType,
+    /// Type of the weights, as of `isobath import`.
+    #[arg(long, value_name = "TYPE", value_parser = export_type, default_value = "f32")]
+    pub dtype: ExportType,
 
     #[command(flatten)]
     pub writing: Writing,
@@ -126,4 +128,18 @@ pub enum StartChoice {
     Lower,
     /// The highest layers.
     Upper,
+}
+
+/// A mixture, or a type of which there is no mixture of the same name.
+fn export_type(name: &str) -> Result<ExportType, String> {
+    if let Some(mixture) = Mixture::ALL.into_iter().find(|mixture| mixture.name().eq_ignore_ascii_case(name)) {
+        return Ok(ExportType::Mixture(mixture));
+    }
+    if let Some(plain) = WRITTEN.into_iter().find(|data_type| data_type.name().eq_ignore_ascii_case(name)) {
+        return Ok(ExportType::As(plain));
+    }
+    let mixtures = Mixture::ALL.map(Mixture::name);
+    let is_mixture = |name: &str| mixtures.iter().any(|mixture| mixture.eq_ignore_ascii_case(name));
+    let plain: Vec<&str> = WRITTEN.map(DataType::name).into_iter().filter(|name| !is_mixture(name)).collect();
+    Err(format!("it must be one of {} (mixtures), {}", mixtures.join(", "), plain.join(", ")))
 }

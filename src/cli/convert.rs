@@ -4,7 +4,6 @@ use isobath::convert::facts::Facts;
 use isobath::convert::recursive::{Recipe, Recursive, Start};
 use isobath::convert::unrolled::Unrolled;
 use isobath::model::config::{ModelConfig, Sharing};
-use isobath::model::export::ExportType;
 use isobath::model::tensor::TensorSource;
 
 use super::args::{Convert, SharingChoice, StartChoice};
@@ -23,7 +22,7 @@ pub fn convert(command: &Convert) -> anyhow::Result<u8> {
     source::open(&place, writing.tokenizer.as_deref(), &mut facts, |opened, facts| {
         with_model(opened, facts, &mut |config, source, text, _| {
             let write = |made: &ModelConfig, tensors: &dyn TensorSource| {
-                println!("{}", destination.write(made, tensors, text, ExportType::As(command.dtype))?);
+                println!("{}", destination.write(made, tensors, text, command.dtype)?);
                 anyhow::Ok(())
             };
             if command.merge {

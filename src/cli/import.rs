@@ -27,7 +27,7 @@ pub fn import(command: &Import) -> anyhow::Result<u8> {
         let text = fs::read_to_string(path).with_context(|| format!("cannot read {} as UTF-8", path.display()))?;
         training::read(&text, &path.display().to_string(), &mut facts)?;
     }
-    let export = command.dtype.map_or(ExportType::Keep, ExportType::As);
+    let export = command.dtype.unwrap_or(ExportType::Keep);
     source::open(&place, writing.tokenizer.as_deref(), &mut facts, |opened, facts| {
         with_model(opened, facts, &mut |config, source, text, told| {
             if !writing.quiet {

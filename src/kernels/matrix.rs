@@ -122,26 +122,33 @@ impl Matrix {
     }
 }
 
+/// Parts of `shaders/lib`, one behind the other.
+macro_rules! joined {
+    ($($name:literal),+) => {
+        concat!($(include_str!(concat!("../../shaders/lib/", $name, ".wgsl"))),+)
+    };
+}
+
 /// The part of a shader that reads weights of this type.
 pub(crate) fn loader(data_type: DataType) -> &'static str {
     match data_type {
-        DataType::F32 => include_str!("../../shaders/lib/load_f32.wgsl"),
-        DataType::F16 => {
-            concat!(include_str!("../../shaders/lib/load_f16.wgsl"), include_str!("../../shaders/lib/load_half.wgsl"))
-        }
-        DataType::Bf16 => {
-            concat!(include_str!("../../shaders/lib/load_bf16.wgsl"), include_str!("../../shaders/lib/load_half.wgsl"))
-        }
-        DataType::Q8_0 => include_str!("../../shaders/lib/load_q8_0.wgsl"),
-        DataType::Q4_0 => include_str!("../../shaders/lib/load_q4_0.wgsl"),
-        DataType::Q4_1 => include_str!("../../shaders/lib/load_q4_1.wgsl"),
-        DataType::Q6K => include_str!("../../shaders/lib/load_q6_k.wgsl"),
+        DataType::F32 => joined!("load_f32"),
+        DataType::F16 => joined!("load_f16", "load_half"),
+        DataType::Bf16 => joined!("load_bf16", "load_half"),
+        DataType::Q8_0 => joined!("load_q8_0"),
+        DataType::Q4_0 => joined!("load_q4_0"),
+        DataType::Q4_1 => joined!("load_q4_1"),
+        DataType::Q5_0 => joined!("load_q5_0", "fields"),
+        DataType::Q5_1 => joined!("load_q5_1", "load_five_bits", "fields"),
+        DataType::Q2K => joined!("load_q2_k", "fields"),
+        DataType::Q3K => joined!("load_q3_k", "fields"),
+        DataType::Q4K => joined!("load_q4_k", "load_k_scales", "fields"),
+        DataType::Q5K => joined!("load_q5_k", "load_five_bits", "load_k_scales", "fields"),
+        DataType::Q6K => joined!("load_q6_k", "fields"),
+        DataType::Iq4Nl => joined!("load_iq4_nl", "load_choices", "fields"),
+        DataType::Iq4Xs => joined!("load_iq4_xs", "load_choices", "fields"),
     }
 }
-
-/// All storage types.
-pub const DATA_TYPES: [DataType; 7] =
-    [DataType::F32, DataType::F16, DataType::Bf16, DataType::Q8_0, DataType::Q4_0, DataType::Q4_1, DataType::Q6K];
 
 #[cfg(test)]
 mod tests {

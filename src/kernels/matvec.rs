@@ -124,7 +124,6 @@ mod tests {
     use crate::kernels::check::{Device, Rows, assert_close, numbers};
     use crate::kernels::gather::{self, Gather};
     use crate::kernels::matmul::Matmul;
-    use crate::kernels::matrix::DATA_TYPES;
     use crate::kernels::matvec_serial::MatvecSerial;
     use crate::kernels::padded;
     use crate::model::pack;
@@ -136,6 +135,7 @@ mod tests {
         let blocks = (outputs * columns) as usize / numbers_per_block;
         let mut bytes: Vec<u8> =
             numbers(blocks * bytes_per_block, 21).iter().map(|x| (x * 127.0) as i8 as u8).collect();
+        let halves = |one: f32, other: f32| [one, other].map(|scale| half::f16::from_f32(scale).to_le_bytes()).concat();
         for (i, block) in bytes.chunks_exact_mut(bytes_per_block).enumerate() {
             let scale = half::f16::from_f32(0.01 + (i % 7) as f32 * 0.003).to_le_bytes();
             match data_type {
@@ -146,12 +146,19 @@ mod tests {
                 DataType::Bf16 => {
                     block.copy_from_slice(&half::bf16::from_f32(block[0] as i8 as f32 / 100.0).to_le_bytes())
                 }
-                DataType::Q4_1 => {
+                DataType::Q4_1 | DataType::Q5_1 => {
                     block[..2].copy_from_slice(&scale);
                     block[2..4].copy_from_slice(&half::f16::from_f32(-0.07).to_le_bytes());
                 }
-                DataType::Q6K => block[208..].copy_from_slice(&half::f16::from_f32(0.0004).to_le_bytes()),
-                DataType::Q8_0 | DataType::Q4_0 => block[..2].copy_from_slice(&scale),
+                DataType::Q8_0 | DataType::Q4_0 | DataType::Q5_0 => block[..2].copy_from_slice(&scale),
+                // Scales of scales, and of minimums.
+                DataType::Q2K => block[80..].copy_from_slice(&halves(0.02, 0.015)),
+                DataType::Q3K => block[108..].copy_from_slice(&halves(0.004, 0.0)[..2]),
+                DataType::Q4K => block[..4].copy_from_slice(&halves(0.0015, 0.01)),
+                DataType::Q5K => block[..4].copy_from_slice(&halves(0.0008, 0.012)),
+                DataType::Q6K => block[208..].copy_from_slice(&halves(0.0004, 0.0)[..2]),
+                DataType::Iq4Nl => block[..2].copy_from_slice(&halves(0.004, 0.0)[..2]),
+                DataType::Iq4Xs => block[..2].copy_from_slice(&halves(0.0003, 0.0)[..2]),
             }
         }
         let mut values = vec![0.0; (outputs * columns) as usize];
@@ -225,7 +232,7 @@ mod tests {
     #[test]
     fn gpu_matches_cpu_and_all_matrix_kernels_agree_to_the_bit() {
         let device = Device::open();
-        for data_type in DATA_TYPES {
+        for data_type in DataType::ALL {
             let step = data_type.block().0 as u32;
             let widths = if step == 1 { [1, 33, 100] } else { [step, 2 * step, 3 * step] };
             // The largest of f32 fills lines of a texture, begins within one, and ends within one.

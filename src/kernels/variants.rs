@@ -1,6 +1,6 @@
 //! Every kernel text that can reach a GPU, so that tests and the browser can compile them all.
 
-use super::matrix::{DATA_TYPES, loader};
+use super::matrix::loader;
 use super::{
     ACTIVATE, ATTENDED_STRETCH, ATTENDED_WHOLE, BLOCK, COLUMN, COLUMN_SUBGROUP, DRAW, ENTRIES, FOLD, FOLD_SUBGROUP,
     GATHERED, GATHERED_NOWHERE, KV, LANE, PRODUCT, REDUCE, REDUCE_SUBGROUP, SERIAL, SPAN, TEXEL, WEIGHTS_BUFFER,
@@ -44,7 +44,7 @@ pub fn all() -> Vec<Variant> {
     let mut all = Vec::new();
     let mut add =
         |kernel, fields, parts, constants| all.push(Variant { kernel, source: Source { parts, constants }, fields });
-    for data_type in DATA_TYPES {
+    for data_type in DataType::ALL {
         let product = |text| vec![text, PRODUCT, loader(data_type), WEIGHTS_BUFFER, BLOCK, TEXEL];
         for weights in [WEIGHTS_BUFFER, WEIGHTS_TEXTURE] {
             let parts = vec![text!("embed"), loader(data_type), weights, BLOCK, TEXEL];
@@ -112,7 +112,7 @@ pub fn with_subgroups() -> Vec<Variant> {
     let mut all = Vec::new();
     let mut add =
         |kernel, fields, parts, constants| all.push(Variant { kernel, source: Source { parts, constants }, fields });
-    for data_type in DATA_TYPES {
+    for data_type in DataType::ALL {
         for columns in ROWS {
             let parts = serial(data_type, COLUMN_SUBGROUP);
             let gated = [&[text!("matvec_gated")], &parts[1..], &[ACTIVATE, GATHERED]].concat();

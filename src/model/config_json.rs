@@ -94,7 +94,9 @@ fn check_parts(fields: &Fields) -> Result<(), ModelError> {
         None => Ok(()),
         Some(_) => Err(ModelError::Unsupported {
             what: "`quantization_config` in config.json".into(),
-            supported: "safetensors in f32, f16 or bf16; GGUF in q8_0, q4_0, q4_1, q6_K".into(),
+            supported:
+                "safetensors in f32, f16 or bf16; GGUF in q8_0, q4_0, q4_1, q5_0, q5_1, q2_K to q6_K, iq4_nl, iq4_xs"
+                    .into(),
         }),
     }
 }

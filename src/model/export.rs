@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use super::config::ModelConfig;
 use super::gguf_names::permute;
 use super::json_fields::refuse;
+use super::mixture::{Mixed, Mixture, second};
 use super::names::{LM_HEAD, check_tensors, expected};
 use super::quantise::recode;
 use super::tensor::{DataType, Tensor, TensorSource};
@@ -25,21 +26,42 @@ pub enum ExportType {
     /// As they are; quantised ones as `U8` with their type and shape in the metadata.
     Keep,
     /// Everything as f32, f16 or bf16; a number beyond its range is an error. A quantised type is for matrices whose
-    /// rows are whole blocks of it: where they are not, q8_0 takes the place of q6_K, and vectors, routers and all
-    /// other tensors stay as they are.
+    /// rows are whole blocks of it: where they are not, q5_0, q5_1 and q8_0 take the place of q4_K, q5_K and q6_K, and
+    /// vectors, routers and all other tensors stay as they are.
     As(DataType),
+    /// Matrices in the types that llama.cpp's files of that name have; rows that fill no block are f16.
+    Mixture(Mixture),
 }
 
 impl ExportType {
+    /// The types for the tensors of these names.
+    pub(super) fn types(self, source: &dyn TensorSource, names: &[String]) -> Result<Types, ModelError> {
+        Ok(match self {
+            Self::Keep => Types::Kept,
+            Self::As(data_type) => Types::Same(data_type),
+            Self::Mixture(mixture) => Types::Mixed(Mixed::new(mixture, source, names)?),
+        })
+    }
+}
+
+/// In which types the tensors of one file are written.
+pub(super) enum Types {
+    Kept,
+    Same(DataType),
+    Mixed(Mixed),
+}
+
+impl Types {
     /// The type in which a tensor of that name, type and shape is written.
-    pub fn of(self, name: &str, found: DataType, shape: &[usize]) -> DataType {
-        let Self::As(wanted) = self else { return found };
-        if wanted.block().0 == 1 {
-            return wanted;
-        }
-        let quantised = shape.len() == 2 && !name.contains("router");
-        let second = if wanted == DataType::Q6K { DataType::Q8_0 } else { wanted };
-        [wanted, second].into_iter().find(|fits| quantised && fits.bytes(shape).is_some()).unwrap_or(found)
+    pub(super) fn of(&self, name: &str, found: DataType, shape: &[usize]) -> DataType {
+        let wanted = match self {
+            Self::Kept => return found,
+            Self::Mixed(mixed) => return mixed.data_type(name, found, shape),
+            Self::Same(plain) if plain.block().0 == 1 => return *plain,
+            Self::Same(quantised) => *quantised,
+        };
+        let matrix = shape.len() == 2 && !name.contains("router");
+        [wanted, second(wanted)].into_iter().find(|fits| matrix && fits.bytes(shape).is_some()).unwrap_or(found)
     }
 }
 
@@ -94,12 +116,17 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// As the source has it, in the type that `export` asks for.
-    pub(super) fn of(source: &dyn TensorSource, name: String, export: ExportType) -> Result<Self, ModelError> {
+    /// As the source has it, in the type that `choose` makes of its type and shape.
+    pub(super) fn of(
+        source: &dyn TensorSource,
+        name: &str,
+        choose: impl FnOnce(DataType, &[usize]) -> DataType,
+    ) -> Result<Self, ModelError> {
+        let name = name.to_owned();
         let Some((found, shape)) = source.info(&name)? else {
             return Err(ModelError::MissingTensor { name, because: "it is to be written".into() });
         };
-        let data_type = export.of(&name, found, &shape);
+        let data_type = choose(found, &shape);
         let bytes = data_type.bytes(&shape).ok_or_else(|| {
             refuse(format!("tensor `{name}` has shape {shape:?}, which {} cannot store", data_type.name()))
         })?;
@@ -165,7 +192,9 @@ pub fn safetensors<'a>(
     names: impl IntoIterator<Item = String>,
     export: ExportType,
 ) -> Result<Export<'a>, ModelError> {
-    let entries = names.into_iter().map(|name| Entry::of(source, name, export));
+    let names: Vec<String> = names.into_iter().collect();
+    let types = export.types(source, &names)?;
+    let entries = names.iter().map(|name| Entry::of(source, name, |found, shape| types.of(name, found, shape)));
     let mut entries = entries.collect::<Result<Vec<Entry>, _>>()?;
     entries.sort_by(|a, b| stored_width(b.data_type).cmp(&stored_width(a.data_type)).then_with(|| a.name.cmp(&b.name)));
     let (mut header, mut metadata) = (Map::new(), Map::new());

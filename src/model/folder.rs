@@ -15,6 +15,7 @@ use safetensors::tensor::{Metadata, TensorInfo};
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
 use super::bytes::{Awaited, Data, FileBytes, read};
+use super::pack;
 use super::shards::WeightFile;
 use super::tensor::{DataType, Tensor, TensorSource};
 use crate::error::ModelError;
@@ -278,10 +279,9 @@ pub fn check_finite(name: &str, tensor: &Tensor) -> Result<(), ModelError> {
     let half = |bytes: &[u8], at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]) & 0x7c00 != 0x7c00;
     let finite = |block: &[u8]| match tensor.data_type {
         DataType::F32 => u32::from_le_bytes([block[0], block[1], block[2], block[3]]) & 0x7f80_0000 != 0x7f80_0000,
-        DataType::F16 | DataType::Q8_0 | DataType::Q4_0 => half(block, 0),
+        DataType::F16 => half(block, 0),
         DataType::Bf16 => u16::from_le_bytes([block[0], block[1]]) & 0x7f80 != 0x7f80,
-        DataType::Q4_1 => half(block, 0) && half(block, 2),
-        DataType::Q6K => half(block, 208),
+        quantised => pack::halves(quantised).iter().all(|at| half(block, *at)),
     };
     match tensor.data.chunks_exact(block_bytes).position(|block| !finite(block)) {
         Some(index) => {
@@ -330,7 +330,15 @@ mod tests {
             (DataType::Q8_0, vec![0]),
             (DataType::Q4_0, vec![0]),
             (DataType::Q4_1, vec![0, 2]),
+            (DataType::Q5_0, vec![0]),
+            (DataType::Q5_1, vec![0, 2]),
+            (DataType::Q2K, vec![80, 82]),
+            (DataType::Q3K, vec![108]),
+            (DataType::Q4K, vec![0, 2]),
+            (DataType::Q5K, vec![0, 2]),
             (DataType::Q6K, vec![208]),
+            (DataType::Iq4Nl, vec![0]),
+            (DataType::Iq4Xs, vec![0]),
         ] {
             let (columns, bytes) = data_type.block();
             for at in scales {

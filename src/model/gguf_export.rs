@@ -36,10 +36,13 @@ pub fn gguf<'a>(
 ) -> Result<Export<'a>, ModelError> {
     check(config, text.vocabulary)?;
     let mut entries = Vec::new();
-    for name in wanted(config, source)? {
-        let vector = matches!(source.info(&name)?, Some((_, shape)) if shape.len() == 1);
-        let export = if vector { ExportType::As(DataType::F32) } else { export };
-        let mut entry = Entry::of(source, name, export)?;
+    let names = wanted(config, source)?;
+    let types = export.types(source, &names)?;
+    for name in &names {
+        let mut entry = Entry::of(source, name, |found, shape| match shape.len() {
+            1 => DataType::F32,
+            _ => types.of(name, found, shape),
+        })?;
         entry.padding = entry.bytes.next_multiple_of(ALIGNMENT) - entry.bytes;
         entry.permuted = permuted(&entry.name).map(|which| match which {
             Permuted::Queries => config.n_heads as usize,
@@ -49,7 +52,7 @@ pub fn gguf<'a>(
     }
     entries.sort_by_key(|entry| order(&entry.name));
     let mut writer = Writer::default();
-    write_pairs(&mut writer, config, text, &entries);
+    write_pairs(&mut writer, config, text, file_type(export, &entries));
     let head = finish(writer, &entries)?;
     Ok(Export { source, head, entries })
 }
@@ -93,8 +96,15 @@ fn order(name: &str) -> (u32, String) {
     (rank, name.to_owned())
 }
 
-/// llama.cpp's number for the type that most matrices have.
-fn file_type(entries: &[Entry]) -> u32 {
+/// llama.cpp's number for the mixture, or for the type that most matrices have, and whether blocks are in the file.
+fn file_type(export: ExportType, entries: &[Entry]) -> (u32, bool) {
+    match export {
+        ExportType::Mixture(mixture) => (mixture.file_type(), true),
+        _ => (most(entries), entries.iter().any(|entry| entry.data_type.block().0 > 1)),
+    }
+}
+
+fn most(entries: &[Entry]) -> u32 {
     let bytes = |wanted: DataType| {
         let matrices = entries.iter().filter(|entry| entry.data_type == wanted && entry.shape.len() > 1);
         matrices.map(|entry| entry.bytes).sum::<usize>()
@@ -106,16 +116,24 @@ fn file_type(entries: &[Entry]) -> u32 {
         DataType::Q4_0 => 2,
         DataType::Q4_1 => 3,
         DataType::Q8_0 => 7,
+        DataType::Q5_0 => 8,
+        DataType::Q5_1 => 9,
+        DataType::Q2K => 10,
+        DataType::Q3K => 12,
+        DataType::Q4K => 15,
+        DataType::Q5K => 17,
         DataType::Q6K => 18,
+        DataType::Iq4Nl => 25,
+        DataType::Iq4Xs => 30,
         DataType::Bf16 => 32,
     }
 }
 
-fn write_pairs(writer: &mut Writer, config: &ModelConfig, text: GgufText<'_>, entries: &[Entry]) {
+fn write_pairs(writer: &mut Writer, config: &ModelConfig, text: GgufText<'_>, (file_type, blocks): (u32, bool)) {
     writer.string("general.architecture", "llama");
     writer.string("general.name", text.name);
-    writer.u32("general.file_type", file_type(entries));
-    if entries.iter().any(|entry| entry.data_type.block().0 > 1) {
+    writer.u32("general.file_type", file_type);
+    if blocks {
         writer.u32("general.quantization_version", 2);
     }
     let head_dim = config.head_dim;

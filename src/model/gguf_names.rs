@@ -41,13 +41,21 @@ const INNER: [(&str, &str, Option<Permuted>); 11] = [
 ];
 
 /// ggml's numbers of the types that can be used.
-const TYPES: [(u32, DataType); 7] = [
+const TYPES: [(u32, DataType); DataType::ALL.len()] = [
     (0, DataType::F32),
     (1, DataType::F16),
     (2, DataType::Q4_0),
     (3, DataType::Q4_1),
+    (6, DataType::Q5_0),
+    (7, DataType::Q5_1),
     (8, DataType::Q8_0),
+    (10, DataType::Q2K),
+    (11, DataType::Q3K),
+    (12, DataType::Q4K),
+    (13, DataType::Q5K),
     (14, DataType::Q6K),
+    (20, DataType::Iq4Nl),
+    (23, DataType::Iq4Xs),
     (30, DataType::Bf16),
 ];
 
@@ -113,38 +121,23 @@ pub(super) fn type_number(data_type: DataType) -> u32 {
     TYPES.iter().find(|(_, other)| *other == data_type).map_or(0, |(number, _)| *number)
 }
 
-/// ggml's name for the type of that number.
+/// ggml's name for the type of that number, which cannot be used.
 pub(super) fn type_name(number: u32) -> String {
     let name = match number {
-        0 => "f32",
-        1 => "f16",
-        2 => "q4_0",
-        3 => "q4_1",
-        6 => "q5_0",
-        7 => "q5_1",
-        8 => "q8_0",
         9 => "q8_1",
-        10 => "q2_K",
-        11 => "q3_K",
-        12 => "q4_K",
-        13 => "q5_K",
-        14 => "q6_K",
         15 => "q8_K",
         16 => "iq2_xxs",
         17 => "iq2_xs",
         18 => "iq3_xxs",
         19 => "iq1_s",
-        20 => "iq4_nl",
         21 => "iq3_s",
         22 => "iq2_s",
-        23 => "iq4_xs",
         24 => "i8",
         25 => "i16",
         26 => "i32",
         27 => "i64",
         28 => "f64",
         29 => "iq1_m",
-        30 => "bf16",
         34 => "tq1_0",
         35 => "tq2_0",
         39 => "mxfp4",

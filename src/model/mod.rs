@@ -23,6 +23,7 @@ mod gguf_tokenizer;
 mod json_fields;
 pub mod lora;
 pub mod memory;
+pub mod mixture;
 pub mod names;
 pub mod pack;
 pub mod plan;

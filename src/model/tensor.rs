@@ -25,8 +25,24 @@ pub enum DataType {
     Q4_0,
     /// Blocks of 32: f16 scale, f16 minimum, 32 nibbles.
     Q4_1,
-    /// Blocks of 256: 6-bit values, 16 signed 8-bit scales, f16 scale.
+    /// Blocks of 32: f16 scale, 32 values of 5 bits minus 16.
+    Q5_0,
+    /// Blocks of 32: f16 scale, f16 minimum, 32 values of 5 bits.
+    Q5_1,
+    /// Blocks of 256: 2-bit values, scales and minimums of 4 bits for each 16, f16 scale of both.
+    Q2K,
+    /// Blocks of 256: 3-bit values minus 4, 6-bit scales minus 32 for each 16, f16 scale.
+    Q3K,
+    /// Blocks of 256: 4-bit values, scales and minimums of 6 bits for each 32, f16 scale of both.
+    Q4K,
+    /// Blocks of 256: 5-bit values, scales and minimums of 6 bits for each 32, f16 scale of both.
+    Q5K,
+    /// Blocks of 256: 6-bit values minus 32, signed 8-bit scales for each 16, f16 scale.
     Q6K,
+    /// Blocks of 32: f16 scale, 32 nibbles that choose among 16 values.
+    Iq4Nl,
+    /// Blocks of 256: nibbles as in `Iq4Nl`, 6-bit scales minus 32 for each 32, f16 scale.
+    Iq4Xs,
 }
 
 impl DataType {
@@ -38,12 +54,36 @@ impl DataType {
             Self::Q8_0 => (32, 34),
             Self::Q4_0 => (32, 18),
             Self::Q4_1 => (32, 20),
+            Self::Q5_0 => (32, 22),
+            Self::Q5_1 => (32, 24),
+            Self::Q2K => (256, 84),
+            Self::Q3K => (256, 110),
+            Self::Q4K => (256, 144),
+            Self::Q5K => (256, 176),
             Self::Q6K => (256, 210),
+            Self::Iq4Nl => (32, 18),
+            Self::Iq4Xs => (256, 136),
         }
     }
 
     /// Every type.
-    pub const ALL: [Self; 7] = [Self::F32, Self::F16, Self::Bf16, Self::Q8_0, Self::Q4_0, Self::Q4_1, Self::Q6K];
+    pub const ALL: [Self; 15] = [
+        Self::F32,
+        Self::F16,
+        Self::Bf16,
+        Self::Q8_0,
+        Self::Q4_0,
+        Self::Q4_1,
+        Self::Q5_0,
+        Self::Q5_1,
+        Self::Q2K,
+        Self::Q3K,
+        Self::Q4K,
+        Self::Q5K,
+        Self::Q6K,
+        Self::Iq4Nl,
+        Self::Iq4Xs,
+    ];
 
     /// Bytes of a tensor of that shape, `None` where the last dimension is not a whole number of blocks or the
     /// size is beyond what can be addressed.
@@ -63,7 +103,15 @@ impl DataType {
             Self::Q8_0 => "q8_0",
             Self::Q4_0 => "q4_0",
             Self::Q4_1 => "q4_1",
+            Self::Q5_0 => "q5_0",
+            Self::Q5_1 => "q5_1",
+            Self::Q2K => "q2_K",
+            Self::Q3K => "q3_K",
+            Self::Q4K => "q4_K",
+            Self::Q5K => "q5_K",
             Self::Q6K => "q6_K",
+            Self::Iq4Nl => "iq4_nl",
+            Self::Iq4Xs => "iq4_xs",
         }
     }
 }

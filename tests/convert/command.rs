@@ -55,7 +55,29 @@ fn quantised_on_the_way() {
     assert!(out.contains("q6_K") && out.contains("q8_0"), "rows of 32 take q8_0: {out}");
     let (out, _) = succeeds(&[&folder], &["inspect", "--json"]);
     assert!(out.contains("q6_K"), "{out}");
-    fails(&[&file("f32.gguf"), &folder], &["import", "--dtype", "q5_0"], 2, &["q5_0", "q6_K"]);
+    fails(
+        &[&file("f32.gguf"), &folder],
+        &["import", "--dtype", "q3_K"],
+        2,
+        &["q3_K", "q4_k_m", "q8_0 (mixtures)", "q5_K"],
+    );
+}
+
+#[test]
+fn a_mixture_by_its_name_and_a_type_by_its_own() {
+    let home = tempfile::tempdir().unwrap();
+    let (mixed, pure) = (home.path().join("mixed.gguf"), home.path().join("pure.gguf"));
+    // Two layers, of which the last has values of more bits, and so has the embedding, which is the head; rows of 32 are
+    // no blocks of 256.
+    let (out, _) = succeeds(&[&file("f32.gguf"), &mixed], &["import", "--dtype", "Q4_K_M"]);
+    ["q4_K", "q6_K", "q5_0", "q8_0"].iter().for_each(|words| assert!(out.contains(words), "{out}"));
+    let (out, _) = succeeds(&[&file("f32.gguf"), &pure], &["import", "--dtype", "q4_K"]);
+    assert!(out.contains("q4_K") && out.contains("q5_0"), "{out}");
+    assert!(!out.contains("q6_K") && !out.contains("q8_0"), "{out}");
+    let recursive = home.path().join("recursive");
+    let flags = ["convert", "--recursions", "2", "--rank", "32", "--dtype", "q5_k_m"];
+    let (out, _) = succeeds(&[&mixed, &recursive], &flags);
+    ["q5_K", "q6_K", "q5_1", "q8_0"].iter().for_each(|words| assert!(out.contains(words), "{out}"));
 }
 
 #[test]

@@ -67,6 +67,7 @@ fn damaged_gguf_tensors() {
     gguf_says(&with_last(&|tensor| tensor.shape = vec![]), &[&name, "0 dimensions"]);
     gguf_says(&with_last(&|tensor| tensor.shape = vec![1; 5]), &[&name, "5 dimensions"]);
     gguf_says(&with_last(&|tensor| tensor.type_number = 8), &[&name, "q8_0", "multiple of 32"]);
+    gguf_says(&with_last(&|tensor| tensor.type_number = 12), &[&name, "q4_K", "multiple of 256"]);
     let mut twice = tiny_model::gguf();
     twice.tensor("token_embd.weight", &[1, 1], 0, vec![0; 4]);
     gguf_says(&twice, &["token_embd.weight", "twice"]);
@@ -79,11 +80,11 @@ fn damaged_gguf_tensors() {
 fn gguf_tensors_that_cannot_be_used() {
     let mut file = tiny_model::gguf();
     // An unusable type is an error only when its tensor is asked for.
-    file.tensors.last_mut().unwrap().type_number = 12;
+    file.tensors.last_mut().unwrap().type_number = 16;
     let bytes = file.bytes();
     let gguf = Gguf::parse(&bytes, "tiny.gguf").unwrap();
     let norm = "model.layers.1.post_attention_layernorm.weight";
-    says(gguf.tensor(norm), &[norm, "q4_K", "supported"]);
+    says(gguf.tensor(norm), &[norm, "iq2_xxs", "supported", "q4_K"]);
     assert_eq!(check_tensors(&tiny_model::config(), &gguf).len(), 1);
 
     let mut odd = tiny_model::gguf_metadata();
