@@ -48,11 +48,8 @@ pub struct Suggestion {
 }
 
 impl Suggestion {
-    /// The settings in words, those left out that change nothing; `None` where nothing is suggested.
+    /// The settings in words, those left out that change nothing; `None` where none is left.
     pub fn words(&self) -> Option<String> {
-        if *self == Self::default() {
-            return None;
-        }
         let greedy = self.temperature == Some(0.0);
         let number = |name: &str, value: Option<f32>, off: f32| {
             value.filter(|value| *value != off).map(|value| format!("{name} {value}"))
@@ -68,7 +65,7 @@ impl Suggestion {
         }
         words.push(number("repeat-penalty", self.repeat_penalty, 1.0));
         let words: Vec<String> = words.into_iter().flatten().collect();
-        Some(if words.is_empty() { "all tokens as probable as they are".into() } else { words.join(", ") })
+        (!words.is_empty()).then(|| words.join(", "))
     }
 }
 
