@@ -14,6 +14,8 @@ mod damaged_gguf;
 mod distant;
 #[path = "support/gguf.rs"]
 mod gguf;
+#[path = "model_files/gguf_keys.rs"]
+mod gguf_keys;
 #[path = "model_files/tensors.rs"]
 mod tensors;
 #[path = "support/tiny_model.rs"]

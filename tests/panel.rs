@@ -6,7 +6,7 @@
 
 use egui::accesskit::Role;
 use egui::{Key, Modifiers, Theme, Vec2, vec2};
-use egui_kittest::kittest::Queryable;
+use egui_kittest::kittest::{NodeT, Queryable};
 use egui_kittest::{Harness, SnapshotOptions};
 use isobath::depth::policy::Rule;
 use isobath::panel::{Action, Choice, Controls, Panel, install};
@@ -103,6 +103,43 @@ fn every_size_from_phone_to_4k_is_drawn() {
             }
         }
     }
+}
+
+#[test]
+fn the_models_settings_hold_until_the_person_moves_one() {
+    let mut panel = Panel::new(Controls::default());
+    let run = trace::read(RUN).unwrap();
+    let mut ready = run.into_iter().find(|stamped| matches!(stamped.update, Update::Ready(_))).unwrap();
+    let Update::Ready(facts) = &mut ready.update else { panic!("{ready:?}") };
+    facts.suggestion.temperature = Some(0.6);
+    facts.suggestion.top_k = Some(50);
+    facts.suggested_by = "generation_config.json".into();
+    facts.warnings = vec!["not followed: num_beams 4".into()];
+    panel.apply(&ready);
+    let settings = &panel.controls.settings;
+    assert_eq!((settings.temperature, settings.top_k, settings.min_p), (0.6, 50, 0.05));
+    panel.choices = &[Choice::Folder];
+    let mut harness = harness(panel, vec2(1280.0, 1400.0), Theme::Dark);
+    harness.run_ok();
+    harness.get_by_label("generation_config.json says: temperature 0.6, top-k 50");
+    harness.get_by_label("not followed: num_beams 4");
+    assert!(harness.query_by_label("As the model says").is_none());
+    let at = |node: &egui_kittest::Node<'_>| node.accesskit_node().numeric_value().unwrap_or_default();
+    let slider = harness.get_all_by_role(Role::Slider).find(|node| (at(node) - 0.6).abs() < 1e-6);
+    slider.unwrap().focus();
+    harness.run_ok();
+    harness.key_press(Key::ArrowRight);
+    harness.run_ok();
+    assert!(harness.state().panel.controls.settings.temperature > 0.6);
+    // Another loading leaves the person's own, and takes the rest from the model.
+    harness.state_mut().panel.controls.settings.top_k = 7;
+    harness.state_mut().panel.apply(&ready);
+    let settings = harness.state().panel.controls.settings.clone();
+    assert!(settings.temperature > 0.6 && settings.top_k == 50, "{settings:?}");
+    harness.run_ok();
+    harness.get_by_label("As the model says").click();
+    harness.run_ok();
+    assert_eq!(harness.state().panel.controls.settings.temperature, 0.6);
 }
 
 #[test]

@@ -79,6 +79,36 @@ fn written(told: &[Stamped], name: u64) -> (String, u32, Option<FinishReason>) {
 }
 
 #[test]
+fn a_generation_config_ends_texts_and_is_told_of() {
+    let run = |generation: Option<&str>| {
+        let mut start = bundled(1);
+        start.generation_config = generation.map(str::to_owned);
+        let settings = Settings { max_tokens: 6, ..Settings::default() };
+        let sequences = vec![text(1, "Once upon a time")];
+        serve(start, vec![Command::Submit { sequences, settings }], |_, sender| *sender = None)
+    };
+    let plain = run(None);
+    let third = plain.iter().filter_map(|stamped| match &stamped.update {
+        Update::Sequence { event: Event::Token(token), .. } => Some(token.token),
+        _ => None,
+    });
+    let third = third.clone().nth(2).unwrap();
+    assert_eq!(written(&plain, 1).2, Some(FinishReason::Length));
+    let file = format!(r#"{{"eos_token_id": [0, {third}], "do_sample": true, "top_p": 0.9, "num_beams": 2}}"#);
+    let told = run(Some(&file));
+    let (_, count, end) = written(&told, 1);
+    assert!(count <= 3 && end == Some(FinishReason::EndOfSequence), "{count} {end:?}");
+    let facts =
+        told.iter().find_map(|s| if let Update::Ready(facts) = &s.update { Some(facts) } else { None }).unwrap();
+    assert_eq!(facts.suggestion.words().unwrap(), "temperature 1, top-k 50, top-p 0.9");
+    assert_eq!(facts.warnings, ["generation_config.json: not followed: num_beams 2"]);
+    let refused = run(Some("<html>"));
+    let Update::Failed(failure) = &refused.last().unwrap().update else { panic!("{refused:?}") };
+    assert_eq!(failure.kind, FailureKind::Load);
+    assert!(failure.message.contains("generation_config.json"), "{}", failure.message);
+}
+
+#[test]
 fn every_sequence_is_written_to_its_end_and_lanes_show_it() {
     let settings = Settings { max_tokens: 12, ignore_end: true, ..Settings::default() };
     let sequences: Vec<Task> = (1..=6).map(|name| text(name, "Once upon a time")).collect();

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use isobath::engine::request::{Routing, Sampling};
 use isobath::error::RequestError;
+use isobath::model::generation::Suggestion;
 use isobath::model::quantise::WRITTEN;
 use isobath::model::tensor::DataType;
 
@@ -213,25 +214,26 @@ pub struct Loading {
 /// How tokens are chosen, and how deep they go.
 #[derive(Debug, Args)]
 pub struct Choosing {
-    /// Logits are divided by this; 0 takes the most probable token [default: 0 for run, 0.7 for chat].
+    /// Logits are divided by this; 0 takes the most probable token [default: 0 for run; for chat what the model's
+    /// generation_config.json says, else 0.7].
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub temperature: Option<f32>,
 
-    /// Only the K most probable tokens; 0 keeps all.
-    #[arg(long, value_name = "K", default_value_t = 0)]
-    pub top_k: u32,
+    /// Only the K most probable tokens; 0 keeps all [default: 0; for chat as the model says, and so below].
+    #[arg(long, value_name = "K")]
+    pub top_k: Option<u32>,
 
-    /// Only the most probable tokens that sum up to P; 1 keeps all.
-    #[arg(long, value_name = "P", default_value_t = 1.0, allow_negative_numbers = true)]
-    pub top_p: f32,
+    /// Only the most probable tokens that sum up to P; 1 keeps all [default: 1].
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
+    pub top_p: Option<f32>,
 
-    /// Only tokens at least P times as probable as the best; 0 keeps all.
-    #[arg(long, value_name = "P", default_value_t = 0.0, allow_negative_numbers = true)]
-    pub min_p: f32,
+    /// Only tokens at least P times as probable as the best; 0 keeps all [default: 0].
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
+    pub min_p: Option<f32>,
 
-    /// Tokens that were seen become less probable by this factor; 1 is off.
-    #[arg(long, value_name = "X", default_value_t = 1.0, allow_negative_numbers = true)]
-    pub repeat_penalty: f32,
+    /// Tokens that were seen become less probable by this factor; 1 is off [default: 1].
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    pub repeat_penalty: Option<f32>,
 
     /// Seed of the random numbers; the same seed gives the same text.
     #[arg(long, default_value_t = 0)]
@@ -262,12 +264,17 @@ pub enum RoutingChoice {
 impl Choosing {
     /// The sampling settings, checked.
     pub fn sampling(&self, default_temperature: f32) -> Result<Sampling, RequestError> {
+        self.sampling_beside(&Suggestion::default(), default_temperature)
+    }
+
+    /// The same where the model's author has suggested some.
+    pub fn sampling_beside(&self, model: &Suggestion, default_temperature: f32) -> Result<Sampling, RequestError> {
         let sampling = Sampling {
-            temperature: self.temperature.unwrap_or(default_temperature),
-            top_k: self.top_k,
-            top_p: self.top_p,
-            min_p: self.min_p,
-            repeat_penalty: self.repeat_penalty,
+            temperature: self.temperature.or(model.temperature).unwrap_or(default_temperature),
+            top_k: self.top_k.or(model.top_k).unwrap_or(0),
+            top_p: self.top_p.or(model.top_p).unwrap_or(1.0),
+            min_p: self.min_p.or(model.min_p).unwrap_or(0.0),
+            repeat_penalty: self.repeat_penalty.or(model.repeat_penalty).unwrap_or(1.0),
             seed: self.seed,
         };
         sampling.check()?;

@@ -4,6 +4,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 
 use anyhow::Context;
 use isobath::engine::request::Request;
+use isobath::model::generation::{Generation, Suggestion};
 use isobath::text::Message;
 
 use super::args::{self, Chat};
@@ -57,6 +58,9 @@ fn talk(
             "note: the model has no chat template; it is given the conversation as `User:` and `Assistant:` lines"
         );
     }
+    if let Some(line) = told(chat, model.generation()).filter(|_| !chat.loading.quiet) {
+        eprintln!("{line}");
+    }
     let mut turns = opening.clone();
     loop {
         if terminal {
@@ -103,6 +107,20 @@ fn talk(
     }
 }
 
+/// The settings that the model's author has chosen, where the user has not.
+fn told(chat: &Chat, generation: &Generation) -> Option<String> {
+    let (own, model) = (&chat.choosing, generation.suggestion);
+    let left = Suggestion {
+        temperature: model.temperature.filter(|_| own.temperature.is_none()),
+        top_k: model.top_k.filter(|_| own.top_k.is_none()),
+        top_p: model.top_p.filter(|_| own.top_p.is_none()),
+        min_p: model.min_p.filter(|_| own.min_p.is_none()),
+        repeat_penalty: model.repeat_penalty.filter(|_| own.repeat_penalty.is_none()),
+    };
+    let words = left.words()?;
+    Some(format!("sampling as {} says: {words}", generation.origin))
+}
+
 /// Answers the last turn; the text, and whether Ctrl-C ended it.
 fn answer(
     chat: &Chat,
@@ -123,7 +141,7 @@ fn answer(
     let request = Request {
         prompt,
         max_tokens: chat.tokens,
-        sampling: chat.choosing.sampling(TEMPERATURE)?,
+        sampling: chat.choosing.sampling_beside(&model.generation().suggestion, TEMPERATURE)?,
         stop,
         ignore_end: false,
         depth: chat.choosing.depth()?,
@@ -150,6 +168,7 @@ fn transcript(turns: &[Turn]) -> String {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use isobath::engine::request::Sampling;
 
     use super::*;
     use crate::cli::args::{Arguments, Command};
@@ -159,7 +178,8 @@ mod tests {
     fn check(words: &[&str], template: bool, input: &str) -> (String, Vec<String>) {
         let command = Arguments::try_parse_from(["isobath", "chat", "-q"].iter().chain(words)).unwrap().command;
         let Command::Chat(chat) = command else { panic!("{command:?}") };
-        let mut model = Fake { answers: [vec![(" yes", 1)], vec![(" no", 2)]].into(), template, asked: Vec::new() };
+        let answers = [vec![(" yes", 1)], vec![(" no", 2)]].into();
+        let mut model = Fake { answers, template, ..Fake::default() };
         let mut out = Vec::new();
         let code = talk(&chat, &mut model, input.as_bytes(), &mut out, false, &Interrupt::default()).unwrap();
         assert_eq!(code, failure::DONE);
@@ -184,5 +204,36 @@ mod tests {
     fn a_model_without_a_template_reads_a_transcript() {
         let (_, asked) = check(&[], false, "hello\nbye");
         assert_eq!(asked, ["User: hello\nAssistant:", "User: hello\nAssistant: yes\nUser: bye\nAssistant:"]);
+    }
+
+    /// What a model is asked for whose author says this, and what is told of it.
+    fn sampled(words: &[&str], file: &str) -> (Sampling, Option<String>) {
+        let command = Arguments::try_parse_from(["isobath", "chat", "-q"].iter().chain(words)).unwrap().command;
+        let Command::Chat(chat) = command else { panic!("{command:?}") };
+        let generation = Generation::from_json(file).unwrap();
+        let told = told(&chat, &generation);
+        let mut model = Fake { template: true, generation, ..Fake::default() };
+        talk(&chat, &mut model, &b"hello"[..], Vec::new(), false, &Interrupt::default()).unwrap();
+        (model.sampled[0], told)
+    }
+
+    #[test]
+    fn the_authors_settings_count_where_the_user_has_none() {
+        let file = r#"{"do_sample": true, "temperature": 0.6, "top_p": 0.9, "repetition_penalty": 1.1}"#;
+        let (sampling, told) = sampled(&[], file);
+        let want = Sampling { temperature: 0.6, top_k: 50, top_p: 0.9, min_p: 0.0, repeat_penalty: 1.1, seed: 0 };
+        assert_eq!(sampling, want);
+        assert_eq!(
+            told.unwrap(),
+            "sampling as generation_config.json says: temperature 0.6, top-k 50, top-p 0.9, repeat-penalty 1.1"
+        );
+        let (sampling, told) = sampled(&["--temperature", "1", "--top-p", "1", "--top-k", "0"], file);
+        assert_eq!(sampling, Sampling { temperature: 1.0, top_k: 0, top_p: 1.0, ..want });
+        assert_eq!(told.unwrap(), "sampling as generation_config.json says: repeat-penalty 1.1");
+        let (sampling, told) = sampled(&["--seed", "3"], r#"{"do_sample": false, "temperature": 0.6, "top_p": 0.9}"#);
+        assert_eq!(sampling, Sampling { seed: 3, ..Sampling::GREEDY });
+        assert_eq!(told.unwrap(), "sampling as generation_config.json says: the most probable token");
+        let (sampling, told) = sampled(&[], r#"{"eos_token_id": 1, "temperature": 0.1}"#);
+        assert_eq!((sampling, told), (Sampling { temperature: TEMPERATURE, ..Sampling::GREEDY }, None));
     }
 }

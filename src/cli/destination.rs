@@ -11,7 +11,8 @@ use anyhow::Context;
 use isobath::error::ModelError;
 use isobath::model::config::ModelConfig;
 use isobath::model::export::{self, Export, ExportType};
-use isobath::model::gguf_export::{GgufText, gguf};
+use isobath::model::generation::Generation;
+use isobath::model::gguf_export::{GgufText, gguf_suggesting};
 use isobath::model::tensor::{DataType, TensorSource};
 
 use super::progress::Progress;
@@ -70,9 +71,18 @@ impl Destination {
         export: ExportType,
     ) -> anyhow::Result<String> {
         let vocabulary = text.vocabulary(config.vocab_size)?;
+        let mut generation =
+            text.generation_config.as_deref().map(Generation::from_json).transpose()?.unwrap_or_default();
+        let mut ending = config.clone();
+        generation.apply(&mut ending);
+        if ending.end_tokens.is_empty() {
+            // llama.cpp takes some token or other for the end of a file that names none.
+            ending.end_tokens.clone_from(&config.end_tokens);
+        }
         let name = self.path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         let template = text.template.as_deref();
-        let file = gguf(config, source, GgufText { vocabulary: &vocabulary, template, name: &name }, export)?;
+        let text = GgufText { vocabulary: &vocabulary, template, name: &name };
+        let file = gguf_suggesting(&ending, source, text, &generation.suggestion, export)?;
         let mut part = Part::new(&self.path);
         self.stream(&file, &part.preliminary)?;
         part.finish()?;
@@ -104,10 +114,12 @@ impl Destination {
         self.stream(file, &parts[0].preliminary)?;
         let template = text.template.as_deref().map(str::as_bytes);
         let tokenizer_config = text.tokenizer_config.as_deref().map(str::as_bytes);
+        let generation_config = text.generation_config.as_deref().map(str::as_bytes);
         for (name, bytes) in [
             ("tokenizer.json", Some(tokenizer)),
             ("tokenizer_config.json", tokenizer_config),
             ("chat_template.jinja", template),
+            ("generation_config.json", generation_config),
             ("config.json", Some(config.as_bytes())),
         ] {
             let Some(bytes) = bytes else { continue };

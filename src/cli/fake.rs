@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use isobath::engine::event::{Event, FinishReason, TokenEvent};
 use isobath::engine::request::{Request, Sampling};
 use isobath::error::{Error, RequestError};
+use isobath::model::generation::Generation;
 
 use super::writer::{Role, Turn, Writer};
 
@@ -15,6 +16,8 @@ pub struct Fake {
     pub answers: VecDeque<Vec<(&'static str, u32)>>,
     pub template: bool,
     pub asked: Vec<String>,
+    pub sampled: Vec<Sampling>,
+    pub generation: Generation,
 }
 
 /// A request of that prompt.
@@ -61,6 +64,7 @@ impl Writer for Fake {
             return Err(RequestError::EmptyPrompt.into());
         }
         self.asked.push(request.prompt.iter().filter_map(|&token| char::from_u32(token)).collect());
+        self.sampled.push(request.sampling);
         let total = request.prompt.len() as u32;
         let mut tokens = 0;
         let mut flow = sink(&Event::Prefill { done: total, total });
@@ -91,5 +95,9 @@ impl Writer for Fake {
 
     fn profile(&self) -> Option<String> {
         None
+    }
+
+    fn generation(&self) -> &Generation {
+        &self.generation
     }
 }

@@ -25,7 +25,8 @@ pub const WEIGHTS: [&str; 4] =
     ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];
 
 /// What else is read of a folder, where it is there.
-pub const TEXTS: [&str; 4] = ["config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"];
+pub const TEXTS: [&str; 5] =
+    ["config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"];
 
 /// How a model of the Hub is fetched.
 #[derive(Debug, Clone, Copy, Default)]
@@ -190,6 +191,12 @@ pub fn weights(folder: &Path) -> Result<Vec<(String, Mmap)>, ModelError> {
 /// The text of tokenizer_config.json, where there is one.
 pub fn tokenizer_config(folder: &Path) -> Result<Option<String>, ModelError> {
     let path = folder.join("tokenizer_config.json");
+    if path.is_file() { text(path).map(Some) } else { Ok(None) }
+}
+
+/// The text of generation_config.json, where there is one.
+pub fn generation_config(folder: &Path) -> Result<Option<String>, ModelError> {
+    let path = folder.join("generation_config.json");
     if path.is_file() { text(path).map(Some) } else { Ok(None) }
 }
 

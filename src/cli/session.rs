@@ -9,6 +9,7 @@ use isobath::error::{Error, ModelError};
 use isobath::gpu::{AdapterSummary, Gpu};
 use isobath::model::config::ModelConfig;
 use isobath::model::folder::Folder;
+use isobath::model::generation::Generation;
 use isobath::model::gguf::Gguf;
 use isobath::model::names::check_tensors;
 use isobath::model::random::Random;
@@ -17,7 +18,7 @@ use isobath::text::{ChatTemplate, Message, Tokenizer};
 use pollster::block_on;
 
 use super::args::Loading;
-use super::inspect::{Facts, TensorFact, sizes};
+use super::inspect::{EndFact, Facts, TensorFact, sizes};
 use super::open::{self, Place};
 use super::progress::Progress;
 use super::writer::{Role, Turn, Writer};
@@ -26,6 +27,7 @@ use super::writer::{Role, Turn, Writer};
 struct Session {
     engine: Engine,
     template: Option<ChatTemplate>,
+    generation: Generation,
     profile: bool,
 }
 
@@ -60,7 +62,7 @@ pub fn random_engine(
     // Its tokens mean nothing; any tokenizer spells them.
     let tokenizer = Tokenizer::from_json(include_bytes!("../../tests/models/tiny/tokenizer.json"))?;
     let source = Random::new(config, 1, false, 0).with_matrices(data_type);
-    Ok(start(loading, options, config, &source, tokenizer, None)?.engine)
+    Ok(start(loading, options, config, &source, tokenizer, None, Generation::default())?.engine)
 }
 
 fn session(place: &Place, loading: &Loading, options: EngineOptions, gates: bool) -> anyhow::Result<Session> {
@@ -73,18 +75,31 @@ fn session(place: &Place, loading: &Loading, options: EngineOptions, gates: bool
             config.router = config.router.filter(|_| gates);
             let tokenizer = Tokenizer::from_json(open::tokenizer(folder)?.as_bytes())?;
             let template = open::chat_template(folder)?;
+            let generation = generation(folder, &mut config)?;
             let files = open::weights(folder)?;
             let source = Folder::parse(&files)?;
-            start(loading, options, &config, &source, tokenizer, template.as_deref())
+            start(loading, options, &config, &source, tokenizer, template.as_deref(), generation)
         }
         Place::Gguf(path) => {
             let bytes = open::map(path)?;
             let file = Gguf::parse(&bytes, &path.display().to_string())?;
-            let tokenizer = Tokenizer::from_vocabulary(file.vocabulary()?)?;
+            let vocabulary = file.vocabulary()?;
+            if let Some(warning) = vocabulary.warning().filter(|_| !loading.quiet) {
+                eprintln!("warning: {warning}");
+            }
+            let tokenizer = Tokenizer::from_vocabulary(vocabulary)?;
             let template = file.string("tokenizer.chat_template")?;
-            start(loading, options, &file.config()?, &file, tokenizer, template)
+            start(loading, options, &file.config()?, &file, tokenizer, template, file.generation()?)
         }
     }
+}
+
+/// What the model's author says of writing; where texts end goes into the config.
+fn generation(folder: &Path, config: &mut ModelConfig) -> Result<Generation, ModelError> {
+    let text = open::generation_config(folder)?;
+    let mut generation = text.as_deref().map(Generation::from_json).transpose()?.unwrap_or_default();
+    generation.apply(config);
+    Ok(generation)
 }
 
 fn start(
@@ -94,7 +109,11 @@ fn start(
     source: &dyn TensorSource,
     tokenizer: Tokenizer,
     template: Option<&str>,
+    generation: Generation,
 ) -> anyhow::Result<Session> {
+    if let Some(warning) = generation.warning().filter(|_| !loading.quiet) {
+        eprintln!("{warning}");
+    }
     let text = |token: Option<u32>| token.and_then(|token| tokenizer.token_text(token)).unwrap_or_default();
     // A tokenizer.json does not name its special tokens, the config does.
     let bos = text(tokenizer.bos_token().or(config.bos_token));
@@ -113,7 +132,7 @@ fn start(
     if !loading.quiet {
         tell_room(&engine);
     }
-    Ok(Session { engine, template, profile: loading.profile })
+    Ok(Session { engine, template, generation, profile: loading.profile })
 }
 
 /// What was set aside for many sequences, and what could not be had.
@@ -166,6 +185,10 @@ impl Writer for Session {
     fn profile(&self) -> Option<String> {
         kernel_times(&self.engine).filter(|_| self.profile)
     }
+
+    fn generation(&self) -> &Generation {
+        &self.generation
+    }
 }
 
 /// The time that each kernel took, the most expensive first; none where nothing was timed.
@@ -188,10 +211,14 @@ pub fn facts(place: &Place) -> anyhow::Result<Facts> {
             let bytes = open::map(path)?;
             let file = Gguf::parse(&bytes, &path.display().to_string())?;
             let mut facts = Facts { format: "GGUF", ..empty() };
+            let warning = file.vocabulary().ok().and_then(|vocabulary| vocabulary.warning());
+            facts.warnings.extend(warning.map(str::to_owned));
             let tokenizer = file.vocabulary().map_err(Error::from).and_then(|v| Ok(Tokenizer::from_vocabulary(v)?));
-            keep(&mut facts, tokenizer, |facts, tokenizer| facts.vocabulary = Some(tokenizer.vocab_size()));
+            let tokenizer = keep_tokenizer(&mut facts, tokenizer);
             facts.chat_template = matches!(file.string("tokenizer.chat_template"), Ok(Some(_)));
             keep(&mut facts, file.config(), |facts, config| facts.config = Some(config));
+            facts.ends = ends(facts.config.as_ref(), tokenizer.as_ref());
+            keep(&mut facts, file.generation(), |facts, generation| facts.generation = generation);
             read_tensors(&mut facts, &file);
             Ok(facts)
         }
@@ -201,10 +228,18 @@ pub fn facts(place: &Place) -> anyhow::Result<Facts> {
 fn facts_of_folder(folder: &Path) -> anyhow::Result<Facts> {
     let config = open::config(folder)?;
     let mut facts = Facts { format: "model folder", ..empty() };
-    keep(&mut facts, ModelConfig::from_json(&config), |facts, config| facts.config = Some(config));
+    let config = ModelConfig::from_json(&config).and_then(|mut config| {
+        let generation = generation(folder, &mut config)?;
+        Ok((config, generation))
+    });
+    keep(&mut facts, config, |facts, (config, generation)| {
+        facts.config = Some(config);
+        facts.generation = generation;
+    });
     let tokenizer =
         open::tokenizer(folder).map_err(Error::from).and_then(|json| Ok(Tokenizer::from_json(json.as_bytes())?));
-    keep(&mut facts, tokenizer, |facts, tokenizer| facts.vocabulary = Some(tokenizer.vocab_size()));
+    let tokenizer = keep_tokenizer(&mut facts, tokenizer);
+    facts.ends = ends(facts.config.as_ref(), tokenizer.as_ref());
     keep(&mut facts, open::chat_template(folder), |facts, template| facts.chat_template = template.is_some());
     match open::weights(folder) {
         Err(error) => facts.faults.push(error.to_string()),
@@ -217,7 +252,33 @@ fn facts_of_folder(folder: &Path) -> anyhow::Result<Facts> {
 }
 
 fn empty() -> Facts {
-    Facts { format: "", config: None, tensors: vec![], vocabulary: None, chat_template: false, faults: vec![] }
+    Facts {
+        format: "",
+        config: None,
+        generation: Generation::default(),
+        tensors: vec![],
+        vocabulary: None,
+        ends: vec![],
+        chat_template: false,
+        warnings: vec![],
+        faults: vec![],
+    }
+}
+
+fn keep_tokenizer(facts: &mut Facts, read: Result<Tokenizer, Error>) -> Option<Tokenizer> {
+    let mut found = None;
+    keep(facts, read, |facts, tokenizer: Tokenizer| {
+        facts.vocabulary = Some(tokenizer.vocab_size());
+        found = Some(tokenizer);
+    });
+    found
+}
+
+/// The tokens that end a text, as they are spelled.
+fn ends(config: Option<&ModelConfig>, tokenizer: Option<&Tokenizer>) -> Vec<EndFact> {
+    let tokens = config.into_iter().flat_map(|config| &config.end_tokens);
+    let spelled = |token: u32| tokenizer.and_then(|tokenizer| tokenizer.token_text(token));
+    tokens.map(|token| EndFact { token: *token, text: spelled(*token) }).collect()
 }
 
 /// Keeps what could be read, or why it could not.

@@ -37,6 +37,8 @@ pub struct Text {
     pub template: Option<String>,
     /// tokenizer_config.json.
     pub tokenizer_config: Option<String>,
+    /// generation_config.json, or what the keys of a GGUF file say in its terms.
+    pub generation_config: Option<String>,
 }
 
 /// A tokenizer in the form in which it was found.
@@ -90,8 +92,11 @@ pub fn open<T>(
             let own = || anyhow::Ok(Spelling::Gguf(Box::new(file.vocabulary()?)));
             let tokenizer = Some(named.map_or_else(own, Ok)?);
             let template = file.string("tokenizer.chat_template")?.map(str::to_owned);
-            let text = Text { tokenizer, template, tokenizer_config: None };
-            let settings = Settings::Complete(Box::new(file.config()?));
+            let (config, generation) = (file.config()?, file.generation()?);
+            let suggested = generation.suggestion.words().is_some();
+            let generation_config = suggested.then(|| format!("{:#}\n", generation.to_json(&config.end_tokens)));
+            let text = Text { tokenizer, template, tokenizer_config: None, generation_config };
+            let settings = Settings::Complete(Box::new(config));
             then(Opened { settings, tensors: &file, text }, facts)
         }
         Place::Folder(folder) => {
@@ -100,6 +105,7 @@ pub fn open<T>(
                 tokenizer: named.or(own),
                 template: open::chat_template(folder)?,
                 tokenizer_config: open::tokenizer_config(folder)?,
+                generation_config: open::generation_config(folder)?,
             };
             let settings = settings(folder)?;
             let mut files = open::weights(folder)?;

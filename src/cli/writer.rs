@@ -10,6 +10,7 @@ use isobath::depth::trace::DepthHistogram;
 use isobath::engine::event::{Event, FinishReason};
 use isobath::engine::request::Request;
 use isobath::error::Error;
+use isobath::model::generation::Generation;
 
 use super::interrupt::Interrupt;
 use super::paint::Painter;
@@ -52,6 +53,9 @@ pub trait Writer {
 
     /// Time per kernel, where it was measured.
     fn profile(&self) -> Option<String>;
+
+    /// How the model's author would have tokens drawn.
+    fn generation(&self) -> &Generation;
 }
 
 /// Where text and events go.

@@ -190,6 +190,14 @@ impl<'a> Gguf<'a> {
         self.typed(key, "a whole number below 2^63", Value::as_integer)
     }
 
+    /// A whole number, or the first of a list of them.
+    fn of_first_layer(&self, key: &str) -> Result<Option<i64>, ModelError> {
+        match self.values.get(key) {
+            Some(Value::Array(_)) => Ok(self.integers(key)?.and_then(|numbers| numbers.first().copied())),
+            _ => self.integer(key),
+        }
+    }
+
     /// A number, `None` where the key is absent.
     pub fn float(&self, key: &str) -> Result<Option<f64>, ModelError> {
         self.typed(key, "a number", |value| match value {
@@ -248,9 +256,9 @@ impl<'a> Gguf<'a> {
         let llama = self.architecture().unwrap_or_default() == Architecture::Llama;
         let Some(which) = entry.permuted.filter(|_| llama) else { return Ok(None) };
         let heads = match which {
-            Permuted::Queries => self.integer("llama.attention.head_count")?,
-            Permuted::Keys => match self.integer("llama.attention.head_count_kv")? {
-                None => self.integer("llama.attention.head_count")?,
+            Permuted::Queries => self.of_first_layer("llama.attention.head_count")?,
+            Permuted::Keys => match self.of_first_layer("llama.attention.head_count_kv")? {
+                None => self.of_first_layer("llama.attention.head_count")?,
                 some => some,
             },
         };

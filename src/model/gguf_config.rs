@@ -24,17 +24,20 @@ impl Gguf<'_> {
     pub fn config(&self) -> Result<ModelConfig, ModelError> {
         let named = self.architecture()?;
         self.check_parts()?;
-        let n_heads = self.required("attention.head_count")?;
-        let hidden_size = self.required("embedding_length")?;
         let n_layers = self.required("block_count")?;
+        let n_heads =
+            self.of_layers("attention.head_count", n_layers)?.ok_or_else(|| self.missing("attention.head_count"))?;
+        let hidden_size = self.required("embedding_length")?;
         let window = self.window(named, n_layers)?;
         let mut config = ModelConfig {
             architecture: if window.is_some() && named == Architecture::Llama { Architecture::Mistral } else { named },
             hidden_size,
-            intermediate_size: self.required("feed_forward_length")?,
+            intermediate_size: self
+                .of_layers("feed_forward_length", n_layers)?
+                .ok_or_else(|| self.missing("feed_forward_length"))?,
             n_layers,
             n_heads,
-            n_kv_heads: self.own("attention.head_count_kv")?.unwrap_or(n_heads),
+            n_kv_heads: self.of_layers("attention.head_count_kv", n_layers)?.unwrap_or(n_heads),
             head_dim: self.head_dim(hidden_size, n_heads)?,
             vocab_size: self.vocab_size()?,
             context_length: self.own("context_length")?.unwrap_or(2048),
@@ -102,18 +105,46 @@ impl Gguf<'_> {
         self.unsigned(&self.key(name))
     }
 
-    fn unsigned(&self, key: &str) -> Result<Option<u32>, ModelError> {
+    pub(super) fn unsigned(&self, key: &str) -> Result<Option<u32>, ModelError> {
         let Some(number) = self.integer(key)? else {
             return Ok(None);
         };
-        u32::try_from(number)
-            .map(Some)
-            .map_err(|_| refuse(format!("`{key}` is {number}; it must be a whole number from 0 to 4294967295")))
+        self.whole(key, number).map(Some)
+    }
+
+    fn whole(&self, key: &str, number: i64) -> Result<u32, ModelError> {
+        let wrong = |_| refuse(format!("`{key}` is {number}; it must be a whole number from 0 to 4294967295"));
+        u32::try_from(number).map_err(wrong)
     }
 
     fn required(&self, name: &str) -> Result<u32, ModelError> {
-        let missing = || refuse(format!("metadata `{}` is missing; it must be a whole number", self.key(name)));
-        self.own(name)?.ok_or_else(missing)
+        self.own(name)?.ok_or_else(|| self.missing(name))
+    }
+
+    fn missing(&self, name: &str) -> ModelError {
+        refuse(format!("metadata `{}` is missing; it must be a whole number", self.key(name)))
+    }
+
+    /// A number that all layers have, or a list with one for each, which must be equal here.
+    fn of_layers(&self, name: &str, n_layers: u32) -> Result<Option<u32>, ModelError> {
+        let key = self.key(name);
+        if !matches!(self.metadata(&key), Some(Value::Array(_))) {
+            return self.unsigned(&key);
+        }
+        let numbers = self.integers(&key)?.unwrap_or_default();
+        if numbers.len() != n_layers as usize || numbers.is_empty() {
+            let count = numbers.len();
+            return Err(refuse(format!(
+                "metadata `{key}` has {count} values; it must have one for each of {n_layers} layers"
+            )));
+        }
+        match numbers.iter().position(|number| *number != numbers[0]) {
+            Some(layer) => unsupported(
+                format!("metadata `{key}` with {} in layer 0 and {} in layer {layer}", numbers[0], numbers[layer]),
+                "the same number in all layers",
+            ),
+            None => self.whole(&key, numbers[0]).map(Some),
+        }
     }
 
     fn rope_scaling(&self) -> Result<RopeScaling, ModelError> {
@@ -209,16 +240,6 @@ impl Gguf<'_> {
             )));
         };
         u32::try_from(tokens.len()).map_err(|_| refuse("`tokenizer.ggml.tokens` is too long"))
-    }
-
-    fn end_tokens(&self) -> Result<Vec<u32>, ModelError> {
-        let mut tokens = Vec::new();
-        for key in ["tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"] {
-            if let Some(token) = self.unsigned(key)?.filter(|token| !tokens.contains(token)) {
-                tokens.push(token);
-            }
-        }
-        Ok(tokens)
     }
 
     /// Whether the file holds the tensor of that canonical name, usable or not.

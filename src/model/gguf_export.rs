@@ -6,12 +6,13 @@
 use super::config::{KvMode, ModelConfig};
 use super::export::{Entry, Export, ExportType, wanted};
 use super::family::{Architecture, Biases, RopeScaling};
+use super::generation::Suggestion;
 use super::gguf_names::{Permuted, ggml_name, permuted, type_number};
 use super::json_fields::refuse;
 use super::names::EMBEDDING;
 use super::tensor::{DataType, TensorSource};
 use crate::error::ModelError;
-use crate::text::GgufVocabulary;
+use crate::text::{EndKeys, GgufVocabulary};
 
 /// Offsets of tensors are multiples of this, GGUF's default.
 const ALIGNMENT: usize = 32;
@@ -34,6 +35,20 @@ pub fn gguf<'a>(
     text: GgufText<'_>,
     export: ExportType,
 ) -> Result<Export<'a>, ModelError> {
+    gguf_suggesting(config, source, text, &Suggestion::default(), export)
+}
+
+/// The same with what the model's author says of drawing tokens.
+///
+/// # Errors
+/// As [`gguf`].
+pub fn gguf_suggesting<'a>(
+    config: &ModelConfig,
+    source: &'a dyn TensorSource,
+    text: GgufText<'_>,
+    suggestion: &Suggestion,
+    export: ExportType,
+) -> Result<Export<'a>, ModelError> {
     check(config, text.vocabulary)?;
     let mut entries = Vec::new();
     let names = wanted(config, source)?;
@@ -52,7 +67,8 @@ pub fn gguf<'a>(
     }
     entries.sort_by_key(|entry| order(&entry.name));
     let mut writer = Writer::default();
-    write_pairs(&mut writer, config, text, file_type(export, &entries));
+    write_pairs(&mut writer, config, text, file_type(export, &entries))?;
+    write_suggestion(&mut writer, suggestion);
     let head = finish(writer, &entries)?;
     Ok(Export { source, head, entries })
 }
@@ -129,7 +145,12 @@ fn most(entries: &[Entry]) -> u32 {
     }
 }
 
-fn write_pairs(writer: &mut Writer, config: &ModelConfig, text: GgufText<'_>, (file_type, blocks): (u32, bool)) {
+fn write_pairs(
+    writer: &mut Writer,
+    config: &ModelConfig,
+    text: GgufText<'_>,
+    (file_type, blocks): (u32, bool),
+) -> Result<(), ModelError> {
     writer.string("general.architecture", "llama");
     writer.string("general.name", text.name);
     writer.u32("general.file_type", file_type);
@@ -154,11 +175,9 @@ fn write_pairs(writer: &mut Writer, config: &ModelConfig, text: GgufText<'_>, (f
     writer.f32("llama.attention.layer_norm_rms_epsilon", config.rms_norm_eps);
     writer.f32("llama.rope.freq_base", config.rope_theta);
     write_vocabulary(writer, text.vocabulary);
-    for (key, token) in [
-        ("bos", config.bos_token.or(text.vocabulary.bos_token)),
-        ("eos", config.end_tokens.first().copied().or(text.vocabulary.eos_token)),
-        ("eot", config.end_tokens.get(1).copied()),
-    ] {
+    let [eos, eot, eom] = ends(config, text.vocabulary)?;
+    let bos = config.bos_token.or(text.vocabulary.bos_token);
+    for (key, token) in [("bos", bos), ("eos", eos), ("eot", eot), ("eom", eom)] {
         if let Some(token) = token {
             writer.u32(&format!("tokenizer.ggml.{key}_token_id"), token);
         }
@@ -166,6 +185,39 @@ fn write_pairs(writer: &mut Writer, config: &ModelConfig, text: GgufText<'_>, (f
     if let Some(template) = text.template {
         writer.string("tokenizer.chat_template", template);
     }
+    Ok(())
+}
+
+fn write_suggestion(writer: &mut Writer, suggestion: &Suggestion) {
+    let Suggestion { temperature, top_k, top_p, min_p, repeat_penalty } = *suggestion;
+    for (name, number) in
+        [("temp", temperature), ("top_p", top_p), ("min_p", min_p), ("penalty_repeat", repeat_penalty)]
+    {
+        if let Some(number) = number {
+            writer.f32(&format!("general.sampling.{name}"), number);
+        }
+    }
+    if let Some(k) = top_k {
+        writer.key("general.sampling.top_k", I32).extend((k.min(i32::MAX as u32)).to_le_bytes());
+    }
+}
+
+/// What stands under the three keys of ends. Tokens that are spelled like an end are found without a key, so others come
+/// first.
+fn ends(config: &ModelConfig, vocabulary: &GgufVocabulary) -> Result<[Option<u32>; 3], ModelError> {
+    let spelled = GgufVocabulary { eos_token: None, ..vocabulary.clone() }.end_tokens(EndKeys::default());
+    let eos = config.end_tokens.first().copied().or(vocabulary.eos_token);
+    let (known, unknown): (Vec<u32>, Vec<u32>) =
+        config.end_tokens.iter().skip(1).partition(|token| spelled.contains(token));
+    if unknown.len() > 2 {
+        return Err(refuse(format!(
+            "{} tokens end a text ({:?}); a GGUF file has keys for three, and those of others are not spelled like an end",
+            config.end_tokens.len(),
+            config.end_tokens
+        )));
+    }
+    let mut others = unknown.into_iter().chain(known);
+    Ok([eos, others.next(), others.next().filter(|token| !spelled.contains(token))])
 }
 
 fn write_vocabulary(writer: &mut Writer, vocabulary: &GgufVocabulary) {

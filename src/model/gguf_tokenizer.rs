@@ -3,9 +3,25 @@
 use super::gguf::Gguf;
 use super::gguf_metadata::Value;
 use crate::error::ModelError;
-use crate::text::GgufVocabulary;
+use crate::text::{EndKeys, GgufVocabulary};
 
 impl Gguf<'_> {
+    /// The tokens that end a text: those of the vocabulary; in a file without one, those that keys name.
+    pub(super) fn end_tokens(&self) -> Result<Vec<u32>, ModelError> {
+        let token = |name: &str| self.unsigned(&format!("tokenizer.ggml.{name}_token_id"));
+        let (eos, turn, message) = (token("eos")?, token("eot")?, token("eom")?);
+        let (padding, repository, file) = (token("fim_pad")?, token("fim_rep")?, token("fim_sep")?);
+        let mut named: Vec<u32> = Vec::new();
+        for token in [eos, turn, message].into_iter().flatten() {
+            if !named.contains(&token) {
+                named.push(token);
+            }
+        }
+        // What keeps the vocabulary from being read is told when it is used.
+        let keys = EndKeys { turn, message, padding, repository, file };
+        Ok(self.vocabulary().map_or(named, |vocabulary| vocabulary.end_tokens(keys)))
+    }
+
     /// The keys `tokenizer.ggml.*`.
     ///
     /// # Errors
@@ -24,18 +40,22 @@ impl Gguf<'_> {
             return Err(ModelError::Config { why: why.to_owned() });
         }
         let kinds = self.integers(&key("token_type"))?.unwrap_or_default();
-        let model = text("model")?;
+        let (model, pre) = (text("model")?, text("pre")?);
+        // As llama.cpp takes them where no key says otherwise.
+        let usual = |token: u32| Some(token).filter(|token| model == "llama" && (*token as usize) < tokens.len());
+        let bos_token = token("bos_token_id")?.or(usual(1));
+        let begins = GgufVocabulary::begins_by_default(&model, &pre) && bos_token.is_some();
         Ok(GgufVocabulary {
-            pre: text("pre")?,
-            tokens,
             token_types: kinds.into_iter().map(|kind| i32::try_from(kind).unwrap_or(0)).collect(),
             merges: list("merges")?,
             scores: self
                 .array(&key("scores"))?
                 .map_or_else(Vec::new, |array| array.values().filter_map(number).collect()),
-            bos_token: token("bos_token_id")?,
-            eos_token: token("eos_token_id")?,
-            add_bos: self.boolean(&key("add_bos_token"))?.unwrap_or(model == "llama"),
+            bos_token,
+            eos_token: token("eos_token_id")?.or(usual(2)),
+            add_bos: self.boolean(&key("add_bos_token"))?.unwrap_or(begins),
+            pre,
+            tokens,
             add_space_prefix: self.boolean(&key("add_space_prefix"))?.unwrap_or(true),
             model,
         })

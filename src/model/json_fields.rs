@@ -20,7 +20,7 @@ pub(super) fn refuse(why: impl Into<String>) -> ModelError {
 }
 
 /// A value as it goes into a message: never longer than a line.
-fn brief(value: &Value) -> String {
+pub(super) fn brief(value: &Value) -> String {
     let text = value.to_string();
     match text.char_indices().nth(60) {
         Some((end, _)) => format!("{}...", &text[..end]),

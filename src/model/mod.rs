@@ -13,6 +13,7 @@ pub mod export;
 pub mod family;
 pub mod folder;
 pub mod forward;
+pub mod generation;
 pub mod gguf;
 mod gguf_config;
 pub mod gguf_export;

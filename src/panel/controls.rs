@@ -2,6 +2,7 @@
 
 use egui::{ComboBox, DragValue, RichText, Slider, Ui};
 
+use super::sampling::{self, Own};
 use super::view::View;
 use super::{Action, Choice, Touch, look};
 use crate::depth::policy::Rule;
@@ -13,6 +14,8 @@ use crate::service::{Command, ModelFacts, Settings};
 pub struct Controls {
     /// How sequences are written.
     pub settings: Settings,
+    /// Which of them the person has chosen; unknown where an older version kept them.
+    pub own: Option<Own>,
     /// A conversation is held, instead of a text continued.
     pub chat: bool,
     /// Sequences for each prompt.
@@ -27,9 +30,7 @@ pub struct Controls {
 
 impl Default for Controls {
     fn default() -> Self {
-        // Small models repeat themselves without some chance.
-        let settings = Settings { max_tokens: 200, temperature: 0.8, min_p: 0.05, ..Settings::default() };
-        Self { settings, chat: false, copies: 32, lanes: 32, adapter: None, open: true }
+        Self { settings: sampling::usual(), own: None, chat: false, copies: 32, lanes: 32, adapter: None, open: true }
     }
 }
 
@@ -39,6 +40,8 @@ impl Controls {
         self.settings.depth = self.settings.depth.map(|depth| depth.clamp(1, facts.rounds));
         self.chat = facts.chat;
         self.settings.max_tokens = self.settings.max_tokens.min(facts.context);
+        let own = *self.own.get_or_insert_with(|| Own::between(&self.settings, &sampling::usual()));
+        own.complete(&mut self.settings, &facts.suggestion);
     }
 
     pub(super) fn ui(
@@ -52,7 +55,7 @@ impl Controls {
     ) {
         self.depth(ui, view, touch);
         ui.add_space(14.0);
-        self.sampling(ui);
+        self.sampling(ui, view);
         ui.add_space(14.0);
         self.loading(ui, view, touch, adapters, choices, address);
         ui.add_space(14.0);
@@ -110,14 +113,11 @@ impl Controls {
         }
     }
 
-    fn sampling(&mut self, ui: &mut Ui) {
+    fn sampling(&mut self, ui: &mut Ui, view: &View) {
         let settings = &mut self.settings;
-        look::title(ui, "Sampling", "");
-        labelled(ui, "Temperature", |ui| ui.add(Slider::new(&mut settings.temperature, 0.0..=2.0).fixed_decimals(2)));
-        labelled(ui, "Top-p", |ui| ui.add(Slider::new(&mut settings.top_p, 0.01..=1.0).fixed_decimals(2)));
-        labelled(ui, "Min-p", |ui| ui.add(Slider::new(&mut settings.min_p, 0.0..=1.0).fixed_decimals(2)));
-        labelled(ui, "Repetition", |ui| ui.add(Slider::new(&mut settings.repeat_penalty, 1.0..=2.0).fixed_decimals(2)));
-        labelled(ui, "Top-k", |ui| ui.add(DragValue::new(&mut settings.top_k).range(0..=1000)));
+        let mut own = self.own.unwrap_or_else(|| Own::between(settings, &sampling::usual()));
+        sampling::draw(ui, settings, &mut own, view.facts.as_deref());
+        self.own = Some(own);
         labelled(ui, "Seed", |ui| ui.add(DragValue::new(&mut settings.seed)));
         labelled(ui, "Tokens", |ui| ui.add(DragValue::new(&mut settings.max_tokens).range(1..=100_000)));
         ui.checkbox(&mut settings.ignore_end, "Write on behind the end");
@@ -141,6 +141,9 @@ impl Controls {
                 }
             }
         });
+        for warning in view.facts.iter().flat_map(|facts| &facts.warnings) {
+            ui.label(RichText::new(warning).size(12.0).color(ui.visuals().warn_fg_color));
+        }
         if let Some(address) = address {
             ui.horizontal(|ui| {
                 let hint = "address of a model";
@@ -196,7 +199,7 @@ fn in_words(rule: Rule) -> (&'static str, &'static str) {
 }
 
 /// A control with its name before it, for eyes and screen readers.
-fn labelled(ui: &mut Ui, name: &str, control: impl FnOnce(&mut Ui) -> egui::Response) -> egui::Response {
+pub(super) fn labelled(ui: &mut Ui, name: &str, control: impl FnOnce(&mut Ui) -> egui::Response) -> egui::Response {
     ui.horizontal(|ui| {
         ui.spacing_mut().slider_width = 72.0;
         let size = egui::vec2(84.0, ui.spacing().interact_size.y);

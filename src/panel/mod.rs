@@ -15,6 +15,7 @@ mod look;
 mod others;
 mod rates;
 mod replay;
+mod sampling;
 mod throughput;
 mod token;
 mod view;

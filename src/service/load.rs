@@ -15,6 +15,7 @@ use crate::gpu::Gpu;
 use crate::model::bytes::FileBytes;
 use crate::model::config::{ModelConfig, RouterKind};
 use crate::model::folder::Folder;
+use crate::model::generation::{Generation, Suggestion};
 use crate::model::gguf::{self, Gguf};
 use crate::model::room::Cut;
 use crate::model::shards::WeightFile;
@@ -55,6 +56,8 @@ pub struct Start {
     pub note: Option<String>,
     /// The model.
     pub files: Files,
+    /// The text of the folder's `generation_config.json`, where there is one.
+    pub generation_config: Option<String>,
     /// Lanes, context and the like.
     pub options: EngineOptions,
 }
@@ -63,7 +66,7 @@ impl Start {
     /// A model under a name, with 32 lanes and everything else as it comes.
     pub fn new(name: impl Into<String>, files: Files) -> Self {
         let options = EngineOptions { lanes: 32, ..EngineOptions::default() };
-        Self { name: name.into(), note: None, files, options }
+        Self { name: name.into(), note: None, files, generation_config: None, options }
     }
 }
 
@@ -147,23 +150,38 @@ impl Inbox {
 pub(super) async fn load(start: &Start, gpu: Gpu, progress: &mut dyn FnMut(u64, u64)) -> Result<Loaded, Error> {
     match &start.files {
         Files::Folder { config, tokenizer, chat_template, tensors } => {
-            let config = ModelConfig::from_json(config)?;
+            let mut config = ModelConfig::from_json(config)?;
+            let text = start.generation_config.as_deref();
+            let mut generation = text.map(Generation::from_json).transpose()?.unwrap_or_default();
+            generation.apply(&mut config);
             let tokenizer = Tokenizer::from_json(tokenizer)?;
             let mut parsed = Vec::with_capacity(tensors.len());
             for (name, bytes) in tensors {
                 parsed.push(WeightFile::open(&**bytes, name).await?);
             }
             let source = Folder::new(parsed)?;
-            build(start, gpu, &config, &source, tokenizer, chat_template.as_deref(), progress).await
+            let text = Texts { tokenizer, template: chat_template.as_deref(), warning: None, generation };
+            build(start, gpu, &config, &source, text, progress).await
         }
         Files::Gguf { name, bytes } => {
             let head = gguf::head(&**bytes, name).await?;
             let file = Gguf::open(&head, &**bytes, name)?;
-            let tokenizer = Tokenizer::from_vocabulary(file.vocabulary()?)?;
+            let vocabulary = file.vocabulary()?;
+            let warning = vocabulary.warning();
+            let tokenizer = Tokenizer::from_vocabulary(vocabulary)?;
             let template = file.string("tokenizer.chat_template")?;
-            build(start, gpu, &file.config()?, &file, tokenizer, template, progress).await
+            let text = Texts { tokenizer, template, warning, generation: file.generation()? };
+            build(start, gpu, &file.config()?, &file, text, progress).await
         }
     }
+}
+
+/// What belongs to a model beside its network.
+struct Texts<'a> {
+    tokenizer: Tokenizer,
+    template: Option<&'a str>,
+    warning: Option<&'static str>,
+    generation: Generation,
 }
 
 async fn build(
@@ -171,17 +189,20 @@ async fn build(
     gpu: Gpu,
     config: &ModelConfig,
     source: &dyn TensorSource,
-    tokenizer: Tokenizer,
-    template: Option<&str>,
+    text: Texts<'_>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Loaded, Error> {
+    let Texts { tokenizer, template, warning, generation } = text;
     let text = |token: Option<u32>| token.and_then(|token| tokenizer.token_text(token)).unwrap_or_default();
     // A tokenizer.json does not name its special tokens, the config does.
     let bos = text(tokenizer.bos_token().or(config.bos_token));
     let eos = text(tokenizer.eos_token().or(config.end_tokens.first().copied()));
     let template = template.map(|source| ChatTemplate::new(source, &bos, &eos)).transpose()?;
     let engine = Engine::load(gpu, config, source, tokenizer, start.options, progress).await?;
-    let facts = facts(start, &engine, source, template.is_some());
+    let mut facts = facts(start, &engine, source, template.is_some());
+    facts.suggestion = generation.suggestion;
+    facts.suggested_by = generation.origin.to_owned();
+    facts.warnings = warning.map(str::to_owned).into_iter().chain(generation.warning()).collect();
     Ok(Loaded { engine, template, facts })
 }
 
@@ -209,6 +230,9 @@ fn facts(start: &Start, engine: &Engine, source: &dyn TensorSource, chat: bool) 
         scores: config.router.is_some(),
         chat,
         flops: TokenFlops::of(config, plan, middle),
+        suggestion: Suggestion::default(),
+        suggested_by: String::new(),
+        warnings: vec![],
         cache_bytes: cache.bytes,
         sequence_bytes: cache.sequence_bytes(engine.context()),
         cache_sequences: cache.sequences(engine.context()),

@@ -7,6 +7,7 @@ use crate::bench::flops::TokenFlops;
 use crate::depth::policy::Rule;
 use crate::engine::event::Event;
 use crate::engine::request::Sampling;
+use crate::model::generation::Suggestion;
 
 /// What a caller asks of the engine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -263,6 +264,15 @@ pub struct ModelFacts {
     pub scores: bool,
     /// The model was made for conversations.
     pub chat: bool,
+    /// How its author would have tokens drawn.
+    #[serde(default)]
+    pub suggestion: Suggestion,
+    /// Where the author says that.
+    #[serde(default)]
+    pub suggested_by: String,
+    /// What a person should know although the model runs.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// Operations of a token at half the longest sequence.
     pub flops: TokenFlops,
     /// Bytes of the KV cache.

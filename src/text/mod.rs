@@ -4,7 +4,10 @@
 
 pub mod chat;
 mod detokenizer;
+mod end_tokens;
 mod parts;
+mod splitting;
+mod splitting_rules;
 pub mod stream;
 mod strftime;
 mod template_json;
@@ -16,6 +19,7 @@ pub mod tokenizer;
 mod vocabulary;
 
 pub use chat::{ChatTemplate, Message};
+pub use end_tokens::EndKeys;
 pub use stream::{StreamStep, TextStream};
 pub use tokenizer::Tokenizer;
 pub use vocabulary::GgufVocabulary;

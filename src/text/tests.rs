@@ -171,7 +171,7 @@ fn check_refusal(words: &[&str], change: impl Fn(&mut GgufVocabulary)) {
 
 #[test]
 fn damaged_vocabularies_are_refused() {
-    check_refusal(&["`tekken`", "smollm", "qwen2"], |vocabulary| vocabulary.pre = "tekken".to_string());
+    check_refusal(&["`tekken-9`", "smollm", "qwen2", "tekken,"], |vocabulary| vocabulary.pre = "tekken-9".to_string());
     check_refusal(&["`bert`", "gpt2, llama"], |vocabulary| vocabulary.model = "bert".to_string());
     check_refusal(&["merge 9", "`zq`"], |vocabulary| vocabulary.merges.push("z q".to_string()));
     check_refusal(&["merge 9", "`€`"], |vocabulary| vocabulary.merges.push("€ hey".to_string()));

@@ -6,13 +6,11 @@
 use serde_json::Value;
 use tokenizers::{NormalizerWrapper, PreTokenizerWrapper};
 
+use super::splitting_rules::RULES;
 use super::to_gguf_pieces;
 use super::tokenizer::{Description, Merge, Tokenizer, part, refused};
-use super::vocabulary::{CONTROL, GgufVocabulary, NORMAL, UNUSED, USER_DEFINED, splitting};
+use super::vocabulary::{CONTROL, GgufVocabulary, NORMAL, UNUSED, USER_DEFINED};
 use crate::error::TextError;
-
-/// The splitting rules that GGUF has names for.
-const RULES: [&str; 4] = ["smollm", "gpt-2", "llama-bpe", "qwen2"];
 
 impl GgufVocabulary {
     /// Describes a tokenizer whose model has `vocab_size` rows; rows without a token are named and marked as unused.
@@ -72,17 +70,17 @@ fn tokens(description: &Description, vocab_size: u32) -> Result<(Vec<String>, Ve
 /// GGUF's name for the way in which text is split.
 fn rule(description: &Description) -> Result<&'static str, TextError> {
     let own = split(&description.normalizer, &description.pre_tokenizer)?;
-    for name in RULES {
-        let known = splitting(name)?;
-        if split(&known.normalizer, &known.pre_tokenizer)? == own
-            && known.ignore_merges == description.model.ignore_merges.unwrap_or(false)
+    for rule in RULES {
+        if split(&rule.normalizer(), &rule.pre_tokenizer())? == own
+            && rule.whole_words == description.model.ignore_merges.unwrap_or(false)
         {
-            return Ok(name);
+            return Ok(rule.names[0]);
         }
     }
+    let known: Vec<&str> = RULES.iter().map(|rule| rule.names[0]).collect();
     Err(refused(format!(
         "a GGUF file names its way of splitting text, and this one has no name that is known here; known: {}",
-        RULES.join(", ")
+        known.join(", ")
     )))
 }
 

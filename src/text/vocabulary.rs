@@ -1,7 +1,6 @@
 //! A GGUF file's vocabulary, described in the terms of a `tokenizer.json`.
 //!
-//! GGUF names the splitting rule (`pre`) instead of spelling it out; the rules known here are those of the models'
-//! own `tokenizer.json` files. SentencePiece vocabularies have scores instead of merges; merges are derived from
+//! GGUF names the splitting rule (`pre`) instead of spelling it out; `splitting_rules.rs` has the table. SentencePiece vocabularies have scores instead of merges; merges are derived from
 //! them as transformers does (`convert_slow_tokenizer.py`).
 
 use std::collections::HashMap;
@@ -9,15 +8,10 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 use tokenizers::models::bpe::Vocab;
 
+use super::splitting::Rule;
+use super::splitting_rules::RULES;
 use super::tokenizer::{AddedEntry, BpeDescription, Description, Merge, refused};
 use crate::error::TextError;
-
-const SUPPORTED_PRE: &str =
-    "smollm, starcoder, gpt-2, default, llama-bpe, llama3, llama-v3, qwen2, deepseek-r1-qwen (model gpt2)";
-
-/// Regular expression of Llama 3; the digits are `{1,3}` there and single in Qwen 2.
-const SPLIT_BEFORE_DIGITS: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|";
-const SPLIT_AFTER_DIGITS: &str = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 pub(super) const NORMAL: i32 = 1;
 pub(super) const UNKNOWN: i32 = 2;
@@ -56,17 +50,24 @@ impl GgufVocabulary {
     pub fn unknown_token(&self) -> Option<u32> {
         (0..).zip(&self.token_types).find(|(_, kind)| **kind == UNKNOWN).map(|(id, _)| id)
     }
-}
 
-/// Splitting rule and what goes with it.
-pub(super) struct Pre {
-    pub(super) normalizer: Value,
-    pub(super) pre_tokenizer: Value,
-    pub(super) ignore_merges: bool,
+    /// Whether prompts begin with the begin-of-sequence token in a file of that `model` and `pre` that does not say.
+    pub fn begins_by_default(model: &str, pre: &str) -> bool {
+        model == "llama" || model == "gpt2" && Rule::named(pre).is_some_and(|rule| rule.begins)
+    }
+
+    /// What a person should know who uses the file; nothing where all is well.
+    pub fn warning(&self) -> Option<&'static str> {
+        (self.model == "gpt2" && self.pre.is_empty()).then_some(
+            "the file does not name its way of splitting text (`tokenizer.ggml.pre`); llama.cpp's `default` is taken, which \
+             may not be the model's own: convert the model anew where its texts are poor",
+        )
+    }
 }
 
 /// Puts the vocabulary into the terms of a `tokenizer.json`.
-pub(super) fn describe(vocabulary: GgufVocabulary) -> Result<Description, TextError> {
+pub(super) fn describe(mut vocabulary: GgufVocabulary) -> Result<Description, TextError> {
+    vocabulary.settle();
     check(&vocabulary)?;
     let post_processor = match vocabulary.bos_token.filter(|_| vocabulary.add_bos) {
         Some(bos) => begins_with(&vocabulary.tokens[bos as usize], bos),
@@ -109,7 +110,7 @@ fn added_tokens(vocabulary: &GgufVocabulary) -> Vec<AddedEntry> {
     let spelled = vocabulary.model == "llama" && !vocabulary.add_space_prefix;
     let entries = (0u32..).zip(vocabulary.tokens.iter().zip(&vocabulary.token_types));
     entries
-        .filter(|(_, (text, kind))| matches!(**kind, UNKNOWN | CONTROL | USER_DEFINED) && !text.is_empty())
+        .filter(|(_, (_, kind))| matches!(**kind, UNKNOWN | CONTROL | USER_DEFINED))
         .map(|(id, (text, &kind))| AddedEntry {
             id,
             content: text.clone(),
@@ -139,11 +140,14 @@ fn byte_level(
     added_tokens: Vec<AddedEntry>,
     post_processor: Value,
 ) -> Result<Description, TextError> {
-    let Pre { normalizer, pre_tokenizer, ignore_merges } = splitting(&vocabulary.pre)?;
+    let rule = Rule::named(&vocabulary.pre).ok_or_else(|| {
+        let names: Vec<&str> = RULES.iter().flat_map(|rule| rule.names).copied().collect();
+        refused(format!("GGUF pre-tokenizer `{}` is not supported; supported: {}", vocabulary.pre, names.join(", ")))
+    })?;
     Ok(Description {
         added_tokens,
-        normalizer,
-        pre_tokenizer,
+        normalizer: rule.normalizer(),
+        pre_tokenizer: rule.pre_tokenizer(),
         post_processor,
         decoder: byte_level_part(false),
         model: BpeDescription {
@@ -152,45 +156,15 @@ fn byte_level(
             end_of_word_suffix: None,
             fuse_unk: None,
             byte_fallback: None,
-            ignore_merges: Some(ignore_merges),
+            ignore_merges: Some(rule.whole_words),
             vocab,
             merges: vocabulary.merges.into_iter().map(Merge::Joined).collect(),
         },
     })
 }
 
-fn byte_level_part(use_regex: bool) -> Value {
+pub(super) fn byte_level_part(use_regex: bool) -> Value {
     json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": use_regex})
-}
-
-pub(super) fn splitting(pre: &str) -> Result<Pre, TextError> {
-    let sequence =
-        |first: Value, use_regex| json!({"type": "Sequence", "pretokenizers": [first, byte_level_part(use_regex)]});
-    let by_expression = |digits: &str| {
-        let expression = format!("{SPLIT_BEFORE_DIGITS}{digits}{SPLIT_AFTER_DIGITS}");
-        let split = json!({"type": "Split", "pattern": {"Regex": expression}, "behavior": "Isolated", "invert": false});
-        sequence(split, false)
-    };
-    Ok(match pre {
-        "smollm" | "starcoder" => Pre {
-            normalizer: Value::Null,
-            pre_tokenizer: sequence(json!({"type": "Digits", "individual_digits": true}), true),
-            ignore_merges: false,
-        },
-        "gpt-2" | "default" | "" => {
-            Pre { normalizer: Value::Null, pre_tokenizer: byte_level_part(true), ignore_merges: false }
-        }
-        "llama-bpe" | "llama3" | "llama-v3" => {
-            Pre { normalizer: Value::Null, pre_tokenizer: by_expression(r"\p{N}{1,3}"), ignore_merges: true }
-        }
-        "qwen2" | "deepseek-r1-qwen" => {
-            Pre { normalizer: json!({"type": "NFC"}), pre_tokenizer: by_expression(r"\p{N}"), ignore_merges: false }
-        }
-        other => {
-            let why = format!("GGUF pre-tokenizer `{other}` is not supported; supported: {SUPPORTED_PRE}");
-            return Err(refused(why));
-        }
-    })
 }
 
 fn sentence_piece(

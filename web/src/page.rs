@@ -196,7 +196,10 @@ impl Page {
 
     fn hear(&self, stamped: &Stamped) {
         match &stamped.update {
-            Update::Ready(facts) => notice::say(&format!("{} is loaded.", facts.name)),
+            Update::Ready(facts) => {
+                let warnings: String = facts.warnings.iter().map(|warning| format!(" {warning}.")).collect();
+                notice::say(&format!("{} is loaded.{warnings}", facts.name));
+            }
             Update::Failed(failure) => notice::say(&failure.message),
             Update::Rebuilding { why, done: 0, .. } => notice::say(&format!("{why}. The model is loaded again.")),
             Update::Rebuilt(_) => notice::say("Writing goes on."),

@@ -16,6 +16,9 @@ const EXPECTED: &str = "a model is a folder with config.json, tokenizer.json and
 /// Lists the files of weights that were split.
 const INDEX: &str = "model.safetensors.index.json";
 
+/// How texts end and tokens are drawn.
+const GENERATION: &str = "generation_config.json";
+
 /// Where a model lies.
 #[derive(Debug, Clone)]
 pub enum Place {
@@ -28,26 +31,30 @@ pub enum Place {
 impl Place {
     /// Opens its files, for an engine with that many lanes.
     pub async fn open(&self, lanes: u32, progress: Progress) -> Result<Start, String> {
-        let (name, files) = match self {
+        let (name, files, generation_config) = match self {
             Self::Address(address) => fetched(address.trim().trim_end_matches('/'), progress).await?,
             Self::Files(files) => own(files).await?,
         };
         let mut start = Start::new(name, files);
+        start.generation_config = generation_config;
         start.options = EngineOptions { lanes, alternatives: isobath::panel::ALTERNATIVES, ..EngineOptions::default() };
         Ok(start)
     }
 }
+
+/// The name of a model, its files, and the text of its generation_config.json where there is one.
+type Opened = (String, Files, Option<String>);
 
 /// The last part of a path.
 fn last(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-async fn fetched(address: &str, progress: Progress) -> Result<(String, Files), String> {
+async fn fetched(address: &str, progress: Progress) -> Result<Opened, String> {
     if address.split(['?', '#']).next().is_some_and(|path| path.to_lowercase().ends_with(".gguf")) {
         let name = last(address).to_owned();
         let bytes: Bytes = Box::new(Distant::remote(address, progress).await?);
-        return Ok((name.clone(), Files::Gguf { name, bytes }));
+        return Ok((name.clone(), Files::Gguf { name, bytes }, None));
     }
     let folder = address.strip_suffix("/model.safetensors").unwrap_or(address);
     let at = |name: &str| format!("{folder}/{name}");
@@ -55,6 +62,7 @@ async fn fetched(address: &str, progress: Progress) -> Result<(String, Files), S
     let tokenizer = fetch::bytes(&at("tokenizer.json")).await?;
     // The bundled model is known to have none; elsewhere its absence is no fault.
     let settings = if folder == BUNDLED { None } else { fetch::text(&at("tokenizer_config.json")).await.ok() };
+    let generation_config = if folder == BUNDLED { None } else { optional(&at(GENERATION)).await? };
     let chat_template = settings.and_then(|text| chat::template_of(&text).ok().flatten());
     let mut tensors: Vec<(String, Bytes)> = Vec::new();
     match Distant::remote(&at("model.safetensors"), progress.clone()).await {
@@ -68,7 +76,16 @@ async fn fetched(address: &str, progress: Progress) -> Result<(String, Files), S
         }
         Err(why) => return Err(why),
     }
-    Ok((last(folder).to_owned(), Files::Folder { config, tokenizer, chat_template, tensors }))
+    Ok((last(folder).to_owned(), Files::Folder { config, tokenizer, chat_template, tensors }, generation_config))
+}
+
+/// The text at an address; `None` where the server has none.
+async fn optional(address: &str) -> Result<Option<String>, String> {
+    match fetch::text(address).await {
+        Ok(text) => Ok(Some(text)),
+        Err(why) if why.contains("answers 404") => Ok(None),
+        Err(why) => Err(why),
+    }
 }
 
 /// Names of the files that the index of split weights lists.
@@ -83,11 +100,11 @@ fn parts(index: &str) -> Result<BTreeSet<String>, String> {
     }
 }
 
-async fn own(files: &[Picked]) -> Result<(String, Files), String> {
+async fn own(files: &[Picked]) -> Result<Opened, String> {
     let ends = |end: &str| files.iter().find(|file| file.name.to_lowercase().ends_with(end));
     if let Some(file) = ends(".gguf") {
         let name = last(&file.name).to_owned();
-        return Ok((name.clone(), Files::Gguf { name, bytes: Box::new(Distant::own(&file.blob)) }));
+        return Ok((name.clone(), Files::Gguf { name, bytes: Box::new(Distant::own(&file.blob)) }, None));
     }
     // Of several models in one folder the outermost.
     let configs = files.iter().filter(|file| last(&file.name) == "config.json");
@@ -117,10 +134,14 @@ async fn own(files: &[Picked]) -> Result<(String, Files), String> {
         }
         (None, None) => None,
     };
+    let generation_config = match inside(GENERATION) {
+        Some(file) => Some(file.text().await?),
+        None => None,
+    };
     let (config, tokenizer) = (config.text().await?, tokenizer.bytes().await?);
     let name = last(folder.trim_end_matches('/'));
     let name = if name.is_empty() { "own model" } else { name };
-    Ok((name.to_owned(), Files::Folder { config, tokenizer, chat_template, tensors }))
+    Ok((name.to_owned(), Files::Folder { config, tokenizer, chat_template, tensors }, generation_config))
 }
 
 fn missing<'f>(what: &str, files: &'f [Picked], ends: impl Fn(&str) -> Option<&'f Picked>) -> String {

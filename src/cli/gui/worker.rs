@@ -118,9 +118,13 @@ fn read(place: &Place, lanes: u32) -> Result<Start, ModelError> {
         },
         Place::Gguf(path) => Files::Gguf { name: name(path), bytes: Box::new(open::map(path)?) },
     };
+    let generation_config = match place {
+        Place::Folder(folder) => open::generation_config(folder)?,
+        Place::Gguf(_) => None,
+    };
     let options = EngineOptions { lanes, alternatives: panel::ALTERNATIVES, ..EngineOptions::default() };
     let shown = place.path().file_stem().map_or_else(|| name(place.path()), |stem| stem.to_string_lossy().into_owned());
-    Ok(Start { name: shown, note: place.note(), files, options })
+    Ok(Start { name: shown, note: place.note(), files, generation_config, options })
 }
 
 fn name(path: &Path) -> String {

@@ -74,6 +74,15 @@ fn names_of_the_hub() {
 }
 
 #[test]
+fn what_says_how_texts_end_is_fetched_where_it_is_there() {
+    let files = [FILES[1], FILES[2], FILES[3], ("generation_config.json", b"{\"eos_token_id\": 1}")];
+    let server = Server::start(&files);
+    let cache = TempDir::new().unwrap();
+    let folder = hub(&server, cache.path(), None).fetch(&name(), None).unwrap();
+    assert_eq!(fs::read(folder.join("generation_config.json")).unwrap(), files[3].1);
+}
+
+#[test]
 fn only_what_is_needed_is_fetched_and_only_once() {
     let server = Server::start(&FILES);
     let cache = TempDir::new().unwrap();

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use isobath::model::config::ModelConfig;
+use isobath::model::generation::{Generation, Suggestion};
 
 use self::plan::Stage;
 pub use self::sizes::TensorFact;
@@ -28,10 +29,23 @@ pub struct Facts {
     pub tensors: Vec<TensorFact>,
     /// Tokens that the tokenizer knows.
     pub vocabulary: Option<usize>,
+    /// The tokens that end a text.
+    pub ends: Vec<EndFact>,
+    /// What the model's author says of writing.
+    pub generation: Generation,
     /// The model knows how conversations are written.
     pub chat_template: bool,
+    /// What a person should know although the model loads.
+    pub warnings: Vec<String>,
     /// Why it would not load, all reasons.
     pub faults: Vec<String>,
+}
+
+/// A token that ends a text, with its spelling where there is one.
+#[derive(Debug, serde::Serialize)]
+pub struct EndFact {
+    pub token: u32,
+    pub text: Option<String>,
 }
 
 /// What is printed as JSON.
@@ -48,7 +62,10 @@ struct Report<'a> {
     kv_cache: Option<Vec<Room>>,
     context: Option<u32>,
     vocabulary: Option<usize>,
+    ends: &'a [EndFact],
+    sampling: Suggestion,
     chat_template: bool,
+    warnings: Vec<String>,
     faults: &'a [String],
 }
 
@@ -81,7 +98,10 @@ fn report(model: String, facts: &Facts) -> Report<'_> {
         kv_cache: config.map(sizes::rooms),
         context: config.map(|config| config.context_length),
         vocabulary: facts.vocabulary,
+        ends: &facts.ends,
+        sampling: facts.generation.suggestion,
         chat_template: facts.chat_template,
+        warnings: warnings(facts).collect(),
         faults: &facts.faults,
     }
 }
@@ -114,7 +134,15 @@ fn text(model: &str, facts: &Facts) -> String {
         Some(tokens) => text += &format!("tokenizer   {tokens} tokens\n"),
         None => text += "tokenizer   none that can be read\n",
     }
+    let ends: Vec<String> = facts.ends.iter().map(EndFact::shown).collect();
+    if facts.config.is_some() {
+        text += &format!("ends at     {}\n", if ends.is_empty() { "no token".into() } else { ends.join(", ") });
+    }
+    if let Some(words) = facts.generation.suggestion.words() {
+        text += &format!("sampling    {words} ({}; for chat and the window)\n", facts.generation.origin);
+    }
     text += &format!("template    {}\n", if facts.chat_template { "yes, `isobath chat` uses it" } else { "no" });
+    text.extend(warnings(facts).map(|warning| format!("warning     {warning}\n")));
     if facts.faults.is_empty() {
         text += "\nIt would load.\n";
     } else {
@@ -122,6 +150,16 @@ fn text(model: &str, facts: &Facts) -> String {
         text.extend(facts.faults.iter().map(|fault| format!("  - {fault}\n")));
     }
     text
+}
+
+fn warnings(facts: &Facts) -> impl Iterator<Item = String> {
+    facts.warnings.iter().cloned().chain(facts.generation.warning())
+}
+
+impl EndFact {
+    fn shown(&self) -> String {
+        self.text.as_ref().map_or(self.token.to_string(), |text| format!("{text:?} ({})", self.token))
+    }
 }
 
 fn shape(config: &ModelConfig) -> String {
@@ -215,7 +253,10 @@ mod tests {
             config: Some(config),
             tensors: vec![fact("model.layers.1.mlp.up_proj.weight", 10_000)],
             vocabulary: Some(100),
+            ends: vec![EndFact { token: 2, text: Some("<end>".into()) }, EndFact { token: 3, text: None }],
+            generation: Generation::from_json(r#"{"do_sample": true, "eos_token_id": 2, "num_beams": 4}"#).unwrap(),
             chat_template: false,
+            warnings: vec!["be careful".into()],
             faults: Vec::new(),
         }
     }
@@ -228,7 +269,10 @@ mod tests {
             "  ├ round 2     layers 3-4  weights of layers 1-2\n",
             "parameters  10000 unique, 30000 unrolled\nweights     f32 40.0 kB\n",
             "KV          256 bytes per token as f32, 128 bytes more in round 2, 128 bytes more in round 3; 512 bytes at full depth\n",
-            "tokenizer   100 tokens\ntemplate    no\n\nIt would load.\n",
+            "tokenizer   100 tokens\nends at     \"<end>\" (2), 3\n\
+             sampling    temperature 1, top-k 50 (generation_config.json; for chat and the window)\n\
+             template    no\nwarning     be careful\n\
+             warning     generation_config.json: not followed: num_beams 4\n\nIt would load.\n",
         ] {
             assert!(text.contains(want), "{want}\nis not in\n{text}");
         }
@@ -248,6 +292,9 @@ mod tests {
         assert_eq!(json["plan"][2]["name"], "round 2");
         assert_eq!(json["plan"][2]["weights"], serde_json::json!([1, 2]));
         assert_eq!(json["parameters"]["unrolled"], 30_000);
+        assert_eq!(json["ends"][0], serde_json::json!({"token": 2, "text": "<end>"}));
+        assert_eq!((&json["sampling"]["top_k"], &json["sampling"]["temperature"]), (&50.into(), &1.0.into()));
+        assert_eq!(json["warnings"][0], "be careful");
         assert_eq!(json["kv_bytes_per_token"]["by_depth"], serde_json::json!([256, 384, 512]));
     }
 }

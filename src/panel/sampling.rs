@@ -1,0 +1,103 @@
+//! How tokens are drawn: what the person sets, and what the model's author would have where the person sets nothing.
+
+use egui::{DragValue, RichText, Slider, Ui};
+
+use super::controls::labelled;
+use super::look;
+use crate::model::generation::Suggestion;
+use crate::service::{ModelFacts, Settings};
+
+/// Settings that the person has chosen; the others follow the model.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct Own {
+    temperature: bool,
+    top_k: bool,
+    top_p: bool,
+    min_p: bool,
+    repeat_penalty: bool,
+}
+
+/// Where neither person nor model says anything. Small models repeat themselves without some chance.
+pub(super) fn usual() -> Settings {
+    Settings { max_tokens: 200, temperature: 0.8, min_p: 0.05, ..Settings::default() }
+}
+
+impl Own {
+    /// Those that differ.
+    pub(super) fn between(one: &Settings, other: &Settings) -> Self {
+        Self {
+            temperature: one.temperature != other.temperature,
+            top_k: one.top_k != other.top_k,
+            top_p: one.top_p != other.top_p,
+            min_p: one.min_p != other.min_p,
+            repeat_penalty: one.repeat_penalty != other.repeat_penalty,
+        }
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            temperature: self.temperature || other.temperature,
+            top_k: self.top_k || other.top_k,
+            top_p: self.top_p || other.top_p,
+            min_p: self.min_p || other.min_p,
+            repeat_penalty: self.repeat_penalty || other.repeat_penalty,
+        }
+    }
+
+    /// Sets what is not the person's as the model would have it.
+    pub(super) fn complete(self, settings: &mut Settings, model: &Suggestion) {
+        let usual = usual();
+        if !self.temperature {
+            settings.temperature = model.temperature.unwrap_or(usual.temperature);
+        }
+        if !self.top_k {
+            settings.top_k = model.top_k.unwrap_or(usual.top_k);
+        }
+        if !self.top_p {
+            settings.top_p = model.top_p.unwrap_or(usual.top_p);
+        }
+        if !self.min_p {
+            settings.min_p = model.min_p.unwrap_or(usual.min_p);
+        }
+        if !self.repeat_penalty {
+            settings.repeat_penalty = model.repeat_penalty.unwrap_or(usual.repeat_penalty);
+        }
+    }
+}
+
+/// The sliders; what is moved is the person's from then on.
+pub(super) fn draw(ui: &mut Ui, settings: &mut Settings, own: &mut Own, facts: Option<&ModelFacts>) {
+    look::title(ui, "Sampling", "");
+    let before = settings.clone();
+    labelled(ui, "Temperature", |ui| ui.add(Slider::new(&mut settings.temperature, 0.0..=2.0).fixed_decimals(2)));
+    labelled(ui, "Top-p", |ui| ui.add(Slider::new(&mut settings.top_p, 0.01..=1.0).fixed_decimals(2)));
+    labelled(ui, "Min-p", |ui| ui.add(Slider::new(&mut settings.min_p, 0.0..=1.0).fixed_decimals(2)));
+    labelled(ui, "Repetition", |ui| ui.add(Slider::new(&mut settings.repeat_penalty, 1.0..=2.0).fixed_decimals(2)));
+    labelled(ui, "Top-k", |ui| ui.add(DragValue::new(&mut settings.top_k).range(0..=1000)));
+    *own = own.and(Own::between(&before, settings));
+    if let Some((facts, words)) = facts.and_then(|facts| Some((facts, facts.suggestion.words()?))) {
+        ui.label(RichText::new(format!("{} says: {words}", facts.suggested_by)).size(12.0).weak());
+        if *own != Own::default() && ui.button("As the model says").clicked() {
+            *own = Own::default();
+            own.complete(settings, &facts.suggestion);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_model_decides_what_the_person_has_not() {
+        let model = Suggestion { temperature: Some(0.6), top_k: Some(50), min_p: Some(0.0), ..Suggestion::default() };
+        let mut settings = Settings { top_p: 0.5, temperature: 1.5, ..usual() };
+        let own = Own::between(&settings, &usual());
+        own.complete(&mut settings, &model);
+        assert_eq!((settings.temperature, settings.top_p, settings.top_k, settings.min_p), (1.5, 0.5, 50, 0.0));
+        // A model that says nothing does not leave another's settings behind.
+        own.complete(&mut settings, &Suggestion::default());
+        assert_eq!((settings.temperature, settings.top_p, settings.top_k, settings.min_p), (1.5, 0.5, 0, 0.05));
+    }
+}
