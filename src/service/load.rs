@@ -19,7 +19,7 @@ use crate::model::gguf::{self, Gguf};
 use crate::model::shards::WeightFile;
 use crate::model::tensor::TensorSource;
 use crate::model::tick::Order;
-use crate::text::{ChatTemplate, Tokenizer};
+use crate::text::{ChatTemplate, LocalTime, SpecialTokens, Tokenizer};
 
 /// The bytes of a file: read, mapped, or to be fetched.
 pub type Bytes = Box<dyn FileBytes>;
@@ -34,6 +34,8 @@ pub enum Files {
         tokenizer: Vec<u8>,
         /// The chat template, where there is one.
         chat_template: Option<String>,
+        /// What its `tokenizer_config.json` names.
+        special_tokens: SpecialTokens,
         /// Names and bytes of the `.safetensors` files.
         tensors: Vec<(String, Bytes)>,
     },
@@ -56,13 +58,15 @@ pub struct Start {
     pub files: Files,
     /// Lanes, context and the like.
     pub options: EngineOptions,
+    /// What tells chat templates the date.
+    pub clock: Option<fn() -> LocalTime>,
 }
 
 impl Start {
     /// A model under a name, with 32 lanes and everything else as it comes.
     pub fn new(name: impl Into<String>, files: Files) -> Self {
         let options = EngineOptions { lanes: 32, ..EngineOptions::default() };
-        Self { name: name.into(), note: None, files, options }
+        Self { name: name.into(), note: None, files, options, clock: None }
     }
 }
 
@@ -145,7 +149,7 @@ impl Inbox {
 /// Loads a model; what is dropped before it is done leaves nothing behind.
 pub(super) async fn load(start: &Start, gpu: Gpu, progress: &mut dyn FnMut(u64, u64)) -> Result<Loaded, Error> {
     match &start.files {
-        Files::Folder { config, tokenizer, chat_template, tensors } => {
+        Files::Folder { config, tokenizer, chat_template, special_tokens, tensors } => {
             let config = ModelConfig::from_json(config)?;
             let tokenizer = Tokenizer::from_json(tokenizer)?;
             let mut parsed = Vec::with_capacity(tensors.len());
@@ -153,16 +157,28 @@ pub(super) async fn load(start: &Start, gpu: Gpu, progress: &mut dyn FnMut(u64, 
                 parsed.push(WeightFile::open(&**bytes, name).await?);
             }
             let source = Folder::new(parsed)?;
-            build(start, gpu, &config, &source, tokenizer, chat_template.as_deref(), progress).await
+            let tokens = special_tokens.clone().or_ids(&tokenizer, config.bos_token, config.end_tokens.first().copied());
+            let template = chat(start, chat_template.as_deref(), &tokens)?;
+            build(start, gpu, &config, &source, tokenizer, template, progress).await
         }
         Files::Gguf { name, bytes } => {
             let head = gguf::head(&**bytes, name).await?;
             let file = Gguf::open(&head, &**bytes, name)?;
             let tokenizer = Tokenizer::from_vocabulary(file.vocabulary()?)?;
-            let template = file.string("tokenizer.chat_template")?;
+            let template = chat(start, file.string("tokenizer.chat_template")?, &file.special_tokens(&tokenizer)?)?;
             build(start, gpu, &file.config()?, &file, tokenizer, template, progress).await
         }
     }
+}
+
+/// The template of that text, with the clock.
+fn chat(start: &Start, source: Option<&str>, tokens: &SpecialTokens) -> Result<Option<ChatTemplate>, Error> {
+    let Some(source) = source else { return Ok(None) };
+    let template = ChatTemplate::new(source, tokens)?;
+    Ok(Some(match start.clock {
+        Some(clock) => template.with_clock(clock),
+        None => template,
+    }))
 }
 
 async fn build(
@@ -171,14 +187,9 @@ async fn build(
     config: &ModelConfig,
     source: &dyn TensorSource,
     tokenizer: Tokenizer,
-    template: Option<&str>,
+    template: Option<ChatTemplate>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Loaded, Error> {
-    let text = |token: Option<u32>| token.and_then(|token| tokenizer.token_text(token)).unwrap_or_default();
-    // A tokenizer.json does not name its special tokens, the config does.
-    let bos = text(tokenizer.bos_token().or(config.bos_token));
-    let eos = text(tokenizer.eos_token().or(config.end_tokens.first().copied()));
-    let template = template.map(|source| ChatTemplate::new(source, &bos, &eos)).transpose()?;
     let engine = Engine::load(gpu, config, source, tokenizer, start.options, progress).await?;
     let facts = facts(start, &engine, source, template.is_some());
     Ok(Loaded { engine, template, facts })

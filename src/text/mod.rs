@@ -5,9 +5,9 @@
 pub mod chat;
 mod detokenizer;
 mod parts;
+mod special_tokens;
 pub mod stream;
-mod strftime;
-mod template_json;
+mod template;
 #[cfg(test)]
 mod tests;
 mod to_gguf;
@@ -16,6 +16,8 @@ pub mod tokenizer;
 mod vocabulary;
 
 pub use chat::{ChatTemplate, Message};
+pub use special_tokens::SpecialTokens;
 pub use stream::{StreamStep, TextStream};
+pub use template::LocalTime;
 pub use tokenizer::Tokenizer;
 pub use vocabulary::GgufVocabulary;
