@@ -157,7 +157,8 @@ pub(super) async fn load(start: &Start, gpu: Gpu, progress: &mut dyn FnMut(u64, 
                 parsed.push(WeightFile::open(&**bytes, name).await?);
             }
             let source = Folder::new(parsed)?;
-            let tokens = special_tokens.clone().or_ids(&tokenizer, config.bos_token, config.end_tokens.first().copied());
+            let tokens =
+                special_tokens.clone().or_ids(&tokenizer, config.bos_token, config.end_tokens.first().copied());
             let template = chat(start, chat_template.as_deref(), &tokens)?;
             build(start, gpu, &config, &source, tokenizer, template, progress).await
         }

@@ -16,8 +16,8 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Value};
 use serde::Serialize;
 
-use super::template::{self, LocalTime};
 use super::SpecialTokens;
+use super::template::{self, LocalTime};
 use crate::error::TextError;
 
 const NAME: &str = "chat template";
@@ -170,7 +170,8 @@ mod tests {
 
     fn render(source: &str, messages: &[(&str, &str)], add_generation_prompt: bool) -> Result<String, String> {
         let messages: Vec<Message> = messages.iter().map(|&(role, content)| Message::new(role, content)).collect();
-        let template = ChatTemplate::new(source, &[("bos_token", "<s>"), ("eos_token", "</s>")].into()).map_err(|error| error.to_string())?;
+        let template = ChatTemplate::new(source, &[("bos_token", "<s>"), ("eos_token", "</s>")].into())
+            .map_err(|error| error.to_string())?;
         template.render(&messages, add_generation_prompt).map_err(|error| error.to_string())
     }
 
@@ -242,7 +243,7 @@ mod tests {
         };
         assert_eq!(render(LLAMA_3, &messages, true), Ok(expected("26 Jul 2024")));
         let messages: Vec<Message> = messages.iter().map(|&(role, content)| Message::new(role, content)).collect();
-        let dated = ChatTemplate::new(LLAMA_3, "<s>", "").unwrap().at(1_709_210_096);
+        let dated = ChatTemplate::new(LLAMA_3, &[("bos_token", "<s>")].into()).unwrap().at(1_709_210_096);
         assert_eq!(dated.render(&messages, true).unwrap(), expected("29 Feb 2024"));
     }
 

@@ -29,7 +29,8 @@ pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("float", float);
     environment.add_filter("escape", escape);
     environment.add_filter("e", escape);
-    environment.add_filter("forceescape", |state: &State, value: &Value| str_of(state, value).map(|text| escaped(&text)));
+    environment
+        .add_filter("forceescape", |state: &State, value: &Value| str_of(state, value).map(|text| escaped(&text)));
     environment.add_filter("format", percent::format);
     environment.add_filter("indent", indent);
     environment.add_filter("int", int);
@@ -179,7 +180,9 @@ fn int(value: &Value, given: Given) -> Result<Value, Error> {
     if let Some(whole) = value.as_str().and_then(|text| parse_whole(text, base)) {
         return Ok(Value::from(whole));
     }
-    Ok(as_any_float(value).filter(|float| float.is_finite()).map_or(default, |float| Value::from(float.trunc() as i128)))
+    Ok(as_any_float(value)
+        .filter(|float| float.is_finite())
+        .map_or(default, |float| Value::from(float.trunc() as i128)))
 }
 
 fn string(state: &State, value: &Value) -> Result<Value, Error> {
@@ -197,6 +200,7 @@ fn indent(state: &State, value: &Value, given: Given) -> Result<String, Error> {
         None => (" ".to_owned(), i64::try_from(width.clone())?.max(0) as usize),
     };
     let text = str_of(state, value)? + "\n";
+    state.consume_fuel(text.len() as u64 / 16)?;
     let mut indented = String::with_capacity(text.len());
     for (index, line) in lines(&text, false).into_iter().enumerate() {
         if index > 0 {
@@ -251,7 +255,11 @@ fn urlencode(state: &State, value: &Value) -> Result<String, Error> {
         ValueKind::Seq | ValueKind::Iterable => {
             for pair in value.try_iter()?.checked() {
                 let pair = pair?;
-                parts.push(format!("{}={}", in_query(&pair.get_item_by_index(0)?)?, in_query(&pair.get_item_by_index(1)?)?));
+                parts.push(format!(
+                    "{}={}",
+                    in_query(&pair.get_item_by_index(0)?)?,
+                    in_query(&pair.get_item_by_index(1)?)?
+                ));
             }
         }
         _ => return Ok(percent(&str_of(state, value)?, true)),
@@ -274,5 +282,8 @@ fn percent(text: &str, keep_slash: bool) -> String {
 
 fn wordcount(state: &State, value: &Value) -> Result<usize, Error> {
     let text = str_of(state, value)?;
-    Ok(text.split(|character: char| !character.is_alphanumeric() && character != '_').filter(|word| !word.is_empty()).count())
+    Ok(text
+        .split(|character: char| !character.is_alphanumeric() && character != '_')
+        .filter(|word| !word.is_empty())
+        .count())
 }

@@ -79,12 +79,7 @@ impl Object for Dict {
         pairs(positional, &named).map(Value::from_pairs)
     }
 
-    fn call_method(
-        self: &Arc<Self>,
-        _: &mut State<'_, '_>,
-        method: &str,
-        arguments: &[Value],
-    ) -> Result<Value, Error> {
+    fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, arguments: &[Value]) -> Result<Value, Error> {
         if method != "fromkeys" {
             return Err(ErrorKind::UnknownMethod.into());
         }
@@ -232,6 +227,10 @@ fn remainder(state: &mut State, left: &Value, right: &Value) -> Result<Value, Er
             let rest = if rest != 0.0 && (rest < 0.0) != (right < 0.0) { rest + right } else { rest };
             Ok(Value::from(if rest == 0.0 { 0.0_f64.copysign(right) } else { rest }))
         }
-        _ => Err(wrong(format!("`%` stands between numbers or behind a text, not between {} and {}", left.kind(), right.kind()))),
+        _ => Err(wrong(format!(
+            "`%` stands between numbers or behind a text, not between {} and {}",
+            left.kind(),
+            right.kind()
+        ))),
     }
 }

@@ -10,7 +10,18 @@ use super::strings;
 
 /// Those that change what they belong to.
 const CHANGING: [&str; 13] = [
-    "append", "clear", "extend", "insert", "pop", "popitem", "remove", "reverse", "setdefault", "sort", "update", "add",
+    "append",
+    "clear",
+    "extend",
+    "insert",
+    "pop",
+    "popitem",
+    "remove",
+    "reverse",
+    "setdefault",
+    "sort",
+    "update",
+    "add",
     "discard",
 ];
 
@@ -18,8 +29,8 @@ const CHANGING: [&str; 13] = [
 pub(super) fn method(state: &mut State, value: &Value, name: &str, arguments: &[Value]) -> Result<Value, Error> {
     let own = match value.kind() {
         ValueKind::String => strings::method(state, value.as_str().unwrap_or_default(), name, arguments)?,
-        ValueKind::Seq => list_method(value, name, arguments)?,
-        ValueKind::Map => map_method(value, name, arguments)?,
+        ValueKind::Seq => list_method(state, value, name, arguments)?,
+        ValueKind::Map => map_method(state, value, name, arguments)?,
         _ => None,
     };
     match own {
@@ -31,11 +42,12 @@ pub(super) fn method(state: &mut State, value: &Value, name: &str, arguments: &[
     }
 }
 
-fn list_method(list: &Value, name: &str, arguments: &[Value]) -> Result<Option<Value>, Error> {
+fn list_method(state: &State, list: &Value, name: &str, arguments: &[Value]) -> Result<Option<Value>, Error> {
     Ok(Some(match name {
         "index" => {
             let (sought, start, stop): (&Value, Option<i64>, Option<i64>) = from_args(arguments)?;
             let length = list.len().unwrap_or_default() as i64;
+            state.consume_fuel(length as u64)?;
             let bound = |index: i64| if index < 0 { (index + length).max(0) } else { index };
             let (start, stop) = (start.map_or(0, bound), stop.map_or(length, bound));
             let mut items = list.try_iter()?.zip(0..);
@@ -50,11 +62,18 @@ fn list_method(list: &Value, name: &str, arguments: &[Value]) -> Result<Option<V
     }))
 }
 
-fn map_method(map: &Value, name: &str, arguments: &[Value]) -> Result<Option<Value>, Error> {
+fn map_method(state: &State, map: &Value, name: &str, arguments: &[Value]) -> Result<Option<Value>, Error> {
     let pairs = |pair: &dyn Fn(Value, Value) -> Value| -> Result<Value, Error> {
         let () = from_args(arguments)?;
-        map.try_iter()?.map(|key| map.get_item(&key).map(|value| pair(key, value))).collect::<Result<Vec<_>, _>>().map(Value::from)
+        map.try_iter()?
+            .map(|key| map.get_item(&key).map(|value| pair(key, value)))
+            .collect::<Result<Vec<_>, _>>()
+            .map(Value::from)
     };
+    if ["keys", "values", "items", "copy"].contains(&name) {
+        // What a view holds is not seen by the fuel later on.
+        state.consume_fuel(2 * map.len().unwrap_or_default() as u64)?;
+    }
     let view = |method, items| Ok(Some(Value::from_object(View { method, items })));
     match name {
         "keys" => view("keys", pairs(&|key, _| key)?),
@@ -63,7 +82,8 @@ fn map_method(map: &Value, name: &str, arguments: &[Value]) -> Result<Option<Val
         "copy" => {
             let () = from_args(arguments)?;
             let keys: Vec<Value> = map.try_iter()?.collect();
-            let items: Vec<_> = keys.into_iter().map(|key| map.get_item(&key).map(|value| (key, value))).collect::<Result<_, _>>()?;
+            let items: Vec<_> =
+                keys.into_iter().map(|key| map.get_item(&key).map(|value| (key, value))).collect::<Result<_, _>>()?;
             Ok(Some(Value::from_pairs(items)))
         }
         "get" => {

@@ -1,10 +1,11 @@
 //! Jinja2 and Python as chat templates know them: what lies between a template and the renderer.
 //!
-//! `translate` puts a template into the renderer's dialect, `globals`, `filters`, `methods` and `strings` bring what it
+//! `lexer`, `grammar` and `translate` put a template into the renderer's dialect, `globals`, `filters`, `methods` and `strings` bring what it
 //! lacks, `python` and `json` write values. `docs/templates.md` lists what differs all the same.
 
 mod filters;
 mod globals;
+mod grammar;
 mod json;
 mod lexer;
 mod methods;

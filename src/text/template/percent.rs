@@ -44,7 +44,10 @@ pub(super) fn format(state: &mut State, format: &Value, given: Given) -> Result<
     let named = given.pop_if(|last| last.is_kwargs());
     let values = match named {
         Some(named) => Value::from_pairs(
-            named.try_iter()?.map(|key| named.get_item(&key).map(|value| (key, value))).collect::<Result<Vec<_>, _>>()?,
+            named
+                .try_iter()?
+                .map(|key| named.get_item(&key).map(|value| (key, value)))
+                .collect::<Result<Vec<_>, _>>()?,
         ),
         None => Value::from(minijinja::value::Tuple::new(given)),
     };

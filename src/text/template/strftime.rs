@@ -141,7 +141,8 @@ impl<'t> Moment<'t> {
             text.push_str(&rest[..start]);
             let inside = &rest[start + 1..];
             let flags_end = inside.find(|flag| !"-_0^#".contains(flag)).unwrap_or(inside.len());
-            let width_end = inside[flags_end..].find(|digit: char| !digit.is_ascii_digit()).unwrap_or_default() + flags_end;
+            let width_end =
+                inside[flags_end..].find(|digit: char| !digit.is_ascii_digit()).unwrap_or_default() + flags_end;
             let (flags, width) = (&inside[..flags_end], &inside[flags_end..width_end]);
             let directive = inside[width_end..].chars().next();
             let end = start + 1 + width_end + directive.map_or(0, char::len_utf8);

@@ -9,11 +9,12 @@ use super::python::{is_printable, wrong};
 pub(super) fn method(state: &State, text: &str, name: &str, arguments: &[Value]) -> Result<Option<Value>, Error> {
     match name {
         "strip" | "lstrip" | "rstrip" => strip(text, name, arguments),
-        "split" | "rsplit" => split(text, name == "rsplit", arguments),
+        "split" | "rsplit" => split(state, text, name == "rsplit", arguments),
         "splitlines" => {
             let (keep, named): (Option<bool>, Kwargs) = from_args(arguments)?;
             let keep = keep.or(named.get("keepends")?).unwrap_or(false);
             named.assert_all_used()?;
+            state.consume_fuel(text.matches(is_line_end).count() as u64)?;
             Ok(lines(text, keep).into_iter().map(Value::from).collect())
         }
         "startswith" | "endswith" => ends(text, name == "startswith", arguments).map(Value::from),
@@ -64,11 +65,17 @@ fn strip(text: &str, name: &str, arguments: &[Value]) -> Result<Value, Error> {
     }))
 }
 
-fn split(text: &str, from_behind: bool, arguments: &[Value]) -> Result<Value, Error> {
+fn split(state: &State, text: &str, from_behind: bool, arguments: &[Value]) -> Result<Value, Error> {
     let (separator, most, named): (Option<&str>, Option<i64>, Kwargs) = from_args(arguments)?;
     let separator = separator.or(named.get("sep")?);
     let most = most.or(named.get("maxsplit")?).and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX - 1);
     named.assert_all_used()?;
+    // A part takes more memory than the character between two.
+    let parts = match separator {
+        Some(separator) => text.matches(separator).count(),
+        None => text.matches(is_blank).count(),
+    };
+    state.consume_fuel(parts.min(most) as u64)?;
     let mut parts: Vec<Value> = match separator {
         Some("") => return Err(wrong("a text cannot be split at an empty one")),
         Some(separator) if from_behind => text.rsplitn(most + 1, separator).map(Value::from).collect(),
@@ -103,15 +110,17 @@ fn words(text: &str, from_behind: bool, most: usize) -> Vec<&str> {
     words
 }
 
+fn is_line_end(character: char) -> bool {
+    matches!(character, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
 /// Lines, at all that ends one in Python.
 pub(super) fn lines(text: &str, keep: bool) -> Vec<&str> {
-    let is_end = |character| {
-        matches!(character, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}')
-    };
     let mut lines = Vec::new();
     let mut rest = text;
-    while let Some(end) = rest.find(is_end) {
-        let mark = if rest[end..].starts_with("\r\n") { 2 } else { rest[end..].chars().next().map_or(0, char::len_utf8) };
+    while let Some(end) = rest.find(is_line_end) {
+        let mark =
+            if rest[end..].starts_with("\r\n") { 2 } else { rest[end..].chars().next().map_or(0, char::len_utf8) };
         lines.push(&rest[..if keep { end + mark } else { end }]);
         rest = &rest[end + mark..];
     }
@@ -140,7 +149,9 @@ fn ends(text: &str, at_start: bool, arguments: &[Value]) -> Result<bool, Error> 
     let (sought, start, end): (&Value, Option<i64>, Option<i64>) = from_args(arguments)?;
     let inside = stretch(text, start, end);
     let one = |sought: &Value| match (sought.as_str(), inside) {
-        (None, _) => Err(wrong(format!("the beginning or end of a text is a text or a tuple of texts, not {}", sought.kind()))),
+        (None, _) => {
+            Err(wrong(format!("the beginning or end of a text is a text or a tuple of texts, not {}", sought.kind())))
+        }
         (Some(_), None) => Ok(false),
         (Some(sought), Some((inside, _))) if at_start => Ok(inside.starts_with(sought)),
         (Some(sought), Some((inside, _))) => Ok(inside.ends_with(sought)),
@@ -195,8 +206,11 @@ fn wider(state: &State, text: &str, name: &str, arguments: &[Value]) -> Result<V
         named.assert_all_used()?;
         return expand_tabs(state, text, size).map(Value::from);
     }
-    let (width, fill): (i64, Option<&str>) =
-        if name == "zfill" { from_args::<(i64,)>(arguments).map(|(width,)| (width, Some("0")))? } else { from_args(arguments)? };
+    let (width, fill): (i64, Option<&str>) = if name == "zfill" {
+        from_args::<(i64,)>(arguments).map(|(width,)| (width, Some("0")))?
+    } else {
+        from_args(arguments)?
+    };
     let fill = fill.unwrap_or(" ");
     if fill.chars().count() != 1 {
         return Err(wrong("a text is filled up with one character"));
