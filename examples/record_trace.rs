@@ -17,6 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         config: fs::read_to_string(file("config.json"))?,
         tokenizer: fs::read(file("tokenizer.json"))?,
         chat_template: None,
+        special_tokens: Default::default(),
         tensors: vec![("model.safetensors".into(), Box::new(fs::read(file("model.safetensors"))?))],
     };
     let mut start = Start::new("stories", files);

@@ -5,9 +5,12 @@
 #[path = "support/command.rs"]
 mod command;
 
+use std::fs;
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use isobath::text::{ChatTemplate, SpecialTokens};
 use serde_json::Value;
 
 fn command(arguments: &[&str]) -> Command {
@@ -139,6 +142,50 @@ fn chat_answers_each_line_of_a_pipe() {
     assert!(said.contains("forgotten"), "{said}");
     assert_eq!(said.matches("mean depth").count(), 2, "two answers were asked for: {said}");
     assert!(!text.contains("never read"));
+}
+
+/// The small model, with a chat template and what names its tokens.
+fn with_template(template: &str, tokenizer_config: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["config.json", "model.safetensors", "tokenizer.json"] {
+        let from = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/models/tiny").to_owned() + "/" + name;
+        fs::copy(from, folder.path().join(name)).unwrap();
+    }
+    fs::write(folder.path().join("chat_template.jinja"), template).unwrap();
+    fs::write(folder.path().join("tokenizer_config.json"), tokenizer_config).unwrap();
+    folder
+}
+
+#[test]
+fn chat_templates_are_told_the_date_of_the_time_zone() {
+    let folder = with_template("{{ raise_exception('it is ' ~ strftime_now('%d %b %Y')) }}", "{}");
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64;
+    // Between these two the date differs at any time. POSIX counts westwards.
+    for (zone, hours) in [("<+14>-14", 14), ("<-12>12", -12)] {
+        let mut command = command(&["chat", folder.path().to_str().unwrap()]);
+        command.env("TZ", zone).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(b"hello\n").unwrap();
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        // The test may run over midnight.
+        let dates = [now, now + 300].map(|seconds| {
+            let template =
+                ChatTemplate::new("it is {{ strftime_now('%d %b %Y') }}", &SpecialTokens::default()).unwrap();
+            template.at(seconds + hours * 3600).render(&[], false).unwrap()
+        });
+        assert!(dates.iter().any(|date| said.contains(date)), "{zone}: {dates:?} is not in: {said}");
+    }
+}
+
+#[test]
+fn chat_templates_find_the_special_tokens_that_the_files_name() {
+    let config = r#"{"bos_token": {"__type": "AddedToken", "content": "<go>"}, "eos_token": null, "pad_token": "<p>"}"#;
+    let template = "{{ raise_exception(bos_token ~ pad_token ~ (eos_token is defined) ~ (unk_token is defined)) }}";
+    let folder = with_template(template, config);
+    let output = isobath(&["chat", folder.path().to_str().unwrap()], "hello\n");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("<go><p>FalseFalse"), "{said}");
 }
 
 #[test]

@@ -20,6 +20,7 @@ fn bundled() -> Start {
         config: String::from_utf8(bytes("config.json")).unwrap(),
         tokenizer: bytes("tokenizer.json"),
         chat_template: None,
+        special_tokens: Default::default(),
         tensors: vec![("model.safetensors".into(), Box::new(bytes("model.safetensors")))],
     };
     let mut start = Start::new("stories", files);

@@ -13,6 +13,7 @@ use isobath::service::{
     self, Command, Contestant, FailureKind, Files, LaneState, Prompt, Role, Settings, Stamped, Start, Task, Turn,
     Update, trace,
 };
+use isobath::text::LocalTime;
 use pollster::block_on;
 
 fn bundled(lanes: u32) -> Start {
@@ -22,6 +23,7 @@ fn bundled(lanes: u32) -> Start {
         config: String::from_utf8(bytes("config.json")).unwrap(),
         tokenizer: bytes("tokenizer.json"),
         chat_template: None,
+        special_tokens: Default::default(),
         tensors: vec![("model.safetensors".into(), Box::new(bytes("model.safetensors")))],
     };
     let mut start = Start::new("stories", files);
@@ -277,6 +279,29 @@ fn loading_can_be_broken_off_and_damage_is_told() {
     let Update::Failed(failure) = &told.last().unwrap().update else { panic!("{told:?}") };
     assert_eq!(failure.kind, FailureKind::Load);
     assert!(failure.message.contains("x.gguf"), "{}", failure.message);
+}
+
+#[test]
+fn chat_templates_are_given_clock_and_special_tokens() {
+    let mut start = bundled(1);
+    let Files::Folder { chat_template, special_tokens, .. } = &mut start.files else { panic!() };
+    *chat_template = Some("{{ raise_exception(image_token ~ strftime_now('%d %b %Y %H:%M')) }}".into());
+    *special_tokens = [("image_token", "<image>")].into();
+    start.clock = Some(|| LocalTime { unix_seconds: 1_795_478_400, offset_seconds: 3600, microseconds: 0 });
+    let turns = vec![Turn { role: Role::User, content: "Hi".into() }];
+    let sequences = vec![Task { name: 1, prompt: Prompt::Chat(turns) }];
+    let submit = Command::Submit { sequences, settings: Settings::default() };
+    let told = serve(start, vec![submit], |update, sender| {
+        if matches!(update, Update::Failed(_)) {
+            *sender = None;
+        }
+    });
+    let failures = told.iter().filter_map(|stamped| match &stamped.update {
+        Update::Failed(failure) => Some(failure.message.as_str()),
+        _ => None,
+    });
+    let failure = failures.collect::<String>();
+    assert!(failure.contains("<image>24 Nov 2026 01:00"), "{failure}");
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::Path;
 
-use isobath::text::{ChatTemplate, GgufVocabulary, Message, Tokenizer};
+use isobath::text::{ChatTemplate, GgufVocabulary, LocalTime, Message, SpecialTokens, Tokenizer};
 use serde_json::Value;
 
 fn read(name: &str) -> Value {
@@ -87,6 +87,10 @@ fn gemma_tokens() {
 /// 24 November 2026, in seconds since 1970: the date that the oracle gave the templates that show one.
 const DATE: i64 = 1_795_478_400;
 
+fn tokens() -> SpecialTokens {
+    [("bos_token", "<s>"), ("eos_token", "</s>")].into()
+}
+
 #[test]
 fn chat_templates_as_transformers_renders_them() {
     let file = read("templates");
@@ -95,7 +99,7 @@ fn chat_templates_as_transformers_renders_them() {
     assert!(cases.len() > 100 && refused > 5, "{} cases, {refused} refused", cases.len());
     for case in cases {
         let name = case["template"].as_str().unwrap();
-        let template = ChatTemplate::new(file["sources"][name].as_str().unwrap(), "<s>", "</s>").unwrap().at(DATE);
+        let template = ChatTemplate::new(file["sources"][name].as_str().unwrap(), &tokens()).unwrap().at(DATE);
         let turns: Vec<(String, String)> = parse(&case["messages"]);
         let messages: Vec<Message> = turns.iter().map(|(role, content)| Message::new(role, content)).collect();
         let rendered = template.render(&messages, case["prompt"] == true);
@@ -110,5 +114,53 @@ fn chat_templates_as_transformers_renders_them() {
                 assert!(error.contains(why), "{name} {turns:?}: {error}");
             }
         }
+    }
+}
+
+/// 24 November 2026, 08:05:09 and some: the time at which the oracle rendered the features.
+fn now() -> LocalTime {
+    LocalTime { unix_seconds: DATE + 8 * 3600 + 5 * 60 + 9, offset_seconds: 0, microseconds: 0 }
+}
+
+/// Renders the cases of a file and says which came out otherwise than its oracle says.
+fn compare(file: &Value) {
+    let cases = file["cases"].as_array().unwrap();
+    let mut wrong = Vec::new();
+    for case in cases {
+        let (name, source) = (case["name"].as_str().unwrap(), case["source"].as_str().unwrap());
+        let turns: Vec<(String, String)> = parse(case.get("messages").unwrap_or(&file["messages"]));
+        let messages: Vec<Message> = turns.into_iter().map(|(role, content)| Message::new(role, content)).collect();
+        let rendered = ChatTemplate::new(source, &tokens())
+            .and_then(|template| template.with_clock(now).render(&messages, case["prompt"] != false))
+            .map_err(|error| error.to_string());
+        let same = match (case["text"].as_str(), &rendered) {
+            (Some(text), Ok(rendered)) => text == rendered,
+            // What a template says itself is told; the renderer's own words are its own.
+            (None, Err(error)) => {
+                let why = case["error"].as_str().unwrap();
+                why.strip_prefix("TemplateError: ").is_none_or(|why| error.contains(why))
+            }
+            _ => false,
+        };
+        // One that is said to differ and does not is a mistake as well.
+        if same != case["differs"].is_null() {
+            wrong.push(format!("{name}: {source:?}\n  there {} {}\n  here  {rendered:?}", case["text"], case["error"]));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+}
+
+#[test]
+fn template_features_as_jinja_renders_them() {
+    let file = read("template_features");
+    assert!(file["cases"].as_array().unwrap().len() > 500);
+    compare(&file);
+}
+
+/// Templates of real models, where the oracle was run on some: `tests/oracles/templates.py FOLDER OUT`.
+#[test]
+fn templates_by_hand_as_jinja_renders_them() {
+    if let Ok(path) = std::env::var("ISOBATH_TEMPLATES") {
+        compare(&serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap());
     }
 }

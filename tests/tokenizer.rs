@@ -128,7 +128,8 @@ fn streamed_text_is_the_decoded_text() {
 #[test]
 fn chat_template_of_the_model() {
     let template = metadata()["tokenizer.chat_template"].as_str().unwrap();
-    let template = ChatTemplate::new(template, "<|im_start|>", "<|im_end|>").unwrap();
+    let template =
+        ChatTemplate::new(template, &[("bos_token", "<|im_start|>"), ("eos_token", "<|im_end|>")].into()).unwrap();
     let messages = [Message::new("user", "Give me three tips for learning to cook.")];
     let golden = golden("golden.json");
     let expected = golden["prompts"][4]["prompt"].as_str().unwrap();

@@ -10,6 +10,7 @@ mod args_measure;
 mod batch;
 mod bench;
 mod chat;
+mod clock;
 mod convert;
 mod destination;
 mod eval;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use isobath::error::ModelError;
 use isobath::model::folder::Folder;
 use isobath::model::shards::Index;
-use isobath::text::chat;
+use isobath::text::{SpecialTokens, chat};
 use memmap2::Mmap;
 
 use super::args::Loading;
@@ -25,8 +25,14 @@ pub const WEIGHTS: [&str; 4] =
     ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];
 
 /// What else is read of a folder, where it is there.
-pub const TEXTS: [&str; 5] =
-    ["config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"];
+pub const TEXTS: [&str; 6] = [
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "chat_template.jinja",
+];
 
 /// How a model of the Hub is fetched.
 #[derive(Debug, Clone, Copy, Default)]
@@ -209,6 +215,17 @@ pub fn chat_template(folder: &Path) -> Result<Option<String>, ModelError> {
     let Some(config) = tokenizer_config(folder)? else { return Ok(None) };
     chat::template_of(&config)
         .map_err(|error| ModelError::Format { file: "tokenizer_config.json".into(), why: error.to_string() })
+}
+
+/// The special tokens that the folder's files name.
+pub fn special_tokens(folder: &Path) -> Result<SpecialTokens, ModelError> {
+    let Some(config) = tokenizer_config(folder)? else { return Ok(SpecialTokens::default()) };
+    let map = folder.join("special_tokens_map.json");
+    let map = if map.is_file() { Some(text(map)?) } else { None };
+    SpecialTokens::from_config(&config, map.as_deref()).map_err(|error| ModelError::Format {
+        file: "tokenizer_config.json or special_tokens_map.json".into(),
+        why: error.to_string(),
+    })
 }
 
 /// Maps a file into memory, so that only what is used is read.

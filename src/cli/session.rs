@@ -14,10 +14,11 @@ use isobath::model::gguf::Gguf;
 use isobath::model::names::check_tensors;
 use isobath::model::random::Random;
 use isobath::model::tensor::{DataType, TensorSource};
-use isobath::text::{ChatTemplate, Message, Tokenizer};
+use isobath::text::{ChatTemplate, Message, SpecialTokens, Tokenizer};
 use pollster::block_on;
 
 use super::args::Loading;
+use super::clock;
 use super::inspect::{EndFact, Facts, TensorFact, sizes};
 use super::open::{self, Place};
 use super::progress::Progress;
@@ -74,11 +75,13 @@ fn session(place: &Place, loading: &Loading, options: EngineOptions, gates: bool
             let mut config = ModelConfig::from_json(&open::config(folder)?)?;
             config.router = config.router.filter(|_| gates);
             let tokenizer = Tokenizer::from_json(open::tokenizer(folder)?.as_bytes())?;
-            let template = open::chat_template(folder)?;
+            let tokens = open::special_tokens(folder)?;
+            let tokens = tokens.or_ids(&tokenizer, config.bos_token, config.end_tokens.first().copied());
+            let template = chat(open::chat_template(folder)?.as_deref(), &tokens)?;
             let generation = generation(folder, &mut config)?;
             let files = open::weights(folder)?;
             let source = Folder::parse(&files)?;
-            start(loading, options, &config, &source, tokenizer, template.as_deref(), generation)
+            start(loading, options, &config, &source, tokenizer, template, generation)
         }
         Place::Gguf(path) => {
             let bytes = open::map(path)?;
@@ -88,7 +91,7 @@ fn session(place: &Place, loading: &Loading, options: EngineOptions, gates: bool
                 eprintln!("warning: {warning}");
             }
             let tokenizer = Tokenizer::from_vocabulary(vocabulary)?;
-            let template = file.string("tokenizer.chat_template")?;
+            let template = chat(file.string("tokenizer.chat_template")?, &file.special_tokens(&tokenizer)?)?;
             start(loading, options, &file.config()?, &file, tokenizer, template, file.generation()?)
         }
     }
@@ -102,23 +105,24 @@ fn generation(folder: &Path, config: &mut ModelConfig) -> Result<Generation, Mod
     Ok(generation)
 }
 
+/// The template of that text, with today's date.
+fn chat(source: Option<&str>, tokens: &SpecialTokens) -> anyhow::Result<Option<ChatTemplate>> {
+    let template = source.map(|source| ChatTemplate::new(source, tokens)).transpose()?;
+    Ok(template.map(|template| template.with_clock(clock::local_time)))
+}
+
 fn start(
     loading: &Loading,
     options: EngineOptions,
     config: &ModelConfig,
     source: &dyn TensorSource,
     tokenizer: Tokenizer,
-    template: Option<&str>,
+    template: Option<ChatTemplate>,
     generation: Generation,
 ) -> anyhow::Result<Session> {
     if let Some(warning) = generation.warning().filter(|_| !loading.quiet) {
         eprintln!("{warning}");
     }
-    let text = |token: Option<u32>| token.and_then(|token| tokenizer.token_text(token)).unwrap_or_default();
-    // A tokenizer.json does not name its special tokens, the config does.
-    let bos = text(tokenizer.bos_token().or(config.bos_token));
-    let eos = text(tokenizer.eos_token().or(config.end_tokens.first().copied()));
-    let template = template.map(|source| ChatTemplate::new(source, &bos, &eos)).transpose()?;
     let gpu = block_on(Gpu::open(loading.adapter.as_deref()))?;
     if !loading.quiet {
         eprintln!("adapter: {}", gpu.description());

@@ -3,7 +3,7 @@
 use super::gguf::Gguf;
 use super::gguf_metadata::Value;
 use crate::error::ModelError;
-use crate::text::{EndKeys, GgufVocabulary};
+use crate::text::{EndKeys, GgufVocabulary, SpecialTokens, Tokenizer};
 
 impl Gguf<'_> {
     /// The tokens that end a text: those of the vocabulary; in a file without one, those that keys name.
@@ -59,6 +59,31 @@ impl Gguf<'_> {
             add_space_prefix: self.boolean(&key("add_space_prefix"))?.unwrap_or(true),
             model,
         })
+    }
+}
+
+/// Keys of special tokens other than those that begin and end a sequence, and what chat templates call them.
+const NAMED_TOKENS: [(&str, &str); 5] = [
+    ("unk_token", "tokenizer.ggml.unknown_token_id"),
+    ("pad_token", "tokenizer.ggml.padding_token_id"),
+    // The key's own spelling.
+    ("sep_token", "tokenizer.ggml.seperator_token_id"),
+    ("cls_token", "tokenizer.ggml.cls_token_id"),
+    ("mask_token", "tokenizer.ggml.mask_token_id"),
+];
+
+impl Gguf<'_> {
+    /// The special tokens by the names under which chat templates find them.
+    ///
+    /// # Errors
+    /// A key of another type than it should have.
+    pub fn special_tokens(&self, tokenizer: &Tokenizer) -> Result<SpecialTokens, ModelError> {
+        let mut tokens = SpecialTokens::default().or_ids(tokenizer, None, None);
+        for (name, key) in NAMED_TOKENS {
+            let id = self.integer(key)?.and_then(|id| u32::try_from(id).ok());
+            tokens = tokens.or(name, id.and_then(|id| tokenizer.token_text(id)));
+        }
+        Ok(tokens)
     }
 }
 

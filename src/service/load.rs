@@ -21,7 +21,7 @@ use crate::model::room::Cut;
 use crate::model::shards::WeightFile;
 use crate::model::tensor::TensorSource;
 use crate::model::tick::Order;
-use crate::text::{ChatTemplate, Tokenizer};
+use crate::text::{ChatTemplate, LocalTime, SpecialTokens, Tokenizer};
 
 /// The bytes of a file: read, mapped, or to be fetched.
 pub type Bytes = Box<dyn FileBytes>;
@@ -36,6 +36,8 @@ pub enum Files {
         tokenizer: Vec<u8>,
         /// The chat template, where there is one.
         chat_template: Option<String>,
+        /// What its `tokenizer_config.json` names.
+        special_tokens: SpecialTokens,
         /// Names and bytes of the `.safetensors` files.
         tensors: Vec<(String, Bytes)>,
     },
@@ -60,13 +62,15 @@ pub struct Start {
     pub generation_config: Option<String>,
     /// Lanes, context and the like.
     pub options: EngineOptions,
+    /// What tells chat templates the date.
+    pub clock: Option<fn() -> LocalTime>,
 }
 
 impl Start {
     /// A model under a name, with 32 lanes and everything else as it comes.
     pub fn new(name: impl Into<String>, files: Files) -> Self {
         let options = EngineOptions { lanes: 32, ..EngineOptions::default() };
-        Self { name: name.into(), note: None, files, generation_config: None, options }
+        Self { name: name.into(), note: None, files, generation_config: None, options, clock: None }
     }
 }
 
@@ -149,19 +153,22 @@ impl Inbox {
 /// Loads a model; what is dropped before it is done leaves nothing behind.
 pub(super) async fn load(start: &Start, gpu: Gpu, progress: &mut dyn FnMut(u64, u64)) -> Result<Loaded, Error> {
     match &start.files {
-        Files::Folder { config, tokenizer, chat_template, tensors } => {
+        Files::Folder { config, tokenizer, chat_template, special_tokens, tensors } => {
             let mut config = ModelConfig::from_json(config)?;
-            let text = start.generation_config.as_deref();
-            let mut generation = text.map(Generation::from_json).transpose()?.unwrap_or_default();
-            generation.apply(&mut config);
             let tokenizer = Tokenizer::from_json(tokenizer)?;
             let mut parsed = Vec::with_capacity(tensors.len());
             for (name, bytes) in tensors {
                 parsed.push(WeightFile::open(&**bytes, name).await?);
             }
             let source = Folder::new(parsed)?;
-            let text = Texts { tokenizer, template: chat_template.as_deref(), warning: None, generation };
-            build(start, gpu, &config, &source, text, progress).await
+            let tokens =
+                special_tokens.clone().or_ids(&tokenizer, config.bos_token, config.end_tokens.first().copied());
+            let template = chat(start, chat_template.as_deref(), &tokens)?;
+            let text = start.generation_config.as_deref();
+            let mut generation = text.map(Generation::from_json).transpose()?.unwrap_or_default();
+            generation.apply(&mut config);
+            let texts = Texts { tokenizer, template, warning: None, generation };
+            build(start, gpu, &config, &source, texts, progress).await
         }
         Files::Gguf { name, bytes } => {
             let head = gguf::head(&**bytes, name).await?;
@@ -169,19 +176,29 @@ pub(super) async fn load(start: &Start, gpu: Gpu, progress: &mut dyn FnMut(u64, 
             let vocabulary = file.vocabulary()?;
             let warning = vocabulary.warning();
             let tokenizer = Tokenizer::from_vocabulary(vocabulary)?;
-            let template = file.string("tokenizer.chat_template")?;
-            let text = Texts { tokenizer, template, warning, generation: file.generation()? };
-            build(start, gpu, &file.config()?, &file, text, progress).await
+            let template = chat(start, file.string("tokenizer.chat_template")?, &file.special_tokens(&tokenizer)?)?;
+            let texts = Texts { tokenizer, template, warning, generation: file.generation()? };
+            build(start, gpu, &file.config()?, &file, texts, progress).await
         }
     }
 }
 
 /// What belongs to a model beside its network.
-struct Texts<'a> {
+struct Texts {
     tokenizer: Tokenizer,
-    template: Option<&'a str>,
+    template: Option<ChatTemplate>,
     warning: Option<&'static str>,
     generation: Generation,
+}
+
+/// The template of that text, with the clock.
+fn chat(start: &Start, source: Option<&str>, tokens: &SpecialTokens) -> Result<Option<ChatTemplate>, Error> {
+    let Some(source) = source else { return Ok(None) };
+    let template = ChatTemplate::new(source, tokens)?;
+    Ok(Some(match start.clock {
+        Some(clock) => template.with_clock(clock),
+        None => template,
+    }))
 }
 
 async fn build(
@@ -189,15 +206,10 @@ async fn build(
     gpu: Gpu,
     config: &ModelConfig,
     source: &dyn TensorSource,
-    text: Texts<'_>,
+    texts: Texts,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Loaded, Error> {
-    let Texts { tokenizer, template, warning, generation } = text;
-    let text = |token: Option<u32>| token.and_then(|token| tokenizer.token_text(token)).unwrap_or_default();
-    // A tokenizer.json does not name its special tokens, the config does.
-    let bos = text(tokenizer.bos_token().or(config.bos_token));
-    let eos = text(tokenizer.eos_token().or(config.end_tokens.first().copied()));
-    let template = template.map(|source| ChatTemplate::new(source, &bos, &eos)).transpose()?;
+    let Texts { tokenizer, template, warning, generation } = texts;
     let engine = Engine::load(gpu, config, source, tokenizer, start.options, progress).await?;
     let mut facts = facts(start, &engine, source, template.is_some());
     facts.suggestion = generation.suggestion;

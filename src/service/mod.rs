@@ -15,6 +15,7 @@
 //!     config: std::fs::read_to_string("assets/stories/config.json")?,
 //!     tokenizer: std::fs::read("assets/stories/tokenizer.json")?,
 //!     chat_template: None,
+//!     special_tokens: Default::default(),
 //!     tensors: vec![("model.safetensors".into(), Box::new(bytes))],
 //! };
 //! let (commands, received) = unbounded();

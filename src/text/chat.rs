@@ -4,8 +4,8 @@
 //! and its work and memory are bounded by fuel. Fuel does not see all of what a list that holds another twice, again
 //! and again, is worth as text, nor how deeply lists nest; so a rendering also has a time and a stack of its own.
 //!
-//! **Invariant:** no clock; a template that asks for the date gets the time given by [`ChatTemplate::at`], or finds
-//! `strftime_now` undefined, for which templates have a default.
+//! **Invariant:** no clock of its own; a template that asks for the date is given one by [`ChatTemplate::with_clock`],
+//! or finds `strftime_now` undefined, for which some templates have a default.
 
 use std::error::Error as _;
 use std::sync::Arc;
@@ -13,12 +13,11 @@ use std::sync::Arc;
 use std::{sync::mpsc, thread, time::Duration};
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::ValueKind;
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, Value, context, escape_formatter};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, Value};
 use serde::Serialize;
 
-use super::strftime::strftime;
-use super::template_json;
+use super::SpecialTokens;
+use super::template::{self, LocalTime};
 use crate::error::TextError;
 
 const NAME: &str = "chat template";
@@ -77,43 +76,36 @@ pub fn template_of(tokenizer_config: &str) -> Result<Option<String>, serde_json:
 #[derive(Debug)]
 pub struct ChatTemplate {
     environment: Arc<Environment<'static>>,
-    bos_text: String,
-    eos_text: String,
+    tokens: SpecialTokens,
 }
 
 impl ChatTemplate {
-    /// Compiles a template; `bos_text` and `eos_text` are what it finds as `bos_token` and `eos_token`.
-    pub fn new(source: &str, bos_text: &str, eos_text: &str) -> Result<Self, TextError> {
-        let mut environment = Environment::new();
-        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().map_err(refused)?;
-        environment.set_syntax(syntax);
-        environment.set_auto_escape_callback(|_| AutoEscape::None);
-        environment.set_unknown_method_callback(method);
-        environment.set_fuel(Some(FUEL));
-        environment.set_formatter(|out, state, value| {
-            if matches!(value.kind(), ValueKind::Seq | ValueKind::Map) {
-                template_json::charge(state, value)?;
-            }
-            escape_formatter(out, state, value)
-        });
-        environment.add_filter("tojson", template_json::tojson);
-        environment.add_function("raise_exception", raise_exception);
-        let source = without_generation_tags(source);
+    /// Compiles a template, which finds the special tokens by their names.
+    pub fn new(source: &str, tokens: &SpecialTokens) -> Result<Self, TextError> {
+        let source = source.to_owned();
         let environment = bounded(move || {
-            environment.add_template_owned(NAME, source)?;
+            let mut environment = Environment::new();
+            environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+            environment.set_auto_escape_callback(|_| AutoEscape::None);
+            environment.set_fuel(Some(FUEL));
+            template::add(&mut environment);
+            environment.add_template_owned(NAME, template::translate(&source))?;
             Ok(environment)
         })?;
-        Ok(Self { environment: Arc::new(environment), bos_text: bos_text.to_string(), eos_text: eos_text.to_string() })
+        Ok(Self { environment: Arc::new(environment), tokens: tokens.clone() })
     }
 
-    /// Gives the template the time, in seconds since 1970 with the time zone's offset already added.
-    pub fn at(mut self, local_unix_seconds: i64) -> Self {
-        Arc::make_mut(&mut self.environment).add_function("strftime_now", move |format: &str| {
-            strftime(format, local_unix_seconds).map_err(|directive| {
-                Error::new(ErrorKind::InvalidOperation, format!("strftime_now does not know `{directive}`"))
-            })
-        });
+    /// Gives the template a clock, which is asked whenever a template asks for the date.
+    #[must_use]
+    pub fn with_clock(mut self, clock: impl Fn() -> LocalTime + Send + Sync + 'static) -> Self {
+        template::add_clock(Arc::make_mut(&mut self.environment), clock);
         self
+    }
+
+    /// Gives the template a clock that stands, in seconds since 1970 with the time zone's offset already added.
+    #[must_use]
+    pub fn at(self, local_unix_seconds: i64) -> Self {
+        self.with_clock(move || LocalTime { unix_seconds: local_unix_seconds, offset_seconds: 0, microseconds: 0 })
     }
 
     /// The prompt for these messages; with `add_generation_prompt` it ends where the assistant begins to speak.
@@ -121,14 +113,14 @@ impl ChatTemplate {
         let messages = messages
             .iter()
             .map(|message| Value::from_pairs([("role", message.role.as_str()), ("content", message.content.as_str())]));
-        let values = context! {
-            messages => messages.collect::<Vec<Value>>(),
-            add_generation_prompt => add_generation_prompt,
-            bos_token => self.bos_text.as_str(),
-            eos_token => self.eos_text.as_str(),
-            tools => (),
-            documents => (),
-        };
+        let given = [
+            ("messages", messages.collect::<Value>()),
+            ("add_generation_prompt", Value::from(add_generation_prompt)),
+            ("tools", Value::from(())),
+            ("documents", Value::from(())),
+        ];
+        let tokens = self.tokens.iter().map(|(name, text)| (name, Value::from(text)));
+        let values = Value::from_pairs(tokens.chain(given));
         let environment = self.environment.clone();
         bounded(move || environment.get_template(NAME)?.render(values))
     }
@@ -172,57 +164,14 @@ fn refused(error: Error) -> TextError {
     TextError::Template { why }
 }
 
-/// Methods of Python's values. The crate's `title` takes words at spaces; Python's begins one behind each non-letter.
-fn method(state: &mut State, value: &Value, name: &str, arguments: &[Value]) -> Result<Value, Error> {
-    match (value.as_str(), name, arguments) {
-        (Some(text), "title", []) => {
-            let mut inside = false;
-            let mut titled = String::with_capacity(text.len());
-            for letter in text.chars() {
-                match inside {
-                    true => titled.extend(letter.to_lowercase()),
-                    false => titled.extend(letter.to_uppercase()),
-                }
-                inside = letter.is_alphabetic();
-            }
-            Ok(Value::from(titled))
-        }
-        _ => minijinja_contrib::pycompat::unknown_method_callback(state, value, name, arguments),
-    }
-}
-
-fn raise_exception(message: &str) -> Result<Value, Error> {
-    Err(Error::new(ErrorKind::InvalidOperation, message.to_string()))
-}
-
-/// Transformers marks what the assistant said by `{% generation %}`; for the text it means nothing.
-fn without_generation_tags(source: &str) -> String {
-    let mut result = String::with_capacity(source.len());
-    let mut rest = source;
-    while let Some(start) = rest.find("{%") {
-        let (before, inside) = (&rest[..start], &rest[start + 2..]);
-        let Some(length) = inside.find("%}") else { break };
-        let tag = &inside[..length];
-        let word = tag.trim_matches(['-', '+']).trim();
-        result.push_str(before);
-        result.push_str("{%");
-        result.push_str(&match word {
-            "generation" => tag.replace("generation", "if true"),
-            "endgeneration" => tag.replace("endgeneration", "endif"),
-            _ => tag.to_string(),
-        });
-        rest = &inside[length..];
-    }
-    result + rest
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn render(source: &str, messages: &[(&str, &str)], add_generation_prompt: bool) -> Result<String, String> {
         let messages: Vec<Message> = messages.iter().map(|&(role, content)| Message::new(role, content)).collect();
-        let template = ChatTemplate::new(source, "<s>", "</s>").map_err(|error| error.to_string())?;
+        let template = ChatTemplate::new(source, &[("bos_token", "<s>"), ("eos_token", "</s>")].into())
+            .map_err(|error| error.to_string())?;
         template.render(&messages, add_generation_prompt).map_err(|error| error.to_string())
     }
 
@@ -294,7 +243,7 @@ mod tests {
         };
         assert_eq!(render(LLAMA_3, &messages, true), Ok(expected("26 Jul 2024")));
         let messages: Vec<Message> = messages.iter().map(|&(role, content)| Message::new(role, content)).collect();
-        let dated = ChatTemplate::new(LLAMA_3, "<s>", "").unwrap().at(1_709_210_096);
+        let dated = ChatTemplate::new(LLAMA_3, &[("bos_token", "<s>")].into()).unwrap().at(1_709_210_096);
         assert_eq!(dated.render(&messages, true).unwrap(), expected("29 Feb 2024"));
     }
 

@@ -6,11 +6,11 @@ pub mod chat;
 mod detokenizer;
 mod end_tokens;
 mod parts;
+mod special_tokens;
 mod splitting;
 mod splitting_rules;
 pub mod stream;
-mod strftime;
-mod template_json;
+mod template;
 #[cfg(test)]
 mod tests;
 mod to_gguf;
@@ -20,6 +20,8 @@ mod vocabulary;
 
 pub use chat::{ChatTemplate, Message};
 pub use end_tokens::EndKeys;
+pub use special_tokens::SpecialTokens;
 pub use stream::{StreamStep, TextStream};
+pub use template::LocalTime;
 pub use tokenizer::Tokenizer;
 pub use vocabulary::GgufVocabulary;

@@ -177,7 +177,7 @@ fn use_tokenizer(tokenizer: &Tokenizer) {
 }
 
 fn template(source: &str) {
-    let Ok(template) = ChatTemplate::new(source, "<s>", "</s>") else { return };
+    let Ok(template) = ChatTemplate::new(source, &[("bos_token", "<s>"), ("eos_token", "</s>")].into()) else { return };
     let messages = [("system", "Be brief. "), ("user", "Hi"), ("assistant", " Yo "), ("user", "?")];
     let messages = messages.map(|(role, content)| Message::new(role, content));
     drop(template.at(1_709_210_096).render(&messages, true));

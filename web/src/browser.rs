@@ -1,5 +1,6 @@
 //! What this browser can do, and what it is asked for; the JavaScript of it is `browser.js`.
 
+use isobath::text::LocalTime;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 
@@ -40,6 +41,18 @@ pub fn hidden() -> bool {
 /// The page's clock in seconds.
 pub fn seconds() -> f64 {
     web_sys::window().and_then(|window| window.performance()).map_or(0.0, |clock| clock.now() / 1000.0)
+}
+
+/// The date and time of the person who looks at the page.
+pub fn local_time() -> LocalTime {
+    let now = js_sys::Date::new_0();
+    let milliseconds = now.get_time();
+    LocalTime {
+        unix_seconds: (milliseconds / 1000.0).floor() as i64,
+        // The browser tells how many minutes the zone is behind.
+        offset_seconds: -(now.get_timezone_offset() * 60.0) as i32,
+        microseconds: (milliseconds.rem_euclid(1000.0) * 1000.0) as u32,
+    }
 }
 
 /// Where small things are kept between visits; browsers may refuse it.

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use isobath::engine::EngineOptions;
 use isobath::service::{Bytes, Files, Start};
-use isobath::text::chat;
+use isobath::text::{SpecialTokens, chat};
 
+use crate::browser;
 use crate::fetch;
 use crate::file::{Distant, Picked, Progress};
 
@@ -37,6 +38,7 @@ impl Place {
         };
         let mut start = Start::new(name, files);
         start.generation_config = generation_config;
+        start.clock = Some(browser::local_time);
         start.options = EngineOptions { lanes, alternatives: isobath::panel::ALTERNATIVES, ..EngineOptions::default() };
         Ok(start)
     }
@@ -44,6 +46,36 @@ impl Place {
 
 /// The name of a model, its files, and the text of its generation_config.json where there is one.
 type Opened = (String, Files, Option<String>);
+
+/// The texts that tell how a conversation is put to the model.
+#[derive(Default)]
+struct ChatTexts {
+    /// `chat_template.jinja`.
+    template: Option<String>,
+    /// `tokenizer_config.json`.
+    settings: Option<String>,
+    /// `special_tokens_map.json`.
+    map: Option<String>,
+}
+
+impl ChatTexts {
+    /// The template and the special tokens.
+    fn read(self) -> Result<(Option<String>, SpecialTokens), String> {
+        let Some(settings) = self.settings else { return Ok((self.template, SpecialTokens::default())) };
+        let wrong = |error| format!("tokenizer_config.json or special_tokens_map.json: {error}");
+        let tokens = SpecialTokens::from_config(&settings, self.map.as_deref()).map_err(wrong)?;
+        let template = match self.template {
+            Some(template) => Some(template),
+            None => chat::template_of(&settings).map_err(wrong)?,
+        };
+        Ok((template, tokens))
+    }
+}
+
+/// Some servers answer with a page where there is no such file.
+fn is_a_page(text: &str) -> bool {
+    text.trim_start().get(..9).is_some_and(|start| start.eq_ignore_ascii_case("<!doctype"))
+}
 
 /// The last part of a path.
 fn last(path: &str) -> &str {
@@ -60,10 +92,18 @@ async fn fetched(address: &str, progress: Progress) -> Result<Opened, String> {
     let at = |name: &str| format!("{folder}/{name}");
     let config = fetch::text(&at("config.json")).await?;
     let tokenizer = fetch::bytes(&at("tokenizer.json")).await?;
-    // The bundled model is known to have none; elsewhere its absence is no fault.
-    let settings = if folder == BUNDLED { None } else { fetch::text(&at("tokenizer_config.json")).await.ok() };
-    let generation_config = if folder == BUNDLED { None } else { optional(&at(GENERATION)).await? };
-    let chat_template = settings.and_then(|text| chat::template_of(&text).ok().flatten());
+    // The bundled model is known to have none; elsewhere their absence is no fault.
+    let mut texts = ChatTexts::default();
+    let mut generation_config = None;
+    if folder != BUNDLED {
+        generation_config = optional(&at(GENERATION)).await?;
+        texts.template = fetch::text(&at("chat_template.jinja")).await.ok().filter(|text| !is_a_page(text));
+        texts.settings = fetch::text(&at("tokenizer_config.json")).await.ok().filter(|text| !is_a_page(text));
+        if texts.settings.as_ref().is_some_and(|text| !text.contains("added_tokens_decoder")) {
+            texts.map = fetch::text(&at("special_tokens_map.json")).await.ok().filter(|text| !is_a_page(text));
+        }
+    }
+    let (chat_template, special_tokens) = texts.read()?;
     let mut tensors: Vec<(String, Bytes)> = Vec::new();
     match Distant::remote(&at("model.safetensors"), progress.clone()).await {
         Ok(file) => tensors.push(("model.safetensors".into(), Box::new(file))),
@@ -76,13 +116,14 @@ async fn fetched(address: &str, progress: Progress) -> Result<Opened, String> {
         }
         Err(why) => return Err(why),
     }
-    Ok((last(folder).to_owned(), Files::Folder { config, tokenizer, chat_template, tensors }, generation_config))
+    let files = Files::Folder { config, tokenizer, chat_template, special_tokens, tensors };
+    Ok((last(folder).to_owned(), files, generation_config))
 }
 
 /// The text at an address; `None` where the server has none.
 async fn optional(address: &str) -> Result<Option<String>, String> {
     match fetch::text(address).await {
-        Ok(text) => Ok(Some(text)),
+        Ok(text) => Ok(Some(text).filter(|text| !is_a_page(text))),
         Err(why) if why.contains("answers 404") => Ok(None),
         Err(why) => Err(why),
     }
@@ -126,22 +167,22 @@ async fn own(files: &[Picked]) -> Result<Opened, String> {
     if tensors.is_empty() {
         return Err(missing("model.safetensors", files, ends));
     }
-    let chat_template = match (inside("chat_template.jinja"), inside("tokenizer_config.json")) {
-        (Some(template), _) => Some(template.text().await?),
-        (None, Some(settings)) => {
-            let name = &settings.name;
-            chat::template_of(&settings.text().await?).map_err(|error| format!("{name}: {error}"))?
-        }
-        (None, None) => None,
+    let text = async |name| match inside(name) {
+        Some(file) => file.text().await.map(Some),
+        None => Ok(None),
     };
-    let generation_config = match inside(GENERATION) {
-        Some(file) => Some(file.text().await?),
-        None => None,
+    let texts = ChatTexts {
+        template: text("chat_template.jinja").await?,
+        settings: text("tokenizer_config.json").await?,
+        map: text("special_tokens_map.json").await?,
     };
+    let (chat_template, special_tokens) = texts.read()?;
+    let generation_config = text(GENERATION).await?;
     let (config, tokenizer) = (config.text().await?, tokenizer.bytes().await?);
     let name = last(folder.trim_end_matches('/'));
     let name = if name.is_empty() { "own model" } else { name };
-    Ok((name.to_owned(), Files::Folder { config, tokenizer, chat_template, tensors }, generation_config))
+    let files = Files::Folder { config, tokenizer, chat_template, special_tokens, tensors };
+    Ok((name.to_owned(), files, generation_config))
 }
 
 fn missing<'f>(what: &str, files: &'f [Picked], ends: impl Fn(&str) -> Option<&'f Picked>) -> String {

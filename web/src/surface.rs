@@ -8,7 +8,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use isobath::service::{Command, Prompt, Settings, Task};
+use isobath::service::{Command, Prompt, Role, Settings, Task, Turn};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 
@@ -61,13 +61,24 @@ impl Isobath {
     }
 
     /// Writes `copies` sequences side by side, most probable tokens first; resolves to text, tokens and depths of each,
-    /// with the time that this took and the share of it that the page was busy.
-    pub async fn generate(&self, prompt: String, max_tokens: u32, copies: u32) -> Result<JsValue, js_sys::Error> {
+    /// with the time that this took and the share of it that the page was busy. With `chat` the prompt is what a person
+    /// says to the model, and goes through its chat template.
+    pub async fn generate(
+        &self,
+        prompt: String,
+        max_tokens: u32,
+        copies: u32,
+        chat: Option<bool>,
+    ) -> Result<JsValue, js_sys::Error> {
+        let prompt = match chat {
+            Some(true) => Prompt::Chat(vec![Turn { role: Role::User, content: prompt }]),
+            _ => Prompt::Text(prompt),
+        };
         let session = self.page.session();
         let first = self.last_name.get() + 1;
         let names = first..first + u64::from(copies);
         self.last_name.set(names.end - 1);
-        let sequences = names.clone().map(|name| Task { name, prompt: Prompt::Text(prompt.clone()) }).collect();
+        let sequences = names.clone().map(|name| Task { name, prompt: prompt.clone() }).collect();
         let settings = Settings { max_tokens, ..Settings::default() };
         let (begin, host) = (seconds(), session.host_microseconds());
         let ticks = || session.look(|told| told.tick.as_ref().map_or(0, |tick| tick.number));

@@ -14,6 +14,7 @@ use isobath::panel;
 use isobath::service::{self, Command, Failure, FailureKind, Files, Stamped, Start, Update};
 use pollster::block_on;
 
+use crate::cli::clock;
 use crate::cli::open::{self, Place};
 
 /// The window is drawn again this soon after something was told.
@@ -111,6 +112,7 @@ fn read(place: &Place, lanes: u32) -> Result<Start, ModelError> {
             config: open::config(folder)?,
             tokenizer: open::tokenizer(folder)?.into_bytes(),
             chat_template: open::chat_template(folder)?,
+            special_tokens: open::special_tokens(folder)?,
             tensors: open::weights(folder)?
                 .into_iter()
                 .map(|(file, bytes)| (file, Box::new(bytes) as service::Bytes))
@@ -124,7 +126,7 @@ fn read(place: &Place, lanes: u32) -> Result<Start, ModelError> {
     };
     let options = EngineOptions { lanes, alternatives: panel::ALTERNATIVES, ..EngineOptions::default() };
     let shown = place.path().file_stem().map_or_else(|| name(place.path()), |stem| stem.to_string_lossy().into_owned());
-    Ok(Start { name: shown, note: place.note(), files, generation_config, options })
+    Ok(Start { name: shown, note: place.note(), files, generation_config, options, clock: Some(clock::local_time) })
 }
 
 fn name(path: &Path) -> String {
