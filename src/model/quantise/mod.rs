@@ -6,6 +6,8 @@ mod simple;
 mod super_blocks;
 
 use std::borrow::Cow;
+use std::panic::resume_unwind;
+use std::thread;
 
 use half::{bf16, f16};
 
@@ -46,27 +48,70 @@ pub fn recode<'a>(name: &str, tensor: Tensor<'a>, data_type: DataType) -> Result
     }
     let unfit =
         || refuse(format!("tensor `{name}` has shape {:?}, which {} cannot store", tensor.shape, data_type.name()));
-    let mut bytes = Vec::with_capacity(data_type.bytes(&tensor.shape).ok_or_else(unfit)?);
+    let mut bytes = vec![0; data_type.bytes(&tensor.shape).ok_or_else(unfit)?];
     let columns = tensor.shape.last().copied().unwrap_or(1);
-    let Some(row_bytes) = tensor.data_type.bytes(&[columns]).filter(|size| *size > 0) else {
+    let row_bytes = |data_type: DataType| data_type.bytes(&[columns]).filter(|size| *size > 0);
+    let (Some(from), Some(to)) = (row_bytes(tensor.data_type), row_bytes(data_type)) else {
         return Ok(Cow::Owned(bytes));
     };
     check_finite(name, &tensor)?;
-    let mut row = vec![0.0; columns];
-    for (index, file) in tensor.data.chunks_exact(row_bytes).enumerate() {
-        dequantise_row(tensor.data_type, file, columns, &mut row);
-        let start = bytes.len();
-        write_row(data_type, &row, &mut bytes);
-        let written = Tensor { data_type, shape: vec![columns], data: Cow::Borrowed(&bytes[start..]) };
-        if check_finite(name, &written).is_err() {
-            let largest = row.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
-            return Err(refuse(format!(
-                "tensor `{name}` holds {largest} in row {index}, which {} cannot hold; export as f32 or bf16",
-                data_type.name()
-            )));
-        }
+    let rows = tensor.data.len() / from;
+    let piece = rows.div_ceil(workers(rows * columns)).max(1);
+    let pieces = tensor.data.chunks(piece * from).zip(bytes.chunks_mut(piece * to)).enumerate();
+    let recode = |(index, (file, out))| recode_rows(tensor.data_type, data_type, columns, file, out, index * piece);
+    let outcomes: Vec<Result<(), Unheld>> = if piece >= rows {
+        pieces.map(recode).collect()
+    } else {
+        thread::scope(|scope| {
+            let started: Vec<_> = pieces.map(|piece| scope.spawn(move || recode(piece))).collect();
+            started.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+        })
+    };
+    if let Some(Unheld { largest, row }) = outcomes.into_iter().find_map(Result::err) {
+        return Err(refuse(format!(
+            "tensor `{name}` holds {largest} in row {row}, which {} cannot hold; export as f32 or bf16",
+            data_type.name()
+        )));
     }
     Ok(Cow::Owned(bytes))
+}
+
+/// A row that is not finite once it is written.
+struct Unheld {
+    largest: f32,
+    row: usize,
+}
+
+/// How many threads share so many numbers: one for each processor, as far as each has a good piece of work. One where
+/// threads are not to be had.
+fn workers(numbers: usize) -> usize {
+    const WORTH: usize = 1 << 17;
+    thread::available_parallelism().map_or(1, |processors| processors.get()).min(numbers / WORTH).max(1)
+}
+
+/// Whole rows of `file` into as many of `out`; `first` is the index of the first.
+fn recode_rows(
+    from: DataType,
+    to: DataType,
+    columns: usize,
+    file: &[u8],
+    out: &mut [u8],
+    first: usize,
+) -> Result<(), Unheld> {
+    let count = |data_type: DataType| data_type.bytes(&[columns]).unwrap_or(1);
+    let (mut row, mut bytes) = (vec![0.0; columns], Vec::with_capacity(count(to)));
+    for (index, (file, out)) in file.chunks_exact(count(from)).zip(out.chunks_exact_mut(count(to))).enumerate() {
+        dequantise_row(from, file, columns, &mut row);
+        bytes.clear();
+        write_row(to, &row, &mut bytes);
+        out.copy_from_slice(&bytes);
+        let written = Tensor { data_type: to, shape: vec![columns], data: Cow::Borrowed(&bytes) };
+        if check_finite("", &written).is_err() {
+            let largest = row.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
+            return Err(Unheld { largest, row: first + index });
+        }
+    }
+    Ok(())
 }
 
 /// Appends one row; its type must be one of [`WRITTEN`], its length a multiple of the type's block.
@@ -140,6 +185,27 @@ mod tests {
                 assert!((back[at] - 2.0).abs() < 0.02, "{data_type:?} {at}: {}", back[at]);
                 assert!(back.iter().enumerate().all(|(i, value)| i == at || *value == 0.0), "{data_type:?} {at}");
             }
+        }
+    }
+
+    /// Many rows are shared out; each is what it is alone, and of several that cannot be held the first is named.
+    #[test]
+    fn rows_do_not_depend_on_who_writes_them() {
+        let (rows, columns) = (4099, 256);
+        let mut numbers: Vec<f32> = (0..rows * columns).map(|i| ((i * 7919) % 4001) as f32 / 1000.0 - 2.0).collect();
+        let shape = vec![rows, columns];
+        let recode = |numbers: &[f32]| {
+            let data = numbers.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+            let tensor = Tensor { data_type: DataType::F32, shape: shape.clone(), data: data.into() };
+            recode("a", tensor, DataType::Q5_1).map(Cow::into_owned)
+        };
+        let mut want = Vec::new();
+        numbers.chunks(columns).for_each(|row| write_row(DataType::Q5_1, row, &mut want));
+        assert!(recode(&numbers).unwrap() == want);
+        for row in [4098, 2050, 2049] {
+            numbers[row * columns + 3] = 1e9;
+            let message = recode(&numbers).unwrap_err().to_string();
+            assert!(message.contains(&format!("in row {row},")), "{message}");
         }
     }
 
