@@ -51,6 +51,7 @@ fn a_command_line_that_cannot_be_understood_ends_with_2() {
     check(&["rune"], 2, &["rune", "run"]);
     check(&["run", "--tokens", "many"], 2, &["--tokens", "many"]);
     check(&["run", "--routing", "luck"], 2, &["threshold", "top-k"]);
+    check(&["run", "--seed", "-2"], 2, &["-2", "or -1 for chance"]);
     check(&["run", "--json", "--show-depth"], 2, &["--json", "--show-depth"]);
 }
 

@@ -5,13 +5,12 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use isobath::engine::request::{Routing, Sampling};
+use clap::{Args, Parser, Subcommand};
 use isobath::error::RequestError;
-use isobath::model::generation::Suggestion;
 use isobath::model::quantise::WRITTEN;
 use isobath::model::tensor::DataType;
 
+pub use super::args_choosing::Choosing;
 pub use super::args_convert::{Convert, Import, SharingChoice, StartChoice, Writing};
 pub use super::args_measure::{Bench, Eval, Experiment, OrderChoice, TableFormat};
 
@@ -67,9 +66,13 @@ pub struct Run {
     #[command(flatten)]
     pub loading: Loading,
 
-    /// Text to continue; `-` reads it from stdin.
-    #[arg(short, long, default_value = "Once upon a time", hide_default_value = false)]
+    /// Text to continue; `-` reads it from stdin. It is shown before what the model adds, unless it came from stdin.
+    #[arg(short, long, default_value = "Once upon a time", hide_default_value = false, allow_hyphen_values = true)]
     pub prompt: String,
+
+    /// Write only what the model adds.
+    #[arg(long)]
+    pub no_prompt: bool,
 
     /// Most tokens to write.
     #[arg(short = 'n', long, default_value_t = 128)]
@@ -146,7 +149,7 @@ pub struct Chat {
     pub loading: Loading,
 
     /// What the model is told before the conversation.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub system: Option<String>,
 
     /// Most tokens per answer.
@@ -198,9 +201,15 @@ pub struct Loading {
     #[arg(long, value_name = "NAME|INDEX")]
     pub adapter: Option<String>,
 
-    /// Tokens that prompt and answer may have together [default: the model's own limit].
+    /// Tokens that prompt and answer may have together, at most the model's own limit [default: 4096, or what the prompt and
+    /// its answer need where that is more; for chat what 1 GiB of keys and values hold].
     #[arg(long, value_name = "TOKENS")]
     pub context: Option<u32>,
+
+    /// Tokens that the KV cache holds for all sequences together; with less than all could fill, some wait [default: what all
+    /// could fill, at most 1 GiB].
+    #[arg(long, value_name = "TOKENS")]
+    pub cache_tokens: Option<u32>,
 
     /// Print the time that each kernel took, where the GPU has timestamps.
     #[arg(long)]
@@ -209,107 +218,6 @@ pub struct Loading {
     /// Print nothing on stderr but errors.
     #[arg(short, long)]
     pub quiet: bool,
-}
-
-/// How tokens are chosen, and how deep they go.
-#[derive(Debug, Args)]
-pub struct Choosing {
-    /// Logits are divided by this; 0 takes the most probable token [default: 0 for run; for chat what the model's
-    /// generation_config.json says, else 0.7].
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
-    pub temperature: Option<f32>,
-
-    /// Only the K most probable tokens; 0 keeps all [default: 0; for chat as the model says, and so below].
-    #[arg(long, value_name = "K")]
-    pub top_k: Option<u32>,
-
-    /// Only the most probable tokens that sum up to P; 1 keeps all [default: 1].
-    #[arg(long, value_name = "P", allow_negative_numbers = true)]
-    pub top_p: Option<f32>,
-
-    /// Only tokens at least P times as probable as the best; 0 keeps all [default: 0].
-    #[arg(long, value_name = "P", allow_negative_numbers = true)]
-    pub min_p: Option<f32>,
-
-    /// Tokens that were seen become less probable by this factor; 1 is off [default: 1].
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
-    pub repeat_penalty: Option<f32>,
-
-    /// Seed of the random numbers; the same seed gives the same text.
-    #[arg(long, default_value_t = 0)]
-    pub seed: u64,
-
-    /// End before this text; can be given several times.
-    #[arg(long, value_name = "TEXT")]
-    pub stop: Vec<String>,
-
-    /// Every token runs exactly this many rounds [default: each token as many as the model decides].
-    #[arg(long = "depth", value_name = "ROUNDS", allow_negative_numbers = true)]
-    pub depth: Option<i64>,
-
-    /// How an expert-choice model decides: by each token's own score, or the best k of a whole prompt.
-    #[arg(long, value_enum, default_value_t = RoutingChoice::Threshold)]
-    pub routing: RoutingChoice,
-}
-
-/// `--routing`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum RoutingChoice {
-    /// By its own score: causal, alike for prompts and answers.
-    Threshold,
-    /// The k best of the prompt, as the released training code does; for comparison only.
-    TopK,
-}
-
-impl Choosing {
-    /// The sampling settings, checked.
-    pub fn sampling(&self, default_temperature: f32) -> Result<Sampling, RequestError> {
-        self.sampling_beside(&Suggestion::default(), default_temperature)
-    }
-
-    /// The same where the model's author has suggested some.
-    pub fn sampling_beside(&self, model: &Suggestion, default_temperature: f32) -> Result<Sampling, RequestError> {
-        let sampling = Sampling {
-            temperature: self.temperature.or(model.temperature).unwrap_or(default_temperature),
-            top_k: self.top_k.or(model.top_k).unwrap_or(0),
-            top_p: self.top_p.or(model.top_p).unwrap_or(1.0),
-            min_p: self.min_p.or(model.min_p).unwrap_or(0.0),
-            repeat_penalty: self.repeat_penalty.or(model.repeat_penalty).unwrap_or(1.0),
-            seed: self.seed,
-        };
-        sampling.check()?;
-        if self.stop.iter().any(String::is_empty) {
-            return Err(RequestError::Setting {
-                name: "stop",
-                value: "empty".into(),
-                range: "a text of at least one character".into(),
-            });
-        }
-        Ok(sampling)
-    }
-
-    /// The forced depth, checked as far as it can be without the model.
-    pub fn depth(&self) -> Result<Option<u32>, RequestError> {
-        match self.depth {
-            None => Ok(None),
-            Some(depth) => match u32::try_from(depth) {
-                Ok(rounds) if rounds > 0 => Ok(Some(rounds)),
-                _ => Err(RequestError::Setting {
-                    name: "depth",
-                    value: depth.to_string(),
-                    range: "at least 1 and at most the model's number of rounds (see `isobath inspect`)".into(),
-                }),
-            },
-        }
-    }
-
-    /// Routing of expert-choice models.
-    pub fn routing(&self) -> Routing {
-        match self.routing {
-            RoutingChoice::Threshold => Routing::Threshold,
-            RoutingChoice::TopK => Routing::TopK,
-        }
-    }
 }
 
 /// Refuses a context that holds nothing.
@@ -333,51 +241,20 @@ mod tests {
 
     use super::*;
 
-    fn choosing(extra: &[&str]) -> Choosing {
-        let words = ["isobath", "run"].iter().chain(extra);
-        match Arguments::try_parse_from(words).unwrap().command {
-            Command::Run(run) => run.choosing,
-            other => panic!("{other:?}"),
-        }
-    }
-
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
     }
 
     #[test]
-    fn defaults_are_greedy_and_leave_depth_to_the_model() {
-        let choosing = choosing(&[]);
-        assert_eq!(choosing.sampling(0.0).unwrap(), Sampling::GREEDY);
-        assert_eq!(choosing.depth().unwrap(), None);
-        assert_eq!(choosing.routing(), Routing::Threshold);
-    }
-
-    #[test]
-    fn settings_out_of_range_are_refused_with_their_name() {
-        let check = |words: &[&str], want: &str| {
-            let choosing = choosing(words);
-            let error = choosing.sampling(0.0).err().or(choosing.depth().err()).unwrap().to_string();
-            assert!(error.starts_with(want), "{words:?}: {error}");
-        };
-        check(&["--temperature", "-1"], "temperature is -1; it must be between 0 and 100");
-        check(&["--temperature", "NaN"], "temperature is NaN");
-        check(&["--top-p", "0"], "top-p is 0");
-        check(&["--min-p", "1.5"], "min-p is 1.5");
-        check(&["--repeat-penalty", "0"], "repeat-penalty is 0");
-        check(&["--stop", ""], "stop is empty");
-        check(&["--depth", "0"], "depth is 0; it must be at least 1");
-        check(&["--depth", "-3"], "depth is -3");
-        check(&["--depth", "99999999999"], "depth is 99999999999");
-    }
-
-    #[test]
-    fn stop_can_be_repeated_and_routing_named() {
-        let choosing = choosing(&["--stop", "a", "--stop", "b", "--routing", "top-k", "--depth", "2"]);
-        assert_eq!(choosing.stop, ["a", "b"]);
-        assert_eq!(choosing.routing(), Routing::TopK);
-        assert_eq!(choosing.depth().unwrap(), Some(2));
+    fn texts_may_begin_with_a_dash() {
+        let words = ["isobath", "run", "-p", "- milk", "--stop", "---", "--stop", "-", "--stop=-q", "-n", "3"];
+        let Command::Run(run) = Arguments::try_parse_from(words).unwrap().command else { panic!("run") };
+        assert_eq!((run.prompt.as_str(), run.tokens), ("- milk", 3));
+        assert_eq!(run.choosing.stop, ["---", "-", "-q"]);
+        let words = ["isobath", "chat", "--system", "- be brief"];
+        let Command::Chat(chat) = Arguments::try_parse_from(words).unwrap().command else { panic!("chat") };
+        assert_eq!(chat.system.as_deref(), Some("- be brief"));
     }
 
     #[test]

@@ -11,8 +11,9 @@ use super::args::{self, Chat};
 use super::interrupt::Interrupt;
 use super::open::Place;
 use super::paint::{Painter, Style};
+use super::session::{self, Length};
 use super::writer::{Role, Screen, Turn, Writer};
-use super::{failure, run, session};
+use super::{failure, run};
 
 const HELP: &str = "\
 /help   this list
@@ -28,9 +29,10 @@ pub fn chat(chat: &Chat) -> anyhow::Result<u8> {
     args::check_context(chat.loading.context)?;
     chat.choosing.sampling(TEMPERATURE)?;
     chat.choosing.depth()?;
+    chat.choosing.tell_seed(chat.loading.quiet);
     let place = Place::of(&chat.loading)?;
     let interrupt = Interrupt::listen()?;
-    let mut model = session::load(&place, &chat.loading, 0)?;
+    let mut model = session::load(&place, &chat.loading, Length::Conversation, 0)?;
     let terminal = io::stdin().is_terminal();
     if terminal && !chat.loading.quiet {
         eprintln!("{HELP}");

@@ -5,6 +5,7 @@
 
 mod adapters;
 mod args;
+mod args_choosing;
 mod args_convert;
 mod args_measure;
 mod batch;
@@ -13,6 +14,7 @@ mod chat;
 mod clock;
 mod convert;
 mod destination;
+mod drivers;
 mod eval;
 mod failure;
 #[cfg(test)]
@@ -41,6 +43,7 @@ use args::{Arguments, Command};
 
 /// Runs the command line; the exit code is one of those that `--help` lists.
 pub fn main() -> ExitCode {
+    drivers::prepare();
     let arguments = Arguments::parse();
     // Drivers talk a lot; what concerns the user comes back as an error.
     let quiet_drivers = "warn,wgpu_core=error,wgpu_hal=off,naga=error";

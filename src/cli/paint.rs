@@ -38,6 +38,12 @@ impl Style {
     }
 }
 
+/// A text that stands back behind what follows it, where that can be seen.
+pub fn dimmed(text: &str, terminal: bool) -> String {
+    let plain = !terminal || env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    if plain || text.is_empty() { text.to_owned() } else { format!("\x1b[2m{text}\x1b[0m") }
+}
+
 /// Writes tokens in a style, for a model of so many rounds.
 #[derive(Debug, Clone, Copy)]
 pub struct Painter {

@@ -1,6 +1,7 @@
 //! The bar that is shown while one waits.
 
 use std::io::{self, IsTerminal};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -30,6 +31,14 @@ impl Progress {
     /// A bar that counts things of some name.
     pub fn counting(quiet: bool, name: &str) -> Self {
         Self::styled(quiet, &format!("{name} {{wide_bar}} {{pos}}/{{len}} {{eta}}"))
+    }
+
+    /// A sign of life while kernels are made.
+    pub fn preparing(quiet: bool) -> Self {
+        let progress =
+            Self::styled(quiet, "{spinner} preparing kernels; the first time on a machine this takes some seconds");
+        progress.bar.enable_steady_tick(Duration::from_millis(120));
+        progress
     }
 
     fn styled(quiet: bool, template: &str) -> Self {

@@ -9,8 +9,8 @@ use super::args::{self, Run};
 use super::failure;
 use super::interrupt::Interrupt;
 use super::open::Place;
-use super::paint::{Painter, Style};
-use super::session;
+use super::paint::{Painter, Style, dimmed};
+use super::session::{self, Length};
 use super::writer::{Outcome, Screen, Writer};
 
 /// Checks what was asked before anything is loaded, then writes.
@@ -18,13 +18,15 @@ pub fn run(run: &Run) -> anyhow::Result<u8> {
     args::check_context(run.loading.context)?;
     run.choosing.sampling(0.0)?;
     run.choosing.depth()?;
+    run.choosing.tell_seed(run.loading.quiet);
     if let Some(prompts) = &run.batch {
         return super::batch::batch(run, prompts);
     }
     let place = Place::of(&run.loading)?;
     let prompt = prompt(&run.prompt, io::stdin().lock())?;
     let interrupt = Interrupt::listen()?;
-    let mut model = session::load(&place, &run.loading, run.alternatives)?;
+    let length = Length::Prompt(&prompt, run.tokens);
+    let mut model = session::load(&place, &run.loading, length, run.alternatives)?;
     write(run, &prompt, &mut *model, io::stdout().lock(), &interrupt)
 }
 
@@ -67,7 +69,10 @@ fn write(
     if let Some(legend) = painter.legend() {
         eprintln!("{legend}");
     }
-    let outcome = Screen::new(out, run.json, painter).answer(model, &request, interrupt)?;
+    // What came from stdin is known to whoever sent it.
+    let opening = if run.no_prompt || run.prompt == "-" { "" } else { prompt };
+    let opening = dimmed(opening, io::stdout().is_terminal());
+    let outcome = Screen::new(out, run.json, painter).with_opening(opening).answer(model, &request, interrupt)?;
     tell(&outcome, model, run.show_depth, run.loading.quiet);
     Ok(if outcome.interrupted { failure::INTERRUPTED } else { failure::DONE })
 }
@@ -115,11 +120,14 @@ mod tests {
     }
 
     #[test]
-    fn stdout_holds_the_text_and_nothing_else() {
-        check(&[], " there was\n");
-        check(&["-n", "2"], " there was\n");
-        check(&["-n", "0"], "");
-        check(&["--show-depth"], " there·1 was·3·2\n");
+    fn stdout_holds_the_prompt_and_the_text_and_nothing_else() {
+        check(&[], "Once there was\n");
+        check(&["-n", "2"], "Once there was\n");
+        check(&["-n", "0"], "Once\n");
+        check(&["--show-depth"], "Once there·1 was·3·2\n");
+        check(&["--no-prompt"], " there was\n");
+        check(&["--no-prompt", "-n", "0"], "");
+        check(&["-p", "-"], " there was\n");
     }
 
     #[test]

@@ -4,16 +4,20 @@ use std::path::Path;
 
 use isobath::engine::event::{Event, FinishReason};
 use isobath::engine::request::Request;
-use isobath::engine::{Engine, EngineOptions};
+use isobath::engine::{DEFAULT_CONTEXT, Engine, EngineOptions};
 use isobath::error::{Error, ModelError};
 use isobath::gpu::{AdapterSummary, Gpu};
+use isobath::model::cache::CacheMemory;
 use isobath::model::config::ModelConfig;
 use isobath::model::folder::Folder;
 use isobath::model::generation::Generation;
 use isobath::model::gguf::Gguf;
 use isobath::model::names::check_tensors;
+use isobath::model::plan::Plan;
 use isobath::model::random::Random;
+use isobath::model::room::CACHE_BYTES;
 use isobath::model::tensor::{DataType, TensorSource};
+use isobath::schedule::PAGE;
 use isobath::text::{ChatTemplate, Message, SpecialTokens, Tokenizer};
 use pollster::block_on;
 
@@ -30,6 +34,36 @@ struct Session {
     template: Option<ChatTemplate>,
     generation: Generation,
     profile: bool,
+    quiet: bool,
+    /// Its kernels were made already.
+    warm: bool,
+}
+
+/// How long sequences must be able to get where the user does not say.
+#[derive(Debug, Clone, Copy)]
+pub enum Length<'a> {
+    /// [`DEFAULT_CONTEXT`], or the model's own limit.
+    Usual,
+    /// A prompt and so many tokens behind it need more, perhaps.
+    Prompt(&'a str, u32),
+    /// A conversation grows: what [`CACHE_BYTES`] hold.
+    Conversation,
+}
+
+impl Length<'_> {
+    /// The context to ask for.
+    fn context(self, config: &ModelConfig, tokenizer: &Tokenizer) -> anyhow::Result<u32> {
+        let usual = config.context_length.min(DEFAULT_CONTEXT);
+        let wanted = match self {
+            Self::Usual => usual,
+            Self::Prompt(text, tokens) => (tokenizer.encode_prompt(text, true)?.len() as u32).saturating_add(tokens),
+            Self::Conversation => {
+                let bytes = CacheMemory::of(config, &Plan::of(config)?, 1).sequence_bytes(1).max(1);
+                u32::try_from(CACHE_BYTES / bytes).unwrap_or(u32::MAX).saturating_mul(PAGE)
+            }
+        };
+        Ok(wanted.clamp(usual, config.context_length))
+    }
 }
 
 /// The adapters of this machine.
@@ -38,19 +72,24 @@ pub fn adapters() -> Vec<AdapterSummary> {
 }
 
 /// Reads a model and puts it on the GPU; so many alternatives are told with each token.
-pub fn load(place: &Place, loading: &Loading, alternatives: u32) -> anyhow::Result<Box<dyn Writer>> {
+pub fn load(
+    place: &Place,
+    loading: &Loading,
+    length: Length<'_>,
+    alternatives: u32,
+) -> anyhow::Result<Box<dyn Writer>> {
     let options = EngineOptions { alternatives, ..EngineOptions::default() };
-    Ok(Box::new(session(place, loading, options, true)?))
+    Ok(Box::new(session(place, loading, length, options, true)?))
 }
 
 /// Reads a model and puts it on the GPU, for more than one sequence.
 pub fn engine(place: &Place, loading: &Loading, options: EngineOptions) -> anyhow::Result<Engine> {
-    Ok(session(place, loading, options, true)?.engine)
+    Ok(session(place, loading, Length::Usual, options, true)?.engine)
 }
 
 /// The same model run as if it had no gates, to tell what they cost; what it writes is another text.
 pub fn gateless_engine(place: &Place, loading: &Loading, options: EngineOptions) -> anyhow::Result<Engine> {
-    Ok(session(place, loading, options, false)?.engine)
+    Ok(session(place, loading, Length::Usual, options, false)?.engine)
 }
 
 /// Makes up a model of some shape and puts it on the GPU.
@@ -63,10 +102,16 @@ pub fn random_engine(
     // Its tokens mean nothing; any tokenizer spells them.
     let tokenizer = Tokenizer::from_json(include_bytes!("../../tests/models/tiny/tokenizer.json"))?;
     let source = Random::new(config, 1, false, 0).with_matrices(data_type);
-    Ok(start(loading, options, config, &source, tokenizer, None, Generation::default())?.engine)
+    Ok(start(loading, Length::Usual, options, config, &source, tokenizer, None, Generation::default())?.engine)
 }
 
-fn session(place: &Place, loading: &Loading, options: EngineOptions, gates: bool) -> anyhow::Result<Session> {
+fn session(
+    place: &Place,
+    loading: &Loading,
+    length: Length<'_>,
+    options: EngineOptions,
+    gates: bool,
+) -> anyhow::Result<Session> {
     if let Some(note) = place.note().filter(|_| !loading.quiet) {
         eprintln!("{note}");
     }
@@ -81,7 +126,7 @@ fn session(place: &Place, loading: &Loading, options: EngineOptions, gates: bool
             let generation = generation(folder, &mut config)?;
             let files = open::weights(folder)?;
             let source = Folder::parse(&files)?;
-            start(loading, options, &config, &source, tokenizer, template, generation)
+            start(loading, length, options, &config, &source, tokenizer, template, generation)
         }
         Place::Gguf(path) => {
             let bytes = open::map(path)?;
@@ -92,7 +137,7 @@ fn session(place: &Place, loading: &Loading, options: EngineOptions, gates: bool
             }
             let tokenizer = Tokenizer::from_vocabulary(vocabulary)?;
             let template = chat(file.string("tokenizer.chat_template")?, &file.special_tokens(&tokenizer)?)?;
-            start(loading, options, &file.config()?, &file, tokenizer, template, file.generation()?)
+            start(loading, length, options, &file.config()?, &file, tokenizer, template, file.generation()?)
         }
     }
 }
@@ -111,8 +156,10 @@ fn chat(source: Option<&str>, tokens: &SpecialTokens) -> anyhow::Result<Option<C
     Ok(template.map(|template| template.with_clock(clock::local_time)))
 }
 
+#[allow(clippy::too_many_arguments, reason = "the parts of a model, each used once")]
 fn start(
     loading: &Loading,
+    length: Length<'_>,
     options: EngineOptions,
     config: &ModelConfig,
     source: &dyn TensorSource,
@@ -127,7 +174,12 @@ fn start(
     if !loading.quiet {
         eprintln!("adapter: {}", gpu.description());
     }
-    let options = EngineOptions { context: loading.context, profile: loading.profile, ..options };
+    let context = match loading.context {
+        Some(context) => context,
+        None => length.context(config, &tokenizer)?,
+    };
+    let cache_tokens = loading.cache_tokens.or(options.cache_tokens);
+    let options = EngineOptions { context: Some(context), cache_tokens, profile: loading.profile, ..options };
     let progress = Progress::new(loading.quiet);
     let mut report = |done, total| progress.set(done, total);
     let engine = block_on(Engine::load(gpu, config, source, tokenizer, options, &mut report));
@@ -136,7 +188,8 @@ fn start(
     if !loading.quiet {
         tell_room(&engine);
     }
-    Ok(Session { engine, template, generation, profile: loading.profile })
+    let Loading { profile, quiet, .. } = *loading;
+    Ok(Session { engine, template, generation, profile, quiet, warm: false })
 }
 
 /// What was set aside for many sequences, and what could not be had.
@@ -175,7 +228,15 @@ impl Writer for Session {
         request: &Request,
         sink: &mut dyn FnMut(&Event) -> std::ops::ControlFlow<()>,
     ) -> Result<FinishReason, Error> {
-        block_on(self.engine.generate(request, sink))
+        let preparing = (!self.warm).then(|| Progress::preparing(self.quiet));
+        self.warm = true;
+        let mut sink = |event: &Event| {
+            preparing.iter().for_each(Progress::end);
+            sink(event)
+        };
+        let reason = block_on(self.engine.generate(request, &mut sink));
+        preparing.iter().for_each(Progress::end);
+        reason
     }
 
     fn rounds(&self) -> u32 {

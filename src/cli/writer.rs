@@ -63,6 +63,8 @@ pub struct Screen<W> {
     out: W,
     json: bool,
     painter: Painter,
+    /// Written with the first event.
+    opening: String,
 }
 
 /// What one request came to.
@@ -87,7 +89,13 @@ pub struct Outcome {
 impl<W: Write> Screen<W> {
     /// Writes to `out`: text in the painter's style, or JSON lines.
     pub fn new(out: W, json: bool, painter: Painter) -> Self {
-        Self { out, json, painter }
+        Self { out, json, painter, opening: String::new() }
+    }
+
+    /// What stands before the answer, once it is clear that there will be one.
+    pub fn with_opening(mut self, opening: String) -> Self {
+        self.opening = opening;
+        self
     }
 
     /// Writes a request's answer as it comes. A reader that went away ends it like Ctrl-C does, as an `io::Error`.
@@ -99,6 +107,7 @@ impl<W: Write> Screen<W> {
     ) -> anyhow::Result<Outcome> {
         let start = Instant::now();
         let mut text = String::new();
+        let opened = !self.opening.is_empty();
         let (mut tokens, mut depths, mut first_token) = (0, DepthHistogram::default(), None);
         let mut shown = Ok(());
         let (reason, interrupted) = interrupt.while_writing(|interrupt| {
@@ -122,7 +131,7 @@ impl<W: Write> Screen<W> {
         });
         let total = start.elapsed();
         shown?;
-        if !self.json && !text.is_empty() && !text.ends_with('\n') {
+        if !self.json && (opened || !text.is_empty()) && !text.ends_with('\n') {
             writeln!(self.out)?;
             self.out.flush()?;
         }
@@ -134,6 +143,7 @@ impl<W: Write> Screen<W> {
             serde_json::to_writer(&mut self.out, event)?;
             writeln!(self.out)?;
         } else {
+            write!(self.out, "{}", std::mem::take(&mut self.opening))?;
             match event {
                 Event::Prefill { .. } => {}
                 Event::Token(token) => write!(self.out, "{}", self.painter.token(&token.text, token.depth))?,
