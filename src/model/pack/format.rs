@@ -35,6 +35,7 @@ fn field(bytes: Range<usize>, run: usize, bits: usize) -> Field {
 }
 
 /// What is known of a type, `None` for one that stores its numbers as they are.
+#[allow(clippy::single_range_in_vec_init, reason = "a list of one range is meant")]
 pub(super) fn format(data_type: DataType) -> Option<Format> {
     Some(match data_type {
         DataType::F32 | DataType::F16 | DataType::Bf16 => return None,
