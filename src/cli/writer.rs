@@ -107,7 +107,7 @@ impl<W: Write> Screen<W> {
     ) -> anyhow::Result<Outcome> {
         let start = Instant::now();
         let mut text = String::new();
-        let opened = !self.opening.is_empty();
+        let opens = !self.opening.is_empty();
         let (mut tokens, mut depths, mut first_token) = (0, DepthHistogram::default(), None);
         let mut shown = Ok(());
         let (reason, interrupted) = interrupt.while_writing(|interrupt| {
@@ -131,7 +131,8 @@ impl<W: Write> Screen<W> {
         });
         let total = start.elapsed();
         shown?;
-        if !self.json && (opened || !text.is_empty()) && !text.ends_with('\n') {
+        let written = !text.is_empty() || opens && self.opening.is_empty();
+        if !self.json && written && !text.ends_with('\n') {
             writeln!(self.out)?;
             self.out.flush()?;
         }
