@@ -11,7 +11,7 @@ use std::fs;
 use std::path::Path;
 
 /// What is read, and where it is read.
-const READERS: [(&str, &[&str]); 10] = [
+const READERS: [(&str, &[&str]); 12] = [
     ("MODEL, a model folder", &["src/cli/open.rs"]),
     ("the Hub", &["src/cli/hub/mod.rs", "src/cli/hub/client.rs", "src/cli/hub/store.rs"]),
     (
@@ -24,6 +24,7 @@ const READERS: [(&str, &[&str]); 10] = [
             "src/model/plan.rs",
         ],
     ),
+    ("generation_config.json", &["src/model/generation.rs"]),
     ("safetensors", &["src/model/folder.rs"]),
     ("an index of several files", &["src/model/shards.rs"]),
     (
@@ -42,6 +43,7 @@ const READERS: [(&str, &[&str]); 10] = [
             "src/model/gguf_config.rs",
             "src/model/gguf_layout.rs",
             "src/model/gguf_metadata.rs",
+            "src/model/gguf_sampling.rs",
             "src/model/gguf_tokenizer.rs",
         ],
     ),
@@ -50,6 +52,7 @@ const READERS: [(&str, &[&str]); 10] = [
         "tokenizer, chat template",
         &["src/text/tokenizer.rs", "src/text/detokenizer.rs", "src/text/vocabulary.rs", "src/text/chat.rs"],
     ),
+    ("a model that is to become GGUF", &["src/model/gguf_export.rs"]),
     ("a tokenizer that is to become GGUF", &["src/text/to_gguf.rs", "src/text/to_gguf_pieces.rs"]),
 ];
 

@@ -162,3 +162,12 @@ fn tokens_without_a_spelling_are_told_apart() {
     let error = Tokenizer::from_vocabulary(twice).unwrap_err().to_string();
     assert!(error.contains("tokens 1 and 3 are both `a`"), "{error}");
 }
+
+#[test]
+fn a_vocabulary_of_nothing_but_ends_is_read_at_once() {
+    let begin = std::time::Instant::now();
+    let tokens = vec!["<eos>".to_owned(); 300_000];
+    let file = GgufVocabulary { model: "gpt2".into(), tokens, ..GgufVocabulary::default() };
+    assert_eq!(file.end_tokens(EndKeys::default()).len(), 300_000);
+    assert!(begin.elapsed() < std::time::Duration::from_secs(5));
+}

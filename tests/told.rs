@@ -4,8 +4,10 @@
 
 #[path = "support/command.rs"]
 mod command;
+#[allow(dead_code, reason = "tests of files use more of it")]
 #[path = "support/gguf.rs"]
 mod gguf;
+#[allow(dead_code, reason = "tests of files use more of it")]
 #[path = "support/tiny_model.rs"]
 mod tiny_model;
 

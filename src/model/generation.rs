@@ -7,11 +7,12 @@
 //! **Invariant:** a setting that would change the text and that the sampler cannot follow is listed, never dropped without
 //! a word; lengths are the user's to choose.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::config::ModelConfig;
-use super::gguf::Gguf;
 use super::json_fields::{Fields, as_unsigned, brief};
 use crate::error::ModelError;
 
@@ -167,19 +168,15 @@ impl Generation {
         if !listed.iter().all(|token| token.is_i64() || token.is_u64()) {
             return Err(fields.wrong(KEY, value, "a token number or a list of token numbers"));
         }
-        let mut tokens: Vec<u32> = vec![];
-        for token in listed {
-            match as_unsigned(token) {
-                Some(token) if !tokens.contains(&token) => tokens.push(token),
-                Some(_) => {}
-                None => self.unfollowed.push(format!("{KEY} {token} is no token")),
-            }
+        if let Some(token) = listed.iter().find(|token| as_unsigned(token).is_none()) {
+            self.unfollowed.push(format!("{KEY} {token} is no token"));
         }
-        Ok(tokens)
+        let mut seen = HashSet::new();
+        Ok(listed.iter().filter_map(as_unsigned).filter(|token| seen.insert(*token)).collect())
     }
 
     fn sampling(&mut self, fields: &Fields, draws: Option<bool>) -> Result<Suggestion, ModelError> {
-        let number = |key: &str, low: f32, open: bool, high: f32, allowed: &str| {
+        let in_range_or_refuse = |key: &str, low: f32, open: bool, high: f32, allowed: &str| {
             let found = fields.number(key)?;
             match found
                 .zip(fields.value(key))
@@ -190,13 +187,13 @@ impl Generation {
             }
         };
         let suggestion = Suggestion {
-            temperature: number("temperature", 0.0, false, 100.0, "from 0 to 100")?,
+            temperature: in_range_or_refuse("temperature", 0.0, false, 100.0, "from 0 to 100")?,
             top_k: fields.unsigned("top_k")?,
             // From 1 on all tokens are kept, and at 0 the best one is.
-            top_p: number("top_p", 0.0, false, f32::MAX, "a number of at least 0")?
+            top_p: in_range_or_refuse("top_p", 0.0, false, f32::MAX, "a number of at least 0")?
                 .map(|share| share.clamp(f32::MIN_POSITIVE, 1.0)),
-            min_p: number("min_p", 0.0, false, 1.0, "from 0 to 1")?,
-            repeat_penalty: number("repetition_penalty", 0.0, true, 100.0, "above 0 and at most 100")?,
+            min_p: in_range_or_refuse("min_p", 0.0, false, 1.0, "from 0 to 1")?,
+            repeat_penalty: in_range_or_refuse("repetition_penalty", 0.0, true, 100.0, "above 0 and at most 100")?,
         };
         if draws == Some(true) {
             let or = |own: Option<f32>, usual| Some(own.unwrap_or(usual));
@@ -225,9 +222,10 @@ impl Generation {
     /// Lets a text of the model end where the author says.
     pub fn apply(&mut self, config: &mut ModelConfig) {
         let Some(tokens) = &self.end_tokens else { return };
-        let outside = tokens.iter().filter(|token| **token >= config.vocab_size);
-        let told = outside.map(|token| format!("eos_token_id {token} is not among the {} tokens", config.vocab_size));
-        self.unfollowed.extend(told.collect::<Vec<_>>());
+        if let Some(token) = tokens.iter().find(|token| **token >= config.vocab_size) {
+            let told = format!("eos_token_id {token} is not among the {} tokens", config.vocab_size);
+            self.unfollowed.push(told);
+        }
         let first = config.end_tokens.first().copied();
         config.end_tokens = tokens.iter().copied().filter(|token| *token < config.vocab_size).collect();
         // The token that stands for the end in templates stays the first.
@@ -256,39 +254,6 @@ impl Generation {
             }
         }
         json
-    }
-}
-
-impl Gguf<'_> {
-    /// The keys `general.sampling.*`, which hold what a generation_config.json would. Where texts end is in the config.
-    ///
-    /// # Errors
-    /// A key of another type than it should have, or out of range.
-    pub fn generation(&self) -> Result<Generation, ModelError> {
-        let key = |name: &str| format!("general.sampling.{name}");
-        let number = |name: &str, low: f64, high: f64| {
-            let (found, wrong) = (self.float(&key(name))?, |number: f64| ModelError::Config {
-                why: format!("metadata `{}` is {number}; it must be from {low} to {high}", key(name)),
-            });
-            match found {
-                Some(number) if !(low..=high).contains(&number) => Err(wrong(number)),
-                found => Ok(found.map(|number| number as f32)),
-            }
-        };
-        let suggestion = Suggestion {
-            temperature: number("temp", 0.0, 100.0)?,
-            top_k: number("top_k", f64::from(i32::MIN), f64::from(i32::MAX))?.map(|k| k.max(0.0) as u32),
-            top_p: number("top_p", 0.0, 1.0)?.map(|share| share.max(f32::MIN_POSITIVE)),
-            min_p: number("min_p", 0.0, 1.0)?,
-            repeat_penalty: number("penalty_repeat", 0.01, 100.0)?,
-        };
-        let mut unfollowed = vec![];
-        for (name, idle) in [("mirostat", 0.0), ("xtc_probability", 0.0)] {
-            if let Some(value) = self.float(&key(name))?.filter(|value| *value != idle) {
-                unfollowed.push(format!("{name} {value}"));
-            }
-        }
-        Ok(Generation { origin: "general.sampling of the file", end_tokens: None, suggestion, unfollowed })
     }
 }
 

@@ -20,6 +20,7 @@ pub mod gguf_export;
 mod gguf_layout;
 pub mod gguf_metadata;
 mod gguf_names;
+mod gguf_sampling;
 mod gguf_tokenizer;
 mod json_fields;
 pub mod lora;

@@ -3,6 +3,8 @@
 //! Files name one end, and chat models often have another. The spellings and their exceptions are those of llama.cpp
 //! (`llama-vocab.cpp`, "end-of-generation").
 
+use std::collections::HashSet;
+
 use super::vocabulary::{CONTROL, GgufVocabulary, NORMAL, USER_DEFINED};
 
 /// Ends beside `eos_token_id` that a file names by keys `tokenizer.ggml.*`.
@@ -122,18 +124,18 @@ impl GgufVocabulary {
             one(keys.file, &FILES),
         ];
         found.extend((0..).zip(&self.tokens).filter(|(_, text)| ENDS.contains(&text.as_str())).map(|(id, _)| Some(id)));
-        let mut ids: Vec<u32> = vec![];
-        for id in found.into_iter().flatten().filter(|id| (*id as usize) < self.tokens.len()) {
-            if !ids.contains(&id) {
-                ids.push(id);
-            }
-        }
-        let has = |text: &str| ids.iter().any(|id| self.tokens[*id as usize] == text);
+        let mut seen = HashSet::new();
+        let inside = found.into_iter().flatten().filter(|id| (*id as usize) < self.tokens.len());
+        let ids: Vec<u32> = inside.filter(|id| seen.insert(*id)).collect();
+        let text = |id: u32| self.tokens[id as usize].as_str();
+        let has = |spelling: &str| ids.iter().any(|id| text(*id) == spelling);
         let calls = has("<|call|>") || has("<|calls|>");
-        let kind = |id: u32| match self.tokens[id as usize].as_str() {
-            // There it ends a message within an answer.
-            END if calls && (has("<|return|>") || has("<|flush|>")) => USER_DEFINED,
-            END_OF_TEXT if has("<|tool_response>") => NORMAL,
+        // There `<|end|>` ends a message within an answer.
+        let end = if calls && (has("<|return|>") || has("<|flush|>")) { USER_DEFINED } else { CONTROL };
+        let end_of_text = if has("<|tool_response>") { NORMAL } else { CONTROL };
+        let kind = |id: u32| match text(id) {
+            END => end,
+            END_OF_TEXT => end_of_text,
             _ => CONTROL,
         };
         ids.iter().map(|id| (*id, kind(*id))).collect()

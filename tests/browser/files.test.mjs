@@ -54,6 +54,28 @@ test("files that are chosen together are a model", async () => {
   await right();
 });
 
+test("a generation_config.json beside the model says where texts end", async () => {
+  const own = mkdtempSync(join(tmpdir(), "isobath-"));
+  try {
+    for (const name of readdirSync(tiny)) copyFileSync(join(tiny, name), join(own, name));
+    const whole = await page.evaluate(() => isobath.generate(" the old captain", 16, 1));
+    const end = whole.sequences[0].tokens[5].token;
+    const first = whole.sequences[0].tokens.findIndex((token) => token.token === end);
+    writeFileSync(join(own, "generation_config.json"), JSON.stringify({ eos_token_id: [0, end], do_sample: true, num_beams: 4 }));
+    await drop(own);
+    await said(/is loaded\. generation_config\.json: not followed: num_beams 4\./);
+    const ended = await page.evaluate(() => isobath.generate(" the old captain", 16, 1));
+    assert.ok(ended.sequences[0].tokens.length <= first + 1, `${ended.sequences[0].tokens.length} tokens, not ${first}`);
+    writeFileSync(join(own, "generation_config.json"), "<html>");
+    await drop(own);
+    await said(/generation_config\.json.*not valid JSON/);
+    await drop(tiny);
+    await said(/tiny is loaded/);
+  } finally {
+    rmSync(own, { recursive: true });
+  }
+});
+
 test("broken files are told of in the page, and the next model loads", async () => {
   for (const name of readdirSync(tiny)) copyFileSync(join(tiny, name), join(folder, name));
   const weights = readFileSync(join(tiny, "model.safetensors"));

@@ -11,6 +11,7 @@ use isobath::engine::prompts;
 use isobath::model::checkpoint::Checkpoint;
 use isobath::model::config::ModelConfig;
 use isobath::model::folder::{Folder, Safetensors, check_finite};
+use isobath::model::generation::Generation;
 use isobath::model::gguf::Gguf;
 use isobath::model::names::{self, check_tensors};
 use isobath::model::plan::Plan;
@@ -129,6 +130,7 @@ fn gguf(bytes: &[u8]) {
     let Ok(file) = Gguf::parse(bytes, "model.gguf") else { return };
     tensors(&file);
     drop(file.string("tokenizer.chat_template"));
+    drop(file.generation());
     if let Ok(config) = file.config() {
         assert!(check_tensors(&config, &file).len() <= names::MOST_ERRORS);
     }
@@ -141,6 +143,10 @@ fn gguf(bytes: &[u8]) {
 
 fn config(text: &str) {
     drop(Index::parse(text, "model.safetensors.index.json"));
+    if let Ok(generation) = Generation::from_json(text) {
+        let json = generation.to_json(generation.end_tokens.as_deref().unwrap_or_default());
+        assert!(Generation::from_json(&json.to_string()).is_ok(), "{json}");
+    }
     let Ok(config) = ModelConfig::from_json(text) else { return };
     let again = ModelConfig::from_json(&config.to_json().to_string()).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(again, config);
