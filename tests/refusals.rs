@@ -11,7 +11,7 @@ use std::fs;
 use std::path::Path;
 
 /// What is read, and where it is read.
-const READERS: [(&str, &[&str]); 12] = [
+const READERS: [(&str, &[&str]); 13] = [
     ("MODEL, a model folder", &["src/cli/open.rs"]),
     ("the Hub", &["src/cli/hub/mod.rs", "src/cli/hub/client.rs", "src/cli/hub/store.rs"]),
     (
@@ -53,6 +53,18 @@ const READERS: [(&str, &[&str]); 12] = [
         &["src/text/tokenizer.rs", "src/text/detokenizer.rs", "src/text/vocabulary.rs", "src/text/chat.rs"],
     ),
     ("a model that is to become GGUF", &["src/model/gguf_export.rs"]),
+    (
+        "a chat template that runs",
+        &[
+            "src/text/template/filters.rs",
+            "src/text/template/globals.rs",
+            "src/text/template/json.rs",
+            "src/text/template/methods.rs",
+            "src/text/template/percent.rs",
+            "src/text/template/python.rs",
+            "src/text/template/strings.rs",
+        ],
+    ),
     ("a tokenizer that is to become GGUF", &["src/text/to_gguf.rs", "src/text/to_gguf_pieces.rs"]),
 ];
 

@@ -7,7 +7,8 @@ use std::task::{Context, Poll};
 
 use futures_channel::mpsc::UnboundedReceiver;
 
-use super::message::{Adapter, Command, ModelFacts};
+use super::facts::{Adapter, ModelFacts};
+use super::message::Command;
 use crate::bench::flops::TokenFlops;
 use crate::engine::{Engine, EngineOptions};
 use crate::error::Error;

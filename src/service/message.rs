@@ -2,12 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::facts::ModelFacts;
 use super::lanes::Lane;
-use crate::bench::flops::TokenFlops;
 use crate::depth::policy::Rule;
 use crate::engine::event::Event;
 use crate::engine::request::Sampling;
-use crate::model::generation::Suggestion;
 
 /// What a caller asks of the engine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -233,76 +232,6 @@ pub enum Update {
     Failed(Failure),
     /// The caller broke off the loading; the service is at its end.
     LoadingCancelled,
-}
-
-/// What there is to know of a model once it is loaded.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ModelFacts {
-    /// What the caller calls it.
-    pub name: String,
-    /// What the model's author wants to be said.
-    pub note: Option<String>,
-    /// Most rounds of a token.
-    pub rounds: u32,
-    /// Layers of each round.
-    pub layers_per_round: u32,
-    /// Layers before the rounds and after them.
-    pub layers_outside: u32,
-    /// Numbers in the files, those that are shared counted once.
-    pub parameters: u64,
-    /// Entries of the vocabulary.
-    pub vocabulary: u32,
-    /// Tokens of the longest sequence.
-    pub context: u32,
-    /// Sequences side by side.
-    pub lanes: u32,
-    /// Order of the rounds, `mixed` or `waves`.
-    pub order: String,
-    /// Thresholds can be moved: an expert-choice router decides on depth.
-    pub thresholds: bool,
-    /// Tokens have scores.
-    pub scores: bool,
-    /// The model was made for conversations.
-    pub chat: bool,
-    /// How its author would have tokens drawn.
-    #[serde(default)]
-    pub suggestion: Suggestion,
-    /// Where the author says that.
-    #[serde(default)]
-    pub suggested_by: String,
-    /// What a person should know although the model runs.
-    #[serde(default)]
-    pub warnings: Vec<String>,
-    /// Operations of a token at half the longest sequence.
-    pub flops: TokenFlops,
-    /// Bytes of the KV cache.
-    pub cache_bytes: u64,
-    /// Bytes of it that a sequence of the longest kind takes.
-    #[serde(default)]
-    pub sequence_bytes: u64,
-    /// How many of these fit.
-    #[serde(default)]
-    pub cache_sequences: u32,
-    /// What was asked for and could not be had, a sentence each.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub cuts: Vec<String>,
-    /// Where it runs.
-    pub adapter: Adapter,
-}
-
-/// A GPU.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Adapter {
-    /// The driver's name for it.
-    pub name: String,
-    /// `discrete`, `integrated`, `virtual`, `software` or `other`.
-    pub kind: String,
-    /// `Vulkan`, `Metal`, `Dx12` or `BrowserWebGpu`.
-    pub backend: String,
-    /// Driver and its version.
-    pub driver: String,
-    /// Optional features that Isobath can use.
-    pub features: Vec<String>,
 }
 
 /// One tick, as it is shown.

@@ -35,6 +35,7 @@
 //!
 //! **Invariant:** no thread, file or clock of its own: the caller brings the time, in seconds since any moment.
 
+mod facts;
 mod lanes;
 mod load;
 pub mod message;
@@ -44,10 +45,10 @@ mod rebuild;
 mod serve;
 pub mod trace;
 
+pub use facts::{Adapter, ModelFacts};
 pub use lanes::{Lane, LaneState};
 pub use load::{Bytes, Files, Start};
 pub use message::{
-    Adapter, Command, Contestant, Failure, FailureKind, Heat, ModelFacts, Prompt, Role, Settings, Stamped, Task, Tick,
-    Turn, Update,
+    Command, Contestant, Failure, FailureKind, Heat, Prompt, Role, Settings, Stamped, Task, Tick, Turn, Update,
 };
 pub use serve::run;

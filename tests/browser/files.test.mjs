@@ -76,6 +76,26 @@ test("a generation_config.json beside the model says where texts end", async () 
   }
 });
 
+test("a chat template is told the date of the person's time zone, and the special tokens", async () => {
+  const own = mkdtempSync(join(tmpdir(), "isobath-chat-"));
+  for (const name of readdirSync(tiny)) copyFileSync(join(tiny, name), join(own, name));
+  writeFileSync(join(own, "tokenizer_config.json"), JSON.stringify({ bos_token: { content: "<go>" }, eos_token: null }));
+  const template = "{{ raise_exception(bos_token ~ (eos_token is defined) ~ strftime_now('%Y-%m-%d')) }}";
+  writeFileSync(join(own, "chat_template.jinja"), template);
+  for (const timezoneId of ["Pacific/Kiritimati", "Etc/GMT+12"]) {
+    const session = await page.context().newCDPSession(page);
+    await session.send("Emulation.setTimezoneOverride", { timezoneId });
+    await drop(own);
+    await said(/isobath-chat-.* is loaded/);
+    const told = page.evaluate(() => isobath.generate("Hi", 4, 1, true).then(() => "it wrote", (why) => why.message));
+    const date = await page.evaluate(() => new Date().toLocaleDateString("en-CA"));
+    assert.match(await told, new RegExp(`<go>False${date}`));
+    await session.send("Emulation.setTimezoneOverride", { timezoneId: "" });
+    await session.detach();
+  }
+  rmSync(own, { recursive: true });
+});
+
 test("broken files are told of in the page, and the next model loads", async () => {
   for (const name of readdirSync(tiny)) copyFileSync(join(tiny, name), join(folder, name));
   const weights = readFileSync(join(tiny, "model.safetensors"));

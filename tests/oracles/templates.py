@@ -181,6 +181,7 @@ percent_list: {{ '%s' % [1, 2] }} {{ '%s' % {'a': 1} }}
 percent_mapping: {{ '%(a)s-%(b)03d' % {'a': 'x', 'b': 7} }}
 percent_character: {{ '%c%c' % ('a', 98) }}
 percent_width_star: {{ '%*d|%.*f' % (5, 3, 2, 1.0) }}
+percent_width_unicode: {{ "%5s|%-4s|%.2s|%4r" % ("é深", "é", "é深x", "é") }}
 percent_string_width: {{ '%5s|%-5s|%.2s' % ('a', 'b', 'cde') }}
 percent_too_few: {{ '%s %s' % ('a',) }}
 percent_flags: {{ '%-4d|%+5d|% d|%04d' % (1, 2, 3, -4) }} {{ '%5s%%' % 12 }} {{ '%ld' % 5 }}
@@ -315,6 +316,12 @@ slice_step: {% set l = [0, 1, 2, 3, 4, 5] %}{{ l[::2] }}{{ l[1::2] }}{{ l[::-1] 
 slice_outside: {{ [1, 2][5:] }}{{ [1, 2][-9:9] }}{{ [][1:] }}
 slice_string: {{ 'abcdef'[1:3] }}{{ 'abcdef'[::-1] }}{{ 'abcdef'[-2:] }}{{ 'é深🙂'[1:] }}
 slice_tuple: {{ (1, 2, 3)[1:] }}
+slice_of_slice: {{ [1, 2, 3][1:][0] }}{{ [1, 2, 3][1:][-1] }}{{ [1, 2, 3][1:][1:] }}{{ [1, 2, 3][::-1][0] }}{{ [1, 2, 3][1:] | length }}
+slice_compare: {{ [1, 2, 3][1:] == [2, 3] }} {{ [1, 2][:1] + [5] }} {{ [5] + [1, 2][:1] }} {{ 2 in [1, 2, 3][1:] }} {{ [1, 2][:1] is sequence }} {{ [1, 2][:0] is sequence }} {{ 'y' if [1][1:] else 'n' }}
+slice_methods: {{ [1, 2, 3][1:].index(3) }} {{ [1, 2, 2][1:].count(2) }} {{ [1, 2, 3][1:].copy() }} {{ [1, 2][:1] is iterable }} {{ [1, 2][:1] is string }}
+slice_tojson: {{ [1, 2, 3][1:] | tojson }} {{ messages[1:2] | tojson }} {{ ([1] * 2) | tojson }} {{ ([1] + [2]) | tojson }} {{ [1, 2] | reverse | list | tojson }}
+sequences_made: {{ ([1] * 2) is sequence }} {{ ([1] + [2]) is sequence }} {{ ([1] + [2]).index(2) }} {{ ([1] + [2])[1] }} {{ ([1] * 3)[2] }} {{ ('ab' | list)[0] }} {{ ([1] + [2])[-1] }} {{ ([1] * 2).count(1) }}
+slice_first_last: {{ [1, 2, 3][1:] | first }} {{ [1, 2, 3][1:] | last }} {{ [3, 1, 2][1:] | sort }} {{ [1, 2, 3][1:] | join(',') }} {{ [1, 2, 3][1:] | map('string') | list }}
 slice_none: {{ [1, 2, 3][none:2] }}
 slice_step_zero: {{ [1][::0] }}
 slice_dict: {{ {'a': 1}[1:] }}
@@ -401,6 +408,7 @@ method_format_spec: {{ '{:5}|{:<5}|{:>5}|{:^5}'.format('a', 'b', 'c', 'd') }} {{
 method_format_values: {{ '{}'.format([1, 'a']) }} {{ '{}'.format(none) }} {{ '{}'.format(1.0) }}
 method_format_attribute: {{ '{0[a]} {1[0]}'.format({'a': 1}, [2]) }}
 method_format_conversion: {{ '{!r} {!s}'.format('a', 'b') }}
+method_format_width_unicode: {{ "{:>4}|".format("é深") }}
 method_format_missing: {{ '{} {}'.format('a') }}
 method_translate: {{ 'abc'.translate({97: 'x'}) }}
 method_encode: {{ 'é'.encode('utf-8') | length }}
@@ -452,6 +460,7 @@ filter_forceescape: {{ '<b>' | forceescape }}
 filter_format: {{ '%s-%s' | format('a', 2) }} {{ '%(a)s' | format(a=1) }} {{ '%.1f' | format(2.25) }}
 filter_groupby: {% for role, group in messages | groupby('role') %}{{ role }}:{{ group | length }};{% endfor %}
 filter_groupby_fields: {% for g in messages | groupby('role') %}{{ g.grouper }}{{ g.list | length }}{% endfor %}
+filter_groupby_print: {{ [{"a": 1}] | groupby("a") | list }}
 filter_groupby_default: {% for k, g in [{'a': 1}, {}] | groupby('a', default=0) %}{{ k }}:{{ g | length }};{% endfor %}
 filter_indent: {{ 'a\nb\n\nc' | indent }}|{{ 'a\nb' | indent(2, true) }}|{{ 'a\n\nb' | indent(2, blank=true) }}|{{ 'a\nb' | indent('> ') }}|{{ 'a\nb' | indent(width=1, first=true) }}
 filter_int: {{ '12' | int }} {{ '12.7' | int }} {{ 'a' | int }} {{ 'a' | int(5) }} {{ 3.9 | int }} {{ -3.9 | int }} {{ 'ff' | int(base=16) }} {{ '0x1f' | int(0, 16) }} {{ true | int }} {{ none | int }} {{ ' 5 ' | int }} {{ '1_000' | int }}
@@ -477,6 +486,7 @@ filter_reject: {{ [1, 2, 3] | reject('odd') | list }} {{ [0, 1, ''] | reject | l
 filter_replace: {{ 'aaa' | replace('a', 'b') }} {{ 'aaa' | replace('a', 'b', 1) }} {{ 'aaa' | replace('a', 'b', count=2) }} {{ 'a1' | replace(1, 2) if false else '' }}
 filter_reverse: {{ 'abc' | reverse }} {{ [1, 2] | reverse | list }}
 filter_round: {{ 2.5 | round }} {{ 3.5 | round }} {{ 2.345 | round(2) }} {{ 2.1 | round(0, 'ceil') }} {{ 2.9 | round(method='floor') }} {{ 42 | round }} {{ 1234 | round(-2) }} {{ 2.675 | round(2) }}
+filter_round_ceil: {{ 7 | round(0, "ceil") }} {{ 7 | round(method="floor") }} {{ 7 | round(1) }} {{ 2.55 | round(1, "floor") }}
 filter_round_int: {{ 42.55 | round | int }} {{ 0.5 | round }} {{ -2.5 | round }}
 filter_safe_add: {{ ('<b>' | safe) + '<c>' }}
 filter_safe: {{ '<b>' | safe }}
@@ -594,10 +604,12 @@ DIFFERS = {
     "test_sequence_generator": LAZY,
     "test_even_string": LENIENT,
     "method_is_digits": DIGITS,
+    "method_format_width_unicode": "`format` counts bytes where it fills up to a width; `%5s` counts characters",
     "method_format_conversion": "`format` knows no `!r` and `!s`; `%r` is known",
     "method_translate": "not there: chat templates have no use for it",
     "method_of_number": "not there: chat templates have no use for it",
     "filter_escape_then_add": SAFE,
+    "filter_groupby_print": "a group prints as a list",
     "filter_random": "not there: the same conversation gives the same prompt",
     "filter_safe_add": SAFE,
     "filter_sort_mixed": LENIENT,

@@ -1,12 +1,12 @@
 //! Filters and tests of jinja2 that the renderer lacks or does otherwise.
 
-use minijinja::value::{Tuple, ValueKind};
-use minijinja::{Environment, Error, State, Value, escape_formatter};
+use minijinja::value::{Kwargs, Tuple, ValueKind};
+use minijinja::{Environment, Error, State, Value, escape_formatter, filters};
 
 use super::json;
 use super::options::{Given, Options};
 use super::percent;
-use super::python::{as_float, is_a, is_mapping, repr_of, str_of, wrong};
+use super::python::{as_float, is_a, is_mapping, is_sequence, repr_of, str_of, wrong};
 use super::strings::{is_blank, lines};
 
 pub(super) fn add(environment: &mut Environment<'static>) {
@@ -35,6 +35,7 @@ pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("indent", indent);
     environment.add_filter("int", int);
     environment.add_filter("pprint", |state: &State, value: &Value| repr_of(state, value));
+    environment.add_filter("round", round);
     environment.add_filter("string", string);
     environment.add_filter("striptags", minijinja_contrib::filters::striptags);
     environment.add_filter("tojson", json::tojson);
@@ -51,7 +52,7 @@ fn add_tests(environment: &mut Environment<'static>) {
         !single && !is_a(value, "Namespace") && value.try_iter().is_ok()
     });
     environment.add_test("sequence", |value: &Value| {
-        matches!(value.kind(), ValueKind::Undefined | ValueKind::String | ValueKind::Seq) || is_mapping(value)
+        matches!(value.kind(), ValueKind::Undefined | ValueKind::String) || is_sequence(value) || is_mapping(value)
     });
     environment.add_test("mapping", is_mapping);
     // An undefined value has a call that fails.
@@ -183,6 +184,17 @@ fn int(value: &Value, given: Given) -> Result<Value, Error> {
     Ok(as_any_float(value)
         .filter(|float| float.is_finite())
         .map_or(default, |float| Value::from(float.trunc() as i128)))
+}
+
+/// Rounding up or down gives a float, as there.
+fn round(value: Value, given: Given) -> Result<Value, Error> {
+    let mut options = Options::of(given)?;
+    let precision = options.get("precision", 0_i32)?;
+    let method = options.value("method")?.map_or_else(|| "common".to_owned(), String::from);
+    options.end()?;
+    let rounded = filters::round(value, Some(precision), Some(&method), Kwargs::try_from(Value::UNDEFINED)?)?;
+    let float = as_any_float(&rounded).filter(|_| method != "common");
+    Ok(float.map_or(rounded, Value::from))
 }
 
 fn string(state: &State, value: &Value) -> Result<Value, Error> {

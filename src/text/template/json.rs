@@ -5,7 +5,7 @@ use minijinja::{Error, State, Value};
 
 use super::globals::Range;
 use super::options::{Given, Options};
-use super::python::{self, Text, is_mapping, wrong};
+use super::python::{self, Text, is_mapping, is_sequence, wrong};
 
 /// How it is written.
 struct Format {
@@ -61,7 +61,9 @@ fn push(text: &mut Text, value: &Value, format: &Format) -> Result<(), Error> {
         ValueKind::Bool => text.push(if value.is_true() { "true" } else { "false" }),
         ValueKind::Number => text.push(&number(value)),
         ValueKind::String => push_quoted(text, value.as_str().unwrap_or_default(), format),
-        ValueKind::Seq if value.downcast_object_ref::<Range>().is_none() => push_container(text, value, format),
+        _ if is_sequence(value) && value.downcast_object_ref::<Range>().is_none() => {
+            push_container(text, value, format)
+        }
         ValueKind::Map if is_mapping(value) => push_container(text, value, format),
         kind => Err(wrong(format!("tojson: a value of type {kind} has no form as JSON"))),
     }

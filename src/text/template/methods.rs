@@ -5,7 +5,7 @@ use minijinja::{Error, ErrorKind, State, Value};
 use minijinja_contrib::pycompat;
 
 use super::globals::View;
-use super::python::wrong;
+use super::python::{is_sequence, wrong};
 use super::strings;
 
 /// Those that change what they belong to.
@@ -29,7 +29,7 @@ const CHANGING: [&str; 13] = [
 pub(super) fn method(state: &mut State, value: &Value, name: &str, arguments: &[Value]) -> Result<Value, Error> {
     let own = match value.kind() {
         ValueKind::String => strings::method(state, value.as_str().unwrap_or_default(), name, arguments)?,
-        ValueKind::Seq => list_method(state, value, name, arguments)?,
+        _ if is_sequence(value) => list_method(state, value, name, arguments)?,
         ValueKind::Map => map_method(state, value, name, arguments)?,
         _ => None,
     };
@@ -53,6 +53,11 @@ fn list_method(state: &State, list: &Value, name: &str, arguments: &[Value]) -> 
             let mut items = list.try_iter()?.zip(0..);
             let found = items.find(|(item, index)| (start..stop).contains(index) && item == sought);
             found.map(|(_, index)| Value::from(index)).ok_or_else(|| wrong(format!("{sought} is not in the list")))?
+        }
+        "count" => {
+            let (sought,): (&Value,) = from_args(arguments)?;
+            state.consume_fuel(list.len().unwrap_or_default() as u64)?;
+            Value::from(list.try_iter()?.filter(|item| item == sought).count())
         }
         "copy" if !list.is_tuple() => {
             let () = from_args(arguments)?;

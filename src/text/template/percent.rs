@@ -1,9 +1,10 @@
-//! `'%s of %d' % values`: texts with values filled in, as Python does it.
+//! `'%s of %d' % values`, `'{} of {}'.format(values)`: texts with values filled in, as Python does it.
 //!
 //! The renderer's own filter fills in one value at a time; what it does not know of Python's is put in its words here.
 
 use std::vec;
 
+use minijinja::formatting::{self, FormatStyle};
 use minijinja::value::{Rest, ValueKind};
 use minijinja::{Error, State, Value, filters};
 
@@ -30,7 +31,9 @@ pub(super) fn fill_in(state: &mut State, format: &str, values: &Value) -> Result
             (Some(key), Some(mapping)) => mapping.get_item(&Value::from(key))?,
             (Some(key), None) => return Err(wrong(format!("`%({key})` needs a mapping"))),
         };
-        text.push_str(&directive.written(state, value)?);
+        let filled = directive.written(state, value)?;
+        state.consume_fuel(1 + filled.len() as u64 / 64)?;
+        text.push_str(&filled);
     }
     if mapping.is_none() && values.next().is_some() {
         return Err(wrong(format!("there are more values than places in {format:?}")));
@@ -53,6 +56,17 @@ pub(super) fn format(state: &mut State, format: &Value, given: Given) -> Result<
     };
     let format = str_of(state, format)?;
     fill_in(state, &format, &values)
+}
+
+/// `format.format(values)`, which pays for widths and for what it repeats beforehand.
+pub(super) fn braces(state: &State, format: &str, arguments: &[Value]) -> Result<String, Error> {
+    let numbers = format.split(|character: char| !character.is_ascii_digit()).filter(|digits| !digits.is_empty());
+    let width = numbers.map(|digits| digits.parse().unwrap_or(u64::MAX)).fold(0, u64::saturating_add);
+    let length = |value: &Value| value.as_str().map_or(64, str::len) as u64;
+    let longest = arguments.iter().map(length).max().unwrap_or_default();
+    let places = format.matches('{').count() as u64;
+    state.consume_fuel((width.saturating_add(places.saturating_mul(longest))) / 64)?;
+    formatting::format(FormatStyle::StrFormat, format, arguments)
 }
 
 fn next(values: &mut vec::IntoIter<Value>) -> Result<Value, Error> {
@@ -97,9 +111,27 @@ impl<'f> Directive<'f> {
             other @ ('x' | 'X' | 'o' | 'e' | 'E' | 'f' | 'F' | 'g' | 'G' | 'c') => (other, value),
             other => return Err(wrong(format!("`%{other}` is no place for a value"))),
         };
+        if let (Some(text), 's') = (value.as_str(), conversion) {
+            return self.padded(state, text);
+        }
         let one = format!("%{}{conversion}", self.shape);
         let text = filters::format(state, &Value::from(one), Rest(vec![value.into()]))?;
         Ok(text.as_str().unwrap_or_default().to_owned())
+    }
+}
+
+impl Directive<'_> {
+    /// The text at its width and precision, which count characters.
+    fn padded(&self, state: &State, text: &str) -> Result<String, Error> {
+        let shape = self.shape.trim_start_matches(['-', '+', ' ', '#', '0']);
+        let (width, precision) = shape.split_once('.').map_or((shape, None), |(width, rest)| (width, Some(rest)));
+        let width: usize = width.parse().unwrap_or_default();
+        let length = precision.map_or(usize::MAX, |precision| precision.parse().unwrap_or_default());
+        let text: String = text.chars().take(length).collect();
+        let blanks = width.saturating_sub(text.chars().count());
+        state.consume_fuel(blanks as u64 / 64)?;
+        let blanks = " ".repeat(blanks);
+        Ok(if self.shape.contains('-') { text + &blanks } else { blanks + &text })
     }
 }
 

@@ -26,6 +26,15 @@ pub(super) fn is_mapping(value: &Value) -> bool {
     value.kind() == ValueKind::Map && !["Macro", "Loop", "Namespace"].iter().any(|name| is_a(value, name))
 }
 
+/// Whether it is a list, a tuple or a range: also one that the renderer computes when it is asked, like a stretch.
+pub(super) fn is_sequence(value: &Value) -> bool {
+    match value.kind() {
+        ValueKind::Seq => true,
+        ValueKind::Iterable => value.downcast_object_ref::<View>().is_none(),
+        _ => false,
+    }
+}
+
 /// Text that grows and is paid for before: a list that holds another twice is small in memory and doubles as text with
 /// each step. Levels are counted too, because writing nests as deeply.
 pub(super) struct Text<'a, 'b> {

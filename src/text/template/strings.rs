@@ -3,6 +3,7 @@
 use minijinja::value::{Kwargs, Tuple, from_args};
 use minijinja::{Error, State, Value};
 
+use super::percent;
 use super::python::{is_printable, wrong};
 
 /// `None` where it is left to the collection.
@@ -37,6 +38,7 @@ pub(super) fn method(state: &State, text: &str, name: &str, arguments: &[Value])
                 other => Err(wrong(format!("texts are encoded as utf-8 only, not as {other}"))),
             }
         }
+        "format" => percent::braces(state, text, arguments).map(Value::from),
         "capitalize" | "title" | "swapcase" | "casefold" => {
             let () = from_args(arguments)?;
             Ok(cased(text, name).into())
