@@ -108,7 +108,9 @@ fn chat_tells_the_sampling_that_it_takes_from_the_model() {
 fn a_damaged_generation_config_is_refused_by_every_command() {
     let home = model(0, Some("{\"temperature\": \"hot\"}"));
     let path = home.path().to_str().unwrap();
-    for arguments in [&["run", path][..], &["chat", path], &["inspect", path]] {
+    let to = home.path().join("copy");
+    for arguments in [&["run", path][..], &["chat", path], &["inspect", path], &["import", path, to.to_str().unwrap()]]
+    {
         let (code, out, said) = isobath(arguments, "");
         assert_eq!(code, Some(3), "{said}");
         assert!((out + &said).contains("`temperature` is \"hot\""), "{said}");

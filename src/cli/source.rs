@@ -7,6 +7,7 @@ use isobath::convert::facts::Facts;
 use isobath::error::ModelError;
 use isobath::model::config::ModelConfig;
 use isobath::model::folder::Folder;
+use isobath::model::generation::Generation;
 use isobath::model::gguf::Gguf;
 use isobath::model::tensor::TensorSource;
 use isobath::text::{GgufVocabulary, Tokenizer};
@@ -101,11 +102,14 @@ pub fn open<T>(
         }
         Place::Folder(folder) => {
             let own = optional(folder, "tokenizer.json")?.map(Spelling::Json);
+            let generation_config = open::generation_config(folder)?;
+            // It goes along as it is, but not where it is damaged.
+            generation_config.as_deref().map(Generation::from_json).transpose()?;
             let text = Text {
                 tokenizer: named.or(own),
                 template: open::chat_template(folder)?,
                 tokenizer_config: open::tokenizer_config(folder)?,
-                generation_config: open::generation_config(folder)?,
+                generation_config,
             };
             let settings = settings(folder)?;
             let mut files = open::weights(folder)?;

@@ -74,8 +74,10 @@ const QWEN_2: &str = concat!(contractions!(), "|", word!(), r"|\p{N}", rest!());
 const DEEPSEEK_3: &str = concat!(deepseek_words!(), r"[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+");
 const HAN_AND_KANA: &str = r"[\x{4E00}-\x{9FA5}\x{3040}-\x{30FF}]+";
 const SENTENCE_PARTS: &str = r" ?[^(\s|.,!?\x{2026}\x{3002}\x{FF0C}\x{3001}\x{964}\x{6D4}\x{60C})]+";
+/// Between digits, before a multiple of three of them that ends a run, and behind a run: what stands before a run stays with
+/// its first digits.
+const THREES: &str = r"(?<=\p{N})(?:(?=(?>(?:\p{N}{3}){1,100})(?!\p{N}))|(?!\p{N}))";
 /// Before a multiple of three digits that ends a run.
-const THREES: &str = r"(?=(?>(?:\p{N}{3}){1,100})(?!\p{N}))";
 const ASCII_THREES: &str = r"(?=(?>(?:[0-9]{3}){1,100})(?![0-9]))";
 /// Letters that have a case.
 const CASED: &str = concat!(
@@ -250,17 +252,12 @@ pub(super) const RULES: &[Rule] = &[
     },
     rule(
         &["tiny_aya", "cohere2moe"],
-        &[
-            Split(r"\p{N}+"),
-            Split(THREES),
-            Split(concat!(letters_and_marks!(), contractions!(), r"?|\p{N}{1,3}", rest_with_slashes!())),
-        ],
+        &[Split(THREES), Split(concat!(letters_and_marks!(), contractions!(), r"?|\p{N}{1,3}", rest_with_slashes!()))],
     ),
     rule(&["superbpe"], &[Split(r"\p{N}+"), Split(ASCII_THREES)]),
     rule(
         &["afmoe"],
         &[
-            Split(r"\p{N}+"),
             Split(THREES),
             Split(concat!(
                 r"[\x{3400}-\x{4DBF}\x{4E00}-\x{9FFF}\x{8C48}-\x{FAFF}\x{3040}-\x{30FF}\x{FF65}-\x{FF9F}\x{2F00}-\x{2FDF}",

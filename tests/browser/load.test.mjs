@@ -233,6 +233,18 @@ test("a model at another address, and one that is not there", async () => {
   assert.deepEqual(page.complaints, []);
 });
 
+test("a generation_config.json at the address counts", async () => {
+  const page = await ready();
+  let file = JSON.stringify({ eos_token_id: [0], do_sample: true, temperature: 0.5, num_beams: 4 });
+  server.rules.push((request, response, entry) => entry.path === "/models/tiny/generation_config.json" && (response.end(file), true));
+  const facts = await page.evaluate((address) => isobath.load(address), `${server.address}models/tiny`);
+  assert.deepEqual(facts.warnings, ["generation_config.json: not followed: num_beams 4"]);
+  assert.equal(facts.suggestion.temperature, 0.5);
+  file = "<html>";
+  const message = await page.evaluate((address) => isobath.load(address).catch((error) => error.message), `${server.address}models/tiny`);
+  assert.match(message, /generation_config\.json.*not valid JSON/);
+});
+
 test("without a connection the cache is enough for the weights", async () => {
   await ready();
   server.rules.push((request, response, entry) => entry.path === weights && (request.socket.destroy(), true));

@@ -36,7 +36,8 @@ TEXTS = ["abc 1234's (ab)!! $a", "It's they'll WE'VE I'D don't 'LL 're'S", "came
          "Глубина моря ΑΒΓ αβγ Ǆ ǅ ǆ ʰ ƻ", "½ ² Ⅷ ٣٤٥٦ १२३४ 12٣٤", "🙂🙃👩‍👩‍👧 a🙂b", "don't,won't;can't!he's", "IMGIMGABCZ <sentinel:12> IMGIMGABCDZ",
          "www.example.com/a_b?c=d&e=f#g", "...---...\n...", "end.\n\n  next\n /x\n/y", "a/b\n/c/\n", "ÿ\ufeff\u200b\x00\x01\x7f", "人a人1人 。、一二三",
          "100,000.50 €5 £6 ¥7", "A B C a b c", "'s", "''s'", "!hello #tag @user (word) [x] {y} _z_", " 's 't 'Re 12's", "\r\n\r\na\r\rb",
-         " ", "a ", " a", "ab\n  ", "١٢٣٤٥٦٧", "Ünïcödé ŁÓDŹ Łódź ßẞ", "x²y³ 10⁻³"]
+         " ", "a ", " a", "ab\n  ", "١٢٣٤٥٦٧", "Ünïcödé ŁÓDŹ Łódź ßẞ", "x²y³ 10⁻³",
+         "a  12 b   3456", "}  ½'s  ٣\x01 1", "\u3000  𝟏𝟐𝟑𝟒 \u2028\u0085５６"]
 
 
 def random_texts():
