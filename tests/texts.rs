@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may end at the first surprise")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -155,6 +156,21 @@ fn template_features_as_jinja_renders_them() {
     let file = read("template_features");
     assert!(file["cases"].as_array().unwrap().len() > 500);
     compare(&file);
+}
+
+/// docs/templates.md lists what differs, in the words of the oracle.
+#[test]
+fn what_differs_is_documented() {
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/templates.md")).unwrap();
+    let table = page.split("<!-- differs").nth(1).unwrap();
+    let rows = table
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| here") && !line.starts_with("| ---"));
+    let told: BTreeSet<String> = rows.map(|row| row[2..].split(" | ").next().unwrap().to_owned()).collect();
+    let file = read("template_features");
+    let cases = file["cases"].as_array().unwrap().iter();
+    let known: BTreeSet<String> = cases.filter_map(|case| case["differs"].as_str()).map(str::to_owned).collect();
+    assert_eq!(told, known);
 }
 
 /// Templates of real models, where the oracle was run on some: `tests/oracles/templates.py FOLDER OUT`.

@@ -3,6 +3,7 @@
 use isobath::model::gguf::Gguf;
 use isobath::model::names::check_tensors;
 use isobath::model::tensor::TensorSource;
+use isobath::text::Tokenizer;
 
 use crate::gguf::{self, File, Value};
 use crate::tiny_model::{self, says};
@@ -130,4 +131,26 @@ fn isobath_block_of_a_gguf_file() {
     let bytes = with("isobath.config", text.into()).bytes();
     let config = Gguf::parse(&bytes, "tiny.gguf").unwrap().config().unwrap();
     assert_eq!((config.n_recursions(), config.block_depth(), config.kv_layer(1)), (2, 1, 0));
+}
+
+#[test]
+fn special_tokens_of_a_gguf_file() {
+    let check = |file: &File, expected: &[(&str, &str)]| {
+        let bytes = file.bytes();
+        let file = Gguf::parse(&bytes, "tiny.gguf").unwrap();
+        let tokenizer = Tokenizer::from_vocabulary(file.vocabulary().unwrap()).unwrap();
+        let tokens = file.special_tokens(&tokenizer).unwrap();
+        assert_eq!(tokens.iter().collect::<Vec<_>>(), expected);
+    };
+    let mut file = with("tokenizer.ggml.model", "llama".into());
+    file.set("tokenizer.ggml.scores", Value::Array(6, vec![Value::F32(0.0); 5]))
+        .set("tokenizer.ggml.token_type", Value::Array(5, [2, 3, 3, 3, 1].map(Value::I32).to_vec()))
+        .set("tokenizer.ggml.unknown_token_id", Value::U32(0))
+        .set("tokenizer.ggml.padding_token_id", Value::U32(3))
+        // Beyond the vocabulary.
+        .set("tokenizer.ggml.mask_token_id", Value::U32(99));
+    check(&file, &[("bos_token", "b"), ("eos_token", "c"), ("pad_token", "d"), ("unk_token", "a")]);
+    file.remove("tokenizer.ggml.eos_token_id").remove("tokenizer.ggml.padding_token_id");
+    // As in llama.cpp, templates may say what is not there.
+    check(&file, &[("bos_token", "b"), ("eos_token", ""), ("unk_token", "a")]);
 }

@@ -124,12 +124,11 @@ fn tag(source: &str, block: bool) -> Option<(Tag<'_>, usize)> {
 fn token(text: &str) -> Option<(Kind, usize)> {
     let first = text.chars().next()?;
     let word = |c: char| c.is_alphanumeric() || c == '_';
-    let until = |stop: &dyn Fn(char) -> bool| text.find(|c| stop(c)).unwrap_or(text.len());
     if first.is_ascii_digit() {
         return Some((Kind::Number, number(text)));
     }
     if word(first) {
-        return Some((Kind::Name, until(&|c| !word(c))));
+        return Some((Kind::Name, text.find(|c| !word(c)).unwrap_or(text.len())));
     }
     if first == '\'' || first == '"' {
         let mut escaped = false;

@@ -15,9 +15,8 @@ pub(super) const ITERATED: &str = "__iterated__";
 pub(in super::super) fn translate(source: &str) -> String {
     // As jinja2 does first of all.
     let source = source.replace("\r\n", "\n").replace('\r', "\n");
-    let mut pieces = pieces(&source).into_iter().peekable();
     let mut out = String::with_capacity(source.len() + source.len() / 8);
-    while let Some(piece) = pieces.next() {
+    for piece in pieces(&source) {
         match piece {
             Piece::Verbatim(text) => out.push_str(text),
             Piece::Raw(start, rest) => {
