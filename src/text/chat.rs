@@ -89,7 +89,7 @@ impl ChatTemplate {
             environment.set_auto_escape_callback(|_| AutoEscape::None);
             environment.set_fuel(Some(FUEL));
             template::add(&mut environment);
-            environment.add_template_owned(NAME, template::translate(&source))?;
+            environment.add_template_owned(NAME, template::translate(&source)?)?;
             Ok(environment)
         })?;
         Ok(Self { environment: Arc::new(environment), tokens: tokens.clone() })
@@ -140,7 +140,13 @@ fn bounded<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + '
     drop(thread.map_err(|error| failed(format!("no thread can be started for it: {error}")))?);
     match receive.recv_timeout(LONGEST) {
         Ok(done) => done,
-        Err(_) => Err(failed(format!("it did not end within {LONGEST:?}; the template loops for too long"))),
+        Err(mpsc::RecvTimeoutError::Timeout) => {
+            Err(failed(format!("it did not end within {LONGEST:?}; the template loops for too long")))
+        }
+        // What it said stands on stderr.
+        Err(mpsc::RecvTimeoutError::Disconnected) => {
+            Err(failed("the renderer stopped, which is a defect of this program".into()))
+        }
     }
 }
 

@@ -240,6 +240,9 @@ set_block_filter: {% set x | trim | upper %} a {% endset %}[{{ x }}]
 set_in_if: {% if true %}{% set x = 1 %}{% endif %}{{ x }}
 set_attribute: {% set d = {} %}{% set d.a = 1 %}{{ d }}
 with_block: {% with a = 1, b = 2 %}{{ a }}{{ b }}{% endwith %}[{{ a }}]
+with_break: {% for x in [1, 2] %}{% with %}{{ x }}{% break %}{% endwith %}{% endfor %}
+set_block_break: {% for x in [1, 2] %}{% set y %}{{ x }}{% break %}{% endset %}{% endfor %}
+for_else_break: {% for x in [1, 2] %}{{ x }}{% for y in [] %}{% else %}{% break %}{% endfor %}{% endfor %}
 with_scope: {% set a = 1 %}{% with %}{% set a = 2 %}{{ a }}{% endwith %}{{ a }}
 filter_block: {% filter upper %}a{{ 'b' }}{% endfilter %}
 filter_block_chain: {% filter trim | replace('a', 'b') %} aa {% endfilter %}
@@ -589,6 +592,8 @@ DIFFERS = {
     "compare_kinds": LENIENT,
     "compare_none": LENIENT,
     "in_string_number": LENIENT,
+    "with_break": "a loop is not left from inside `with`, `set` and other blocks",
+    "set_block_break": "a loop is not left from inside `with`, `set` and other blocks",
     "truth_namespace": "a namespace without entries counts as false",
     "for_recursive_if": "the condition of a recursive loop counts on its first level only",
     "for_unpack_string": "a text is not taken apart into several names",

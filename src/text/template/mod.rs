@@ -1,7 +1,7 @@
 //! Jinja2 and Python as chat templates know them: what lies between a template and the renderer.
 //!
-//! `lexer`, `grammar` and `translate` put a template into the renderer's dialect, `globals`, `filters`, `methods` and `strings` bring what it
-//! lacks, `python` and `json` write values. `docs/templates.md` lists what differs all the same.
+//! `lexer`, `grammar` and `translate` put a template into the renderer's dialect, `globals`, `filters`, `methods`, `strings`
+//! and `percent` bring what it lacks, `python` and `json` write values. `docs/templates.md` lists what differs all the same.
 
 mod filters;
 mod globals;

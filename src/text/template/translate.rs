@@ -4,6 +4,8 @@
 //! loops over less. These are put into words that it knows; all else goes on as it stands, on the same line. What
 //! cannot be understood goes on unchanged, for the renderer to complain of.
 
+use minijinja::{Error, ErrorKind};
+
 use super::grammar::Translator;
 use super::lexer::{Piece, Tag, pieces};
 
@@ -12,10 +14,14 @@ pub(super) const REMAINDER: &str = "__remainder__";
 /// Makes of what a loop is given what the renderer can loop over.
 pub(super) const ITERATED: &str = "__iterated__";
 /// The source in the renderer's dialect.
-pub(in super::super) fn translate(source: &str) -> String {
+///
+/// # Errors
+/// A loop that is left from inside another block: the renderer cannot do that.
+pub(in super::super) fn translate(source: &str) -> Result<String, Error> {
     // As jinja2 does first of all.
     let source = source.replace("\r\n", "\n").replace('\r', "\n");
     let mut out = String::with_capacity(source.len() + source.len() / 8);
+    let mut open = Vec::new();
     for piece in pieces(&source) {
         match piece {
             Piece::Verbatim(text) => out.push_str(text),
@@ -28,10 +34,32 @@ pub(in super::super) fn translate(source: &str) -> String {
                 out.push_str(rest);
             }
             Piece::Print(tag) => translated(&mut out, &tag, false),
-            Piece::Block(tag) => translated(&mut out, &tag, true),
+            Piece::Block(tag) => {
+                follow(&mut open, &tag)?;
+                translated(&mut out, &tag, true);
+            }
         }
     }
-    out
+    Ok(out)
+}
+
+/// Keeps the blocks that are open, but for conditions.
+fn follow<'s>(open: &mut Vec<&'s str>, tag: &Tag<'s>) -> Result<(), Error> {
+    let Some(word) = tag.tokens.first().map(|token| token.text) else { return Ok(()) };
+    match word {
+        "set" if tag.tokens.iter().any(|token| token.text == "=") => (),
+        "for" | "with" | "generation" | "block" | "filter" | "call" | "macro" | "autoescape" | "set" => open.push(word),
+        "break" | "continue" => {
+            if let Some(block) = open.last().filter(|block| **block != "for") {
+                let why =
+                    format!("`{word}` inside of `{block}`; put the whole loop inside, or the block into a condition");
+                return Err(Error::new(ErrorKind::SyntaxError, why));
+            }
+        }
+        _ if word.strip_prefix("end").is_some_and(|word| open.last() == Some(&word)) => drop(open.pop()),
+        _ => (),
+    }
+    Ok(())
 }
 
 /// The tag in other words, or as it is.
@@ -90,7 +118,7 @@ mod tests {
     use super::*;
 
     fn check(source: &str, expected: &str) {
-        assert_eq!(translate(source), expected);
+        assert_eq!(translate(source).unwrap(), expected);
         assert_eq!(source.matches('\n').count(), expected.matches('\n').count(), "lines keep their numbers");
     }
 
@@ -119,17 +147,27 @@ mod tests {
             "{{ a is not divisibleby 3 and b.0.c(d)['e'] is in [f] or not g }}{%- else -%}{% elif x -%}",
             "{{ a % }}{{ (% }}{{ a % b",
         ] {
-            assert_eq!(translate(source), source);
+            assert_eq!(translate(source).unwrap(), source);
         }
+    }
+
+    #[test]
+    fn a_loop_is_not_left_from_inside_another_block() {
+        let refused =
+            "{% for a in b %}{% if c %}{% with %}{% if d %}{% break %}{% endif %}{% endwith %}{% endif %}{% endfor %}";
+        assert!(translate(refused).unwrap_err().to_string().contains("`break` inside of `with`"));
+        assert!(translate("{% for a in b %}{% set c %}{% continue %}").is_err());
+        let allowed = "{% with %}{% for a in b %}{% with c = 1 %}{% endwith %}{% set d = 1 %}{% if d %}{% break %}";
+        assert!(translate(allowed).is_ok());
     }
 
     #[test]
     fn what_nests_without_end_is_left_to_the_renderer() {
         let deep = format!("{{{{ {}a % b{} }}}}", "(".repeat(500), ")".repeat(500));
-        assert_eq!(translate(&deep), deep);
+        assert_eq!(translate(&deep).unwrap(), deep);
         let alternating = format!("{{{{ a{} }}}}", " % b * c".repeat(500));
-        assert_eq!(translate(&alternating), alternating);
+        assert_eq!(translate(&alternating).unwrap(), alternating);
         let chain = format!("{{{{ a{} }}}}", " % b".repeat(50_000));
-        assert!(translate(&chain).starts_with("{{ __remainder__( a , b , b ,"));
+        assert!(translate(&chain).unwrap().starts_with("{{ __remainder__( a , b , b ,"));
     }
 }
