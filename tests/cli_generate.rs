@@ -132,6 +132,18 @@ fn a_seed_by_lot_is_told_and_gives_the_same_text_again() {
 }
 
 #[test]
+fn drivers_say_nothing_of_a_machine_without_a_screen() {
+    for folder in [None, Some(""), Some("run/relative")] {
+        let mut command = command(&["adapters"]);
+        if let Some(folder) = folder {
+            command.env("XDG_RUNTIME_DIR", folder);
+        }
+        let output = command.output().unwrap();
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), "", "{folder:?}");
+    }
+}
+
+#[test]
 fn a_prompt_may_begin_with_a_dash() {
     let (text, _) = done(&["run", "-q", "-n", "3", "-p", "- milk", "--stop", "---"], "");
     assert!(text.starts_with("- milk"), "{text}");

@@ -245,7 +245,7 @@ fn any_number_of_lanes_opens_with_default_settings_and_writes_the_same() {
         texts.into_values().collect::<Vec<_>>()
     };
     let one = written(1);
-    for lanes in [32, 64] {
+    for lanes in [8, 32, 64] {
         assert_eq!(written(lanes), one, "{lanes} lanes");
     }
 }

@@ -106,15 +106,28 @@ fn chat_tells_the_sampling_that_it_takes_from_the_model() {
 
 #[test]
 fn a_damaged_generation_config_is_refused_by_every_command() {
-    let home = model(0, Some("{\"temperature\": \"hot\"}"));
+    let home = model(0, Some("{\"eos_token_id\": \"the end\"}"));
     let path = home.path().to_str().unwrap();
     let to = home.path().join("copy");
     for arguments in [&["run", path][..], &["chat", path], &["inspect", path], &["import", path, to.to_str().unwrap()]]
     {
         let (code, out, said) = isobath(arguments, "");
         assert_eq!(code, Some(3), "{said}");
-        assert!((out + &said).contains("`temperature` is \"hot\""), "{said}");
+        assert!((out + &said).contains("`eos_token_id` is \"the end\""), "{said}");
     }
+}
+
+#[test]
+fn settings_that_make_no_sense_are_left_out_and_told() {
+    let file = r#"{"eos_token_id": 0, "do_sample": true, "top_k": -1, "min_p": 1.5, "temperature": "hot"}"#;
+    let home = model(0, Some(file));
+    let path = home.path().to_str().unwrap();
+    let (_, said) = done(&["chat", path, "-n", "2"], "hello\n");
+    assert!(
+        said.contains("not followed: temperature \"hot\", which must be from 0 to 100; min_p 1.5, which"),
+        "{said}"
+    );
+    assert!(said.contains("sampling as generation_config.json says: temperature 1\n"), "{said}");
 }
 
 #[test]

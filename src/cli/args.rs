@@ -110,6 +110,11 @@ pub struct Run {
     /// Prompts that are answered side by side.
     #[arg(long, value_name = "N", default_value_t = 8, requires = "batch")]
     pub lanes: u32,
+
+    /// Tokens that the KV cache holds for all of them together; with less than all could fill, some wait [default: what all
+    /// could fill, at most 1 GiB].
+    #[arg(long, value_name = "TOKENS", requires = "batch")]
+    pub cache_tokens: Option<u32>,
 }
 
 #[cfg(feature = "gui")]
@@ -201,15 +206,10 @@ pub struct Loading {
     #[arg(long, value_name = "NAME|INDEX")]
     pub adapter: Option<String>,
 
-    /// Tokens that prompt and answer may have together, at most the model's own limit [default: 4096, or what the prompt and
-    /// its answer need where that is more; for chat what 1 GiB of keys and values hold].
+    /// Tokens that prompt and answer may have together, at most the model's own limit [default: 4096; a longer prompt of `run`
+    /// gets what it and its answer need, `chat` 8192].
     #[arg(long, value_name = "TOKENS")]
     pub context: Option<u32>,
-
-    /// Tokens that the KV cache holds for all sequences together; with less than all could fill, some wait [default: what all
-    /// could fill, at most 1 GiB].
-    #[arg(long, value_name = "TOKENS")]
-    pub cache_tokens: Option<u32>,
 
     /// Print the time that each kernel took, where the GPU has timestamps.
     #[arg(long)]

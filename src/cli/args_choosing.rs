@@ -31,7 +31,7 @@ pub struct Choosing {
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub repeat_penalty: Option<f32>,
 
-    /// Seed of the random numbers; the same seed gives the same text. -1 draws a seed and tells it.
+    /// Seed of the random numbers; the same seed gives the same text. -1 draws a seed and tells it, unless `--quiet`.
     #[arg(long, default_value = "0", value_parser = seed, allow_negative_numbers = true)]
     pub seed: Seed,
 

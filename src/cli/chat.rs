@@ -119,6 +119,8 @@ fn told(chat: &Chat, generation: &Generation) -> Option<String> {
         min_p: model.min_p.filter(|_| own.min_p.is_none()),
         repeat_penalty: model.repeat_penalty.filter(|_| own.repeat_penalty.is_none()),
     };
+    let greedy = own.temperature == Some(0.0);
+    let left = if greedy { Suggestion { repeat_penalty: left.repeat_penalty, ..Suggestion::default() } } else { left };
     let words = left.words()?;
     Some(format!("sampling as {} says: {words}", generation.origin))
 }

@@ -23,9 +23,8 @@ pub enum Style {
 impl Style {
     /// The style that suits stdout and the environment.
     pub fn choose(show_depth: bool, terminal: bool) -> Self {
-        let set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
         let true_colour = env::var("COLORTERM").is_ok_and(|value| value == "truecolor" || value == "24bit");
-        Self::suited(show_depth, terminal && !set("NO_COLOR"), true_colour)
+        Self::suited(show_depth, terminal && !is_set("NO_COLOR"), true_colour)
     }
 
     fn suited(show_depth: bool, colours: bool, true_colour: bool) -> Self {
@@ -40,8 +39,15 @@ impl Style {
 
 /// A text that stands back behind what follows it, where that can be seen.
 pub fn dimmed(text: &str, terminal: bool) -> String {
-    let plain = !terminal || env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    if plain || text.is_empty() { text.to_owned() } else { format!("\x1b[2m{text}\x1b[0m") }
+    set_back(text, terminal && !is_set("NO_COLOR"))
+}
+
+fn set_back(text: &str, seen: bool) -> String {
+    if seen && !text.is_empty() { format!("\x1b[2m{text}\x1b[0m") } else { text.to_owned() }
+}
+
+fn is_set(name: &str) -> bool {
+    env::var_os(name).is_some_and(|value| !value.is_empty())
 }
 
 /// Writes tokens in a style, for a model of so many rounds.
@@ -125,6 +131,12 @@ mod tests {
         assert_eq!(Style::suited(true, false, true), Style::Marked);
         assert_eq!(Style::suited(true, true, false), Style::Colours256);
         assert_eq!(Style::suited(true, true, true), Style::TrueColour);
+    }
+
+    #[test]
+    fn a_prompt_stands_back_where_that_can_be_seen() {
+        assert_eq!(set_back("Once", true), "\x1b[2mOnce\x1b[0m");
+        assert_eq!((set_back("Once", false), set_back("", true)), ("Once".into(), String::new()));
     }
 
     #[test]

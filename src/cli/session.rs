@@ -44,23 +44,29 @@ struct Session {
 pub enum Length<'a> {
     /// [`DEFAULT_CONTEXT`], or the model's own limit.
     Usual,
-    /// A prompt and so many tokens behind it need more, perhaps.
+    /// A prompt and so many tokens behind it may need more.
     Prompt(&'a str, u32),
-    /// A conversation grows: what [`CACHE_BYTES`] hold.
+    /// A conversation grows.
     Conversation,
 }
+
+/// A longer answer than that gets the room of its own only where [`CACHE_BYTES`] hold it.
+const ANSWER: u32 = 1024;
 
 impl Length<'_> {
     /// The context to ask for.
     fn context(self, config: &ModelConfig, tokenizer: &Tokenizer) -> anyhow::Result<u32> {
         let usual = config.context_length.min(DEFAULT_CONTEXT);
+        let page = CacheMemory::of(config, &Plan::of(config)?, 1).bytes.max(1);
+        let cheap = u32::try_from(CACHE_BYTES / page).unwrap_or(u32::MAX).saturating_mul(PAGE);
         let wanted = match self {
             Self::Usual => usual,
-            Self::Prompt(text, tokens) => (tokenizer.encode_prompt(text, true)?.len() as u32).saturating_add(tokens),
-            Self::Conversation => {
-                let bytes = CacheMemory::of(config, &Plan::of(config)?, 1).sequence_bytes(1).max(1);
-                u32::try_from(CACHE_BYTES / bytes).unwrap_or(u32::MAX).saturating_mul(PAGE)
+            Self::Prompt(text, tokens) => {
+                let prompt = tokenizer.encode_prompt(text, true)?.len() as u32;
+                let least = prompt.saturating_add(tokens.min(ANSWER));
+                prompt.saturating_add(tokens).min(cheap).max(least)
             }
+            Self::Conversation => cheap.min(2 * DEFAULT_CONTEXT),
         };
         Ok(wanted.clamp(usual, config.context_length))
     }
@@ -168,7 +174,7 @@ fn start(
     generation: Generation,
 ) -> anyhow::Result<Session> {
     if let Some(warning) = generation.warning().filter(|_| !loading.quiet) {
-        eprintln!("{warning}");
+        eprintln!("warning: {warning}");
     }
     let gpu = block_on(Gpu::open(loading.adapter.as_deref()))?;
     if !loading.quiet {
@@ -178,8 +184,7 @@ fn start(
         Some(context) => context,
         None => length.context(config, &tokenizer)?,
     };
-    let cache_tokens = loading.cache_tokens.or(options.cache_tokens);
-    let options = EngineOptions { context: Some(context), cache_tokens, profile: loading.profile, ..options };
+    let options = EngineOptions { context: Some(context), profile: loading.profile, ..options };
     let progress = Progress::new(loading.quiet);
     let mut report = |done, total| progress.set(done, total);
     let engine = block_on(Engine::load(gpu, config, source, tokenizer, options, &mut report));
@@ -192,11 +197,11 @@ fn start(
     Ok(Session { engine, template, generation, profile, quiet, warm: false })
 }
 
-/// What was set aside for many sequences, and what could not be had.
+/// What could not be had, and what was set aside where it is more than a single sequence usually takes.
 fn tell_room(engine: &Engine) {
     engine.cuts().iter().for_each(|cut| eprintln!("{cut}"));
-    if engine.lanes() > 1 {
-        let (cache, context) = (engine.memory().cache, engine.context());
+    let (cache, context) = (engine.memory().cache, engine.context());
+    if engine.lanes() > 1 || context > DEFAULT_CONTEXT {
         eprintln!(
             "KV cache: {} set aside; a sequence of {context} tokens takes {}, {} such fit at once",
             sizes::bytes(cache.bytes),
@@ -228,15 +233,14 @@ impl Writer for Session {
         request: &Request,
         sink: &mut dyn FnMut(&Event) -> std::ops::ControlFlow<()>,
     ) -> Result<FinishReason, Error> {
-        let preparing = (!self.warm).then(|| Progress::preparing(self.quiet));
+        let mut preparing = (!self.warm).then(|| Progress::preparing(self.quiet));
         self.warm = true;
-        let mut sink = |event: &Event| {
-            preparing.iter().for_each(Progress::end);
+        let outcome = block_on(self.engine.generate(request, &mut |event| {
+            preparing.take().iter().for_each(Progress::end);
             sink(event)
-        };
-        let reason = block_on(self.engine.generate(request, &mut sink));
+        }));
         preparing.iter().for_each(Progress::end);
-        reason
+        outcome
     }
 
     fn rounds(&self) -> u32 {

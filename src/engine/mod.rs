@@ -176,15 +176,6 @@ impl Engine {
             let range = format!("between 1 and {MAX_LANES}");
             return Err(RequestError::Setting { name: "lanes", value: lanes.to_string(), range }.into());
         }
-        let mixes = Order::can_mix(&plan, config);
-        let order = match options.order {
-            Some(Order::Mixed) if !mixes => return Err(measure::cannot_mix().into()),
-            Some(order) => order,
-            // A mixed pass reads shared weights once for lanes of all depths, but a token then takes more dispatches. Alone,
-            // and on a CPU, which computes as long as it reads, these cost more than they save (measured: docs/performance.md).
-            None if mixes && lanes > 1 && !gpu.summary().is_software() => Order::Mixed,
-            None => Order::Waves,
-        };
         let weights = Loader::new(&gpu, config, source, progress)?.load(&plan).await?;
         let wanted = Room {
             lanes,
@@ -197,6 +188,15 @@ impl Engine {
         let mut fit = Fit::new(config, &plan, wanted, gpu.max_binding_bytes());
         let state = State::fitting(&gpu, config, &plan, &weights, &mut fit).await?;
         let lanes = state.sizes.room.lanes;
+        let mixes = Order::can_mix(&plan, config);
+        let order = match options.order {
+            Some(Order::Mixed) if !mixes => return Err(measure::cannot_mix().into()),
+            Some(order) => order,
+            // A mixed pass reads shared weights once for lanes of all depths, but a token then takes more dispatches. Alone,
+            // and on a CPU, which computes as long as it reads, these cost more than they save (measured: docs/performance.md).
+            None if mixes && lanes > 1 && !gpu.summary().is_software() => Order::Mixed,
+            None => Order::Waves,
+        };
         let shape = Self::shape(config, &plan, &state, order, options.prefix_cache);
         let scheduler = Scheduler::new(shape).map_err(|refusal| GpuError::Internal { why: refusal.to_string() })?;
         if options.profile && !gpu.start_profile() {
@@ -315,8 +315,14 @@ impl Engine {
         }
         if tokens >= context {
             let most = self.config.context_length as usize;
-            let hint =
-                if context < most { format!("; or raise --context (the model allows {most})") } else { String::new() };
+            let cut = self.cuts.iter().any(|cut| matches!(cut, Cut::Context { .. }));
+            let hint = if cut {
+                "; the GPU has no room for longer sequences".to_owned()
+            } else if context < most {
+                format!("; or raise --context (the model allows {most})")
+            } else {
+                String::new()
+            };
             return Err(RequestError::PromptTooLong { tokens, context, hint });
         }
         let vocabulary = self.config.vocab_size as usize;

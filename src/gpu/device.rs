@@ -328,8 +328,6 @@ fn instance() -> wgpu::Instance {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
     // OpenGL, which a window toolkit may bring in, lacks what the kernels need.
     descriptor.backends &= wgpu::Backends::PRIMARY;
-    // A driver that runs out of memory swaps, or ends other programs: better to be told no, where it tells its budget.
-    descriptor.memory_budget_thresholds.for_resource_creation = Some(90);
     wgpu::Instance::new(descriptor)
 }
 

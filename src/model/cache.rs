@@ -77,12 +77,10 @@ impl CacheMemory {
     pub fn sequences(&self, tokens: u32) -> u32 {
         self.pages[0] / tokens.div_ceil(PAGE).max(1)
     }
-
-    /// Tokens of all sequences together.
-    pub fn tokens(&self) -> u64 {
-        u64::from(self.pages[0]) * u64::from(PAGE)
-    }
 }
+
+/// Bytes of the largest binding that kernels can walk through: they count its words in 32 bits.
+const LARGEST: u64 = 1 << 34;
 
 /// Bytes of a page of one layer: keys and values of [`PAGE`] entries.
 pub fn page_bytes(config: &ModelConfig) -> u64 {
@@ -103,6 +101,7 @@ fn layer_bytes(config: &ModelConfig, plan: &Plan, buffer: usize, pages: u32) -> 
 
 /// Most pages for layers that every token runs which bindings of so many bytes can show.
 pub fn most_pages(config: &ModelConfig, plan: &Plan, binding: u64) -> u32 {
+    let binding = binding.min(LARGEST);
     let largest = (0..plan.cache_buffers).map(|buffer| layer_bytes(config, plan, buffer, 1)).max().unwrap_or(1);
     let per_head = (largest / u64::from(config.n_kv_heads)).max(1);
     u32::try_from(binding / per_head).unwrap_or(u32::MAX)
@@ -113,7 +112,9 @@ pub(super) fn caches(gpu: &Gpu, config: &ModelConfig, plan: &Plan, pages: u32) -
     let heads = config.n_kv_heads;
     let cache = |buffer: usize| {
         let bytes = layer_bytes(config, plan, buffer, pages);
-        let fits = |count: &u32| heads.is_multiple_of(*count) && bytes / u64::from(*count) <= gpu.max_binding_bytes();
+        let fits = |count: &u32| {
+            heads.is_multiple_of(*count) && bytes / u64::from(*count) <= gpu.max_binding_bytes().min(LARGEST)
+        };
         let count = (1..=heads).find(fits).unwrap_or(heads);
         let bindings: Result<_, _> = (0..count).map(|_| gpu.buffer("KV cache", bytes / u64::from(count))).collect();
         Ok(Cache { bindings: bindings?, heads: heads / count })

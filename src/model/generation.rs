@@ -30,6 +30,8 @@ pub struct Generation {
     pub suggestion: Suggestion,
     /// What is asked for and not followed, in words.
     pub unfollowed: Vec<String>,
+    /// What follows and may surprise, in words.
+    pub notes: Vec<String>,
 }
 
 /// Settings of the sampler; `None` leaves one to the program.
@@ -130,7 +132,7 @@ impl Generation {
     /// Reads the file.
     ///
     /// # Errors
-    /// A text that is no JSON object, or a setting of another kind or out of range.
+    /// A text that is no JSON object, or ends that are no tokens. Other settings that make no sense are left out and told.
     pub fn from_json(text: &str) -> Result<Self, ModelError> {
         Self::read(text).map_err(|error| match error {
             ModelError::Config { why } => ModelError::Format { file: FILE.into(), why },
@@ -145,7 +147,7 @@ impl Generation {
         let mut generation = Self { origin: FILE, ..Self::default() };
         generation.end_tokens = Some(generation.ends(&fields)?);
         let draws = fields.boolean("do_sample")?;
-        generation.suggestion = generation.sampling(&fields, draws)?;
+        generation.suggestion = generation.sampling(&fields, draws);
         for (key, idle) in OTHERS {
             if let Some(value) = fields.value(key).filter(|value| !idle.holds(value, draws == Some(true))) {
                 generation.unfollowed.push(format!("{key} {}", brief(value)));
@@ -158,7 +160,7 @@ impl Generation {
     fn ends(&mut self, fields: &Fields) -> Result<Vec<u32>, ModelError> {
         const KEY: &str = "eos_token_id";
         let Some(value) = fields.value(KEY) else {
-            self.unfollowed.push("it names no eos_token_id, so no token ends a text, as in transformers".into());
+            self.notes.push("it names no eos_token_id, so no token ends a text, as in transformers".into());
             return Ok(vec![]);
         };
         let listed = match value {
@@ -175,35 +177,34 @@ impl Generation {
         Ok(listed.iter().filter_map(as_unsigned).filter(|token| seen.insert(*token)).collect())
     }
 
-    fn sampling(&mut self, fields: &Fields, draws: Option<bool>) -> Result<Suggestion, ModelError> {
-        let in_range_or_refuse = |key: &str, low: f32, open: bool, high: f32, allowed: &str| {
-            let found = fields.number(key)?;
-            match found
-                .zip(fields.value(key))
-                .filter(|(found, _)| !(low..=high).contains(found) || open && *found == low)
-            {
-                Some((_, value)) => Err(fields.wrong(key, value, allowed)),
-                None => Ok(found),
+    fn sampling(&mut self, fields: &Fields, draws: Option<bool>) -> Suggestion {
+        let mut usable = |key: &str, low: f32, open: bool, high: f32, allowed: &str| {
+            let value = fields.value(key)?;
+            let found = value.as_f64().map(|number| number as f32);
+            let fits = found.filter(|number| (low..=high).contains(number) && !(open && *number == low));
+            if fits.is_none() {
+                self.unfollowed.push(format!("{key} {}, which must be {allowed}", brief(value)));
             }
+            fits
         };
         let suggestion = Suggestion {
-            temperature: in_range_or_refuse("temperature", 0.0, false, 100.0, "from 0 to 100")?,
-            top_k: fields.unsigned("top_k")?,
+            temperature: usable("temperature", 0.0, false, 100.0, "from 0 to 100"),
+            // Some programs write -1 for all of them.
+            top_k: usable("top_k", -1.0, false, u32::MAX as f32, "a number of tokens").map(|k| k.max(0.0) as u32),
             // From 1 on all tokens are kept, and at 0 the best one is.
-            top_p: in_range_or_refuse("top_p", 0.0, false, f32::MAX, "a number of at least 0")?
-                .map(|share| share.clamp(f32::MIN_POSITIVE, 1.0)),
-            min_p: in_range_or_refuse("min_p", 0.0, false, 1.0, "from 0 to 1")?,
-            repeat_penalty: in_range_or_refuse("repetition_penalty", 0.0, true, 100.0, "above 0 and at most 100")?,
+            top_p: usable("top_p", 0.0, false, f32::MAX, "at least 0").map(|share| share.clamp(f32::MIN_POSITIVE, 1.0)),
+            min_p: usable("min_p", 0.0, false, 1.0, "from 0 to 1"),
+            repeat_penalty: usable("repetition_penalty", 0.0, true, 100.0, "above 0 and at most 100"),
         };
         if draws == Some(true) {
             let or = |own: Option<f32>, usual| Some(own.unwrap_or(usual));
-            return Ok(Suggestion {
+            return Suggestion {
                 temperature: or(suggestion.temperature, 1.0),
                 top_k: Some(suggestion.top_k.unwrap_or(50)),
                 top_p: or(suggestion.top_p, 1.0),
                 min_p: or(suggestion.min_p, 0.0),
                 repeat_penalty: or(suggestion.repeat_penalty, 1.0),
-            });
+            };
         }
         let idle: Vec<&str> =
             ["temperature", "top_k", "top_p", "min_p"].into_iter().filter(|key| fields.value(key).is_some()).collect();
@@ -212,11 +213,11 @@ impl Generation {
             self.unfollowed.push(format!("{} (do_sample is {state}, so they mean nothing)", idle.join(", ")));
         }
         // Without a word on `do_sample` the program keeps its own way.
-        Ok(Suggestion {
+        Suggestion {
             temperature: draws.map(|_| 0.0),
             repeat_penalty: suggestion.repeat_penalty,
             ..Suggestion::default()
-        })
+        }
     }
 
     /// Lets a text of the model end where the author says.
@@ -234,7 +235,9 @@ impl Generation {
 
     /// What is not followed, as a line; `None` where all is.
     pub fn warning(&self) -> Option<String> {
-        (!self.unfollowed.is_empty()).then(|| format!("{}: not followed: {}", self.origin, self.unfollowed.join("; ")))
+        let unfollowed = (!self.unfollowed.is_empty()).then(|| format!("not followed: {}", self.unfollowed.join("; ")));
+        let told: Vec<String> = self.notes.iter().cloned().chain(unfollowed).collect();
+        (!told.is_empty()).then(|| format!("{}: {}", self.origin, told.join("; ")))
     }
 
     /// The file for a model whose texts end at these tokens.

@@ -31,6 +31,12 @@ impl Gguf<'_> {
                 unfollowed.push(format!("{name} {value}"));
             }
         }
-        Ok(Generation { origin: "general.sampling of the file", end_tokens: None, suggestion, unfollowed })
+        Ok(Generation {
+            origin: "general.sampling of the file",
+            end_tokens: None,
+            suggestion,
+            unfollowed,
+            notes: vec![],
+        })
     }
 }

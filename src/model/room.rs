@@ -45,13 +45,6 @@ pub enum Cut {
         /// Had.
         to: u32,
     },
-    /// Tokens of prompts that are read at once.
-    Rows {
-        /// Asked for.
-        from: u32,
-        /// Had.
-        to: u32,
-    },
     /// Sequences side by side.
     Lanes {
         /// Asked for.
@@ -72,10 +65,10 @@ impl fmt::Display for Cut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cache { from, to } => {
-                write!(f, "the GPU's memory ends: a KV cache for {to} tokens instead of {from}, so more sequences wait")
-            }
-            Self::Rows { from, to } => {
-                write!(f, "the GPU has no room for more: prompts are read {to} tokens at a time instead of {from}")
+                write!(
+                    f,
+                    "the GPU has no room for more: a KV cache for {to} tokens instead of {from}, so more sequences wait"
+                )
             }
             Self::Lanes { from, to } => {
                 write!(f, "the GPU has no room for more: {to} of {from} lanes for sequences side by side")
@@ -106,12 +99,14 @@ impl Fit {
         let page = CacheMemory::of(config, plan, 1).bytes.max(1);
         let by_itself = u32::try_from(CACHE_BYTES / page).unwrap_or(u32::MAX).saturating_mul(PAGE);
         let cache_tokens = if wanted.cache_tokens == u32::MAX { by_itself } else { wanted.cache_tokens };
-        // Words of a binding are counted in 32 bits.
-        let most_pages = cache::most_pages(config, plan, binding.min(1 << 34));
+        let most_pages = cache::most_pages(config, plan, binding);
         let mut fit = Self { wanted, room: wanted, cache_tokens, cache_was_cut: false, most_pages };
         fit.room.context = wanted.context.min(most_pages.saturating_mul(PAGE)).max(1);
         fit.settle();
-        fit.wanted = Room { context: wanted.context, heads: wanted.heads, ..fit.room };
+        let asked = wanted.cache_tokens.min(wanted.lanes.saturating_mul(wanted.context));
+        fit.cache_was_cut = wanted.cache_tokens != u32::MAX && fit.room.cache_tokens < asked;
+        let cache_tokens = if fit.cache_was_cut { asked } else { fit.room.cache_tokens };
+        fit.wanted = Room { cache_tokens, ..wanted };
         fit
     }
 
@@ -132,8 +127,8 @@ impl Fit {
     }
 
     /// Asks for less after the device's answer; false where less cannot help or nothing is left to cut. A smaller cache comes
-    /// first, then fewer rows, fewer lanes, and last a shorter context. A buffer that is too large for a binding is never the
-    /// cache.
+    /// first, then fewer lanes, and last a shorter context. A buffer that is too large for a binding is never the cache: there
+    /// prompts are read in smaller pieces first, which nobody asked for and is not told.
     pub fn shrink(&mut self, error: &GpuError) -> bool {
         let Room { lanes, context, rows, cache_tokens, .. } = self.room;
         match error {
@@ -141,16 +136,17 @@ impl Fit {
                 self.cache_tokens = cache_tokens / 2;
                 self.cache_was_cut = true;
             }
+            GpuError::TooLarge { .. } if rows > LEAST_ROWS => self.room.rows = (rows / 2).max(LEAST_ROWS),
             GpuError::OutOfMemory { .. } | GpuError::TooLarge { .. } => {
-                if rows > LEAST_ROWS {
-                    self.room.rows = (rows / 2).max(LEAST_ROWS);
-                } else if lanes > 1 {
+                if lanes > 1 {
                     self.room.lanes = lanes / 2;
                 } else if context > LEAST_CONTEXT {
                     self.room.context = (context / 2).max(LEAST_CONTEXT);
                 } else {
                     return false;
                 }
+                // What is left may have room for all of them again.
+                self.room.rows = self.wanted.rows;
             }
             _ => return false,
         }
@@ -164,9 +160,6 @@ impl Fit {
         let mut cuts = vec![];
         if self.cache_was_cut {
             cuts.push(Cut::Cache { from: from.cache_tokens, to: to.cache_tokens });
-        }
-        if to.rows < from.rows && to.rows < to.context.saturating_mul(to.lanes) {
-            cuts.push(Cut::Rows { from: from.rows, to: to.rows });
         }
         if to.lanes < from.lanes {
             cuts.push(Cut::Lanes { from: from.lanes, to: to.lanes });
@@ -224,11 +217,11 @@ mod tests {
         assert_eq!(fit.room().context, 2048);
         assert_eq!(fit.cuts(), [Cut::Context { from: 8192, to: 2048 }]);
         assert!(fit.shrink(&GpuError::TooLarge { label: "attention stretches".into(), bytes: 1, limit: 1 }));
-        assert_eq!(fit.cuts()[0], Cut::Rows { from: 256, to: 128 });
+        assert_eq!(fit.room().rows, 128);
     }
 
     #[test]
-    fn first_the_cache_then_rows_then_lanes_then_the_context() {
+    fn first_the_cache_then_lanes_then_the_context() {
         let mut fit = fit(4, 1024, u32::MAX, WEBGPU);
         let mut seen = vec![];
         while fit.shrink(&no_memory()) {
@@ -241,21 +234,17 @@ mod tests {
             [
                 (2048, 256, 4, 1024),
                 (1024, 256, 4, 1024),
-                (1024, 128, 4, 1024),
-                (1024, 64, 4, 1024),
-                (1024, 32, 4, 1024),
-                (1024, 32, 2, 1024),
-                (1024, 32, 1, 1024),
-                (512, 32, 1, 512),
-                (256, 32, 1, 256),
+                (1024, 256, 2, 1024),
+                (1024, 256, 1, 1024),
+                (512, 256, 1, 512),
+                (256, 256, 1, 256),
             ]
         );
         let lines: Vec<String> = fit.cuts().iter().map(Cut::to_string).collect();
         assert_eq!(
             lines,
             [
-                "the GPU's memory ends: a KV cache for 256 tokens instead of 4096, so more sequences wait",
-                "the GPU has no room for more: prompts are read 32 tokens at a time instead of 256",
+                "the GPU has no room for more: a KV cache for 256 tokens instead of 4096, so more sequences wait",
                 "the GPU has no room for more: 1 of 4 lanes for sequences side by side",
                 "the GPU has no room for more: sequences of at most 256 tokens instead of 1024",
             ]
@@ -271,8 +260,17 @@ mod tests {
             assert!(fit.shrink(&large));
             rooms.push((fit.room().rows, fit.room().lanes));
         }
-        assert_eq!(rooms, [(128, 4), (64, 4), (32, 4), (32, 2), (32, 1)]);
+        assert_eq!(rooms, [(128, 4), (64, 4), (32, 4), (256, 2), (128, 2)]);
         assert!(!fit.cuts().iter().any(|cut| matches!(cut, Cut::Cache { .. })));
+    }
+
+    #[test]
+    fn a_cache_that_bindings_cannot_show_is_told_where_it_was_asked_for() {
+        // A KV head of a layer takes 512 bytes a token.
+        let asked = fit(8, 1024, 8192, 1 << 20);
+        assert_eq!((asked.room().cache_tokens, asked.cuts()), (2048, vec![Cut::Cache { from: 8192, to: 2048 }]));
+        let by_itself = fit(8, 1024, u32::MAX, 1 << 20);
+        assert_eq!((by_itself.room().cache_tokens, by_itself.cuts()), (2048, vec![]));
     }
 
     #[test]

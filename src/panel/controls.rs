@@ -181,7 +181,9 @@ impl Controls {
             });
         }
         let loaded = view.facts.as_ref().map(|facts| facts.lanes);
-        if loaded.is_some_and(|lanes| lanes != self.lanes) {
+        // Where the device has no room for more it would be of no use.
+        let cut = view.facts.as_ref().is_some_and(|facts| !facts.cuts.is_empty());
+        if loaded.is_some_and(|lanes| lanes != self.lanes) && !cut {
             ui.label(RichText::new("Other lanes take a new loading.").size(12.0).weak());
         }
         if loaded.is_some() && ui.button("Load again").clicked() {

@@ -96,11 +96,11 @@ async fn fetched(address: &str, progress: Progress) -> Result<Opened, String> {
     let mut texts = ChatTexts::default();
     let mut generation_config = None;
     if folder != BUNDLED {
-        generation_config = optional(&at(GENERATION)).await?;
-        texts.template = fetch::text(&at("chat_template.jinja")).await.ok().filter(|text| !is_a_page(text));
-        texts.settings = fetch::text(&at("tokenizer_config.json")).await.ok().filter(|text| !is_a_page(text));
+        generation_config = optional(&at(GENERATION)).await;
+        texts.template = optional(&at("chat_template.jinja")).await;
+        texts.settings = optional(&at("tokenizer_config.json")).await;
         if texts.settings.as_ref().is_some_and(|text| !text.contains("added_tokens_decoder")) {
-            texts.map = fetch::text(&at("special_tokens_map.json")).await.ok().filter(|text| !is_a_page(text));
+            texts.map = optional(&at("special_tokens_map.json")).await;
         }
     }
     let (chat_template, special_tokens) = texts.read()?;
@@ -120,13 +120,9 @@ async fn fetched(address: &str, progress: Progress) -> Result<Opened, String> {
     Ok((last(folder).to_owned(), files, generation_config))
 }
 
-/// The text at an address; `None` where the server has none.
-async fn optional(address: &str) -> Result<Option<String>, String> {
-    match fetch::text(address).await {
-        Ok(text) => Ok(Some(text).filter(|text| !is_a_page(text))),
-        Err(why) if why.contains("answers 404") => Ok(None),
-        Err(why) => Err(why),
-    }
+/// The text of a file that a model may do without; some servers answer with a page where there is none, others with any error.
+async fn optional(address: &str) -> Option<String> {
+    fetch::text(address).await.ok().filter(|text| !is_a_page(text))
 }
 
 /// Names of the files that the index of split weights lists.
