@@ -6,8 +6,9 @@
 mod command;
 
 use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
@@ -85,7 +86,8 @@ fn two_runs_at_once_leave_whole_answers() {
     let mut runs = [desk.command(&answers).spawn().unwrap(), desk.command(&answers).spawn().unwrap()];
     let codes = [runs[0].wait().unwrap().code(), runs[1].wait().unwrap().code()];
     assert!(codes.contains(&Some(0)) && codes.iter().all(|code| matches!(code, Some(0 | 1))), "{codes:?}");
-    let lines: Vec<u64> = read(&fs::read_to_string(&answers).unwrap()).iter().map(|a| a["line"].as_u64().unwrap()).collect();
+    let lines: Vec<u64> =
+        read(&fs::read_to_string(&answers).unwrap()).iter().map(|a| a["line"].as_u64().unwrap()).collect();
     assert_eq!(lines, (1..=40).collect::<Vec<u64>>());
 }
 
@@ -162,7 +164,11 @@ fn lines_of_openai_are_answered_in_their_form_among_ours() {
         openai("completion", "completions", &json!({"model": "any", "prompt": "Hello", "seed": 1})),
         openai("n", "chat/completions", &json!({"messages": said, "n": 2})),
         openai("long", "completions", &json!({"prompt": "too long ".repeat(2000)})),
-        openai("last", "chat/completions", &json!({"messages": said, "max_tokens": 1, "temperature": 0.5, "top_p": 0.9})),
+        openai(
+            "last",
+            "chat/completions",
+            &json!({"messages": said, "max_tokens": 1, "temperature": 0.5, "top_p": 0.9}),
+        ),
     ];
     let desk = Desk::new(prompts.concat());
     fs::write(desk.path("chat_template.jinja"), TEMPLATE).unwrap();
@@ -243,4 +249,17 @@ fn a_conversation_without_a_template_is_told_as_lines() {
     done(&output);
     assert!(String::from_utf8(output.stderr).unwrap().contains("the model has no chat template"));
     assert_eq!(desk.answers()[0]["response"]["body"]["choices"][0]["message"]["content"], ours[0]["text"]);
+}
+
+#[test]
+fn prompts_can_come_from_stdin() {
+    let desk = Desk::new("");
+    let mut command = command::command();
+    command.args(["run", "-q", "-n", "2", "--batch", "-"]).arg(desk.folder.path());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"\"a\"\n\"b\"\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    done(&output);
+    assert_eq!(read(&String::from_utf8(output.stdout).unwrap()).len(), 2);
 }

@@ -30,7 +30,7 @@ pub(super) struct Answer {
     pub(super) chat: bool,
     /// What the line calls the model, or the command.
     #[serde(skip)]
-    pub(super) model: String,
+    pub(super) model: Box<str>,
 }
 
 /// The JSON line for what was written.
@@ -65,20 +65,30 @@ pub(super) fn refused(line: &Line, error: &Error) -> String {
 
 /// Puts our keys in front of those of an object that has some.
 fn own(line: &Line, rest: &str) -> String {
-    let Line { number, hash, id, .. } = line;
+    let (Line { number, .. }, hash, id) = (line, hash(line), id(line));
     format!("{{\"line\":{number},\"hash\":\"{hash}\",\"id\":{id},{}", rest.trim_start_matches('{'))
 }
 
 fn openai(line: &Line, rest: &Value) -> String {
-    let Line { number, hash, id, .. } = line;
+    let (Line { number, .. }, hash, id) = (line, hash(line), id(line));
     let (of, rest) = (name(line), rest.to_string());
     let rest = rest.strip_suffix('}').unwrap_or(&rest).trim_start_matches('{');
     format!("{{\"id\":\"batch_req_{of}\",\"custom_id\":{id},{rest},\"line\":{number},\"hash\":\"{hash}\"}}")
 }
 
+/// The JSON text of the line's name for itself.
+fn id(line: &Line) -> &str {
+    line.id.as_deref().unwrap_or("null")
+}
+
+/// How a hash is written.
+pub(super) fn hash(line: &Line) -> String {
+    format!("{:016x}", line.hash)
+}
+
 /// The same for the same line of the same file.
 fn name(line: &Line) -> String {
-    format!("{}{:08x}", line.hash, line.number)
+    format!("{}{:08x}", hash(line), line.number)
 }
 
 fn openai_body(line: &Line, answer: &Answer) -> Value {

@@ -7,7 +7,8 @@ mod answer;
 mod out;
 
 use std::collections::HashMap;
-use std::io::Write;
+use std::fs;
+use std::io::{self, Write};
 use std::path::Path;
 use std::time::Instant;
 
@@ -48,10 +49,10 @@ struct Batch<'a> {
 
 /// Answers all prompts that are not answered yet.
 pub fn batch(run: &Run, prompts: &Path) -> anyhow::Result<u8> {
-    let text = std::fs::read_to_string(prompts);
+    let text = if prompts == Path::new("-") { io::read_to_string(io::stdin()) } else { fs::read_to_string(prompts) };
     let text = text.with_context(|| format!("cannot read {} as UTF-8 text", prompts.display()))?;
     let lines = parse(&text).with_context(|| prompts.display().to_string())?;
-    let out::Out { mut sink, done } = out::open(run.out.as_deref(), &lines)?;
+    let out::Out { mut sink, done } = out::open(run.out.as_deref(), &lines, run.loading.quiet)?;
     let todo: Vec<Line> = lines.into_iter().filter(|line| !done.contains(&line.number)).collect();
     if !run.loading.quiet && !done.is_empty() {
         eprintln!("{} prompts are answered already, {} are left", done.len(), todo.len());
@@ -63,7 +64,8 @@ pub fn batch(run: &Run, prompts: &Path) -> anyhow::Result<u8> {
     let interrupt = Interrupt::listen()?;
     let options = EngineOptions { lanes: run.lanes, ..EngineOptions::default() };
     let (engine, template) = session::engine_and_template(&place, &run.loading, options)?;
-    let conversations = |line: &Line| line.prompt.as_ref().is_ok_and(|prompt| matches!(prompt.input, Input::Messages(_)));
+    let conversations =
+        |line: &Line| line.prompt.as_ref().is_ok_and(|prompt| matches!(prompt.input, Input::Messages(_)));
     if template.is_none() && todo.iter().any(conversations) && !run.loading.quiet {
         eprintln!("{}", session::NO_TEMPLATE);
     }
@@ -153,7 +155,8 @@ impl Batch<'_> {
     fn written(&self, one: Open, finish_reason: FinishReason) -> anyhow::Result<String> {
         let rounds: u32 = one.depths.iter().sum();
         let prompt = one.line.prompt.as_ref().ok();
-        let loaded = || self.run.loading.model.as_ref().map_or("bundled".into(), |model| model.display().to_string());
+        let loaded =
+            || self.run.loading.model.as_ref().map_or("bundled".into(), |model| model.display().to_string().into());
         let answer = Answer {
             text: one.text,
             finish_reason,
@@ -172,6 +175,5 @@ impl Batch<'_> {
 fn write_line(out: &mut dyn Write, mut line: String) -> anyhow::Result<()> {
     // In one piece, so that an end in between leaves the least behind.
     line.push('\n');
-    out.write_all(line.as_bytes())?;
-    Ok(out.flush()?)
+    out.write_all(line.as_bytes()).and_then(|()| out.flush()).context("cannot write the answers")
 }

@@ -12,6 +12,8 @@ use isobath::engine::prompts::Line;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::answer;
+
 /// Where answers go, and what is answered there already.
 pub(super) struct Out {
     pub(super) sink: Box<dyn Write>,
@@ -29,7 +31,7 @@ struct Mark {
 }
 
 /// Opens the file, or stdout where there is none.
-pub(super) fn open(path: Option<&Path>, lines: &[Line]) -> anyhow::Result<Out> {
+pub(super) fn open(path: Option<&Path>, lines: &[Line], quiet: bool) -> anyhow::Result<Out> {
     let unread = |sink| Ok(Out { sink, done: HashSet::new() });
     let Some(path) = path else { return unread(Box::new(io::stdout().lock())) };
     let cannot = || format!("cannot write {}", path.display());
@@ -43,13 +45,13 @@ pub(super) fn open(path: Option<&Path>, lines: &[Line]) -> anyhow::Result<Out> {
     }
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
     let mut file = file.with_context(cannot)?;
-    lock(&file, path)?;
+    lock(&file, path, quiet)?;
     let done = resume(&mut file, lines).with_context(|| path.display().to_string())?;
     Ok(Out { sink: Box::new(file), done })
 }
 
 /// Keeps other runs away until this process ends, in whatever way.
-fn lock(file: &File, path: &Path) -> anyhow::Result<()> {
+fn lock(file: &File, path: &Path, quiet: bool) -> anyhow::Result<()> {
     match file.try_lock() {
         Ok(()) => Ok(()),
         Err(TryLockError::WouldBlock) => {
@@ -60,10 +62,10 @@ fn lock(file: &File, path: &Path) -> anyhow::Result<()> {
         }
         // Some file systems know no locks; answers are worth more than the guard.
         Err(TryLockError::Error(error)) => {
-            eprintln!(
-                "warning: {} cannot be locked ({error}); let no other run write to it meanwhile",
-                path.display()
-            );
+            if !quiet {
+                let path = path.display();
+                eprintln!("warning: {path} cannot be locked ({error}); let no other run write to it meanwhile");
+            }
             Ok(())
         }
     }
@@ -74,12 +76,12 @@ fn resume(file: &mut File, lines: &[Line]) -> anyhow::Result<HashSet<usize>> {
     let mut bytes = vec![];
     file.read_to_end(&mut bytes)?;
     let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-    let hashes: HashMap<usize, &str> = lines.iter().map(|line| (line.number, line.hash.as_str())).collect();
+    let hashes: HashMap<usize, String> = lines.iter().map(|line| (line.number, answer::hash(line))).collect();
     let mut done = HashSet::new();
     for (at, text) in (1..).zip(String::from_utf8_lossy(&bytes[..whole]).lines()) {
         serde_json::from_str::<IgnoredAny>(text).with_context(|| format!("line {at} is not an answer"))?;
         let Mark { line, hash } = serde_json::from_str(text).unwrap_or(Mark { line: 0, hash: String::new() });
-        if hashes.get(&line) != Some(&hash.as_str()) {
+        if hashes.get(&line) != Some(&hash) {
             bail!("line {at} answers another prompt than line {line} of the prompts; choose another file for --out");
         }
         done.insert(line);
@@ -103,7 +105,7 @@ mod tests {
     fn a_broken_line_is_cut_off_and_a_strange_file_is_left_alone() {
         let lines = parse(PROMPTS).unwrap();
         let mut file = tempfile::tempfile().unwrap();
-        let good = format!("{{\"id\":1e999,\"line\":3,\"hash\":{}}}\n", json!(lines[1].hash));
+        let good = format!("{{\"id\":1e999,\"line\":3,\"hash\":{}}}\n", json!(answer::hash(&lines[1])));
         write!(file, "{good}{{\"line\": 1, \"ha").unwrap();
         file.rewind().unwrap();
         assert_eq!(resume(&mut file, &lines).unwrap(), HashSet::from([3]));

@@ -58,7 +58,7 @@ pub struct Prompt {
     /// How it is answered.
     pub settings: Settings,
     /// The name by which the line calls the model; handed back with the answer.
-    pub model: Option<String>,
+    pub model: Option<Box<str>>,
 }
 
 /// Whose form a line and its answer have.
@@ -76,11 +76,11 @@ pub struct Line {
     /// From 1.
     pub number: usize,
     /// Hash of the line's text, so that answers to other prompts are not taken for answers to these.
-    pub hash: String,
+    pub hash: u64,
     /// Whose form it has.
     pub form: Form,
-    /// The JSON text of its `id` or `custom_id`, to be handed back untouched; `null` where it has none.
-    pub id: String,
+    /// The JSON text of its `id` or `custom_id`, to be handed back untouched.
+    pub id: Option<Box<str>>,
     /// What it asks for, or why that cannot be followed.
     pub prompt: Result<Prompt, String>,
 }
@@ -91,8 +91,13 @@ pub struct Line {
 /// The first line that is neither a string nor an object of one of the forms.
 pub fn parse(text: &str) -> Result<Vec<Line>, RequestError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
-    lines.map(|(number, text)| line(number, text)).collect()
+    let said = || (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
+    // Exactly as many: a line may have three bytes, and what is kept of it dozens of times as much.
+    let mut lines = Vec::with_capacity(said().count());
+    for (number, text) in said() {
+        lines.push(line(number, text)?);
+    }
+    Ok(lines)
 }
 
 fn line(number: usize, text: &str) -> Result<Line, RequestError> {
@@ -100,14 +105,13 @@ fn line(number: usize, text: &str) -> Result<Line, RequestError> {
     let hash = text
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
-    let hash = format!("{hash:016x}");
     if text.trim_start().starts_with('"') {
         let text = serde_json::from_str(text).map_err(|error| refused(error.to_string()))?;
         let prompt = Prompt { input: Input::Text(text), settings: Settings::default(), model: None };
-        return Ok(Line { number, hash, form: Form::Own, id: "null".into(), prompt: Ok(prompt) });
+        return Ok(Line { number, hash, form: Form::Own, id: None, prompt: Ok(prompt) });
     }
     let fields = fields(text).map_err(|error| refused(error.to_string()))?;
-    let of = |wanted: &str| fields.iter().find(|(name, _)| name == wanted).map_or("null", |(_, value)| value).to_owned();
+    let of = |wanted: &str| fields.iter().find(|(name, _)| name == wanted).map(|(_, value)| (*value).into());
     Ok(if fields.iter().any(|(name, _)| name == "custom_id" || name == "body") {
         Line { number, hash, form: Form::OpenAi, id: of("custom_id"), prompt: openai::prompt(&fields) }
     } else {
@@ -229,7 +233,10 @@ mod tests {
     fn lines_are_strings_or_objects() {
         let lines = parse("\u{feff}\"one\"\n\n{\"prompt\":\"two\",\"id\":7,\"tokens\":3}\r\n").unwrap();
         assert_eq!((lines[0].number, &prompt(&lines[0]).input), (1, &Input::Text("one".into())));
-        assert_eq!((lines[1].number, prompt(&lines[1]).settings.tokens, lines[1].id.as_str()), (3, Some(3), "7"));
+        assert_eq!(
+            (lines[1].number, prompt(&lines[1]).settings.tokens, lines[1].id.as_deref()),
+            (3, Some(3), Some("7"))
+        );
         for (wrong, why) in [
             ("word", "expected value"),
             ("{}", "it has no `prompt`"),

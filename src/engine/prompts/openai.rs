@@ -77,7 +77,7 @@ fn read(body: &[Field], chat: bool) -> Result<Prompt, String> {
         match name.as_str() {
             "messages" if chat => keep(&mut input, name, Input::Messages(messages(given)?))?,
             "prompt" if !chat => keep(&mut input, name, text(given)?)?,
-            "model" => keep(&mut model, name, value::<String>(name, given)?)?,
+            "model" => keep(&mut model, name, value::<String>(name, given)?.into_boxed_str())?,
             // OpenAI's seeds have a sign.
             "seed" if given.starts_with('-') => {
                 keep(&mut settings.seed, name, value::<i64>(name, given)?.cast_unsigned())?;
@@ -117,9 +117,10 @@ fn text(given: &str) -> Result<Input, String> {
     let texts: Vec<String> = value("prompt", given)?;
     match <[String; 1]>::try_from(texts) {
         Ok([text]) => Ok(Input::Text(text)),
-        Err(texts) => {
-            Err(format!("`prompt` is a list of {} texts; one answer is written for a line, give each its own", texts.len()))
-        }
+        Err(texts) => Err(format!(
+            "`prompt` is a list of {} texts; one answer is written for a line, give each its own",
+            texts.len()
+        )),
     }
 }
 
@@ -218,7 +219,7 @@ mod tests {
     fn line(url: &str, body: &str) -> Result<Prompt, String> {
         let text = format!(r#"{{"custom_id":"a","method":"POST","url":"/v1/{url}","body":{body}}}"#);
         let line = parse(&text).unwrap().remove(0);
-        assert_eq!((line.form, line.id.as_str()), (Form::OpenAi, "\"a\""));
+        assert_eq!((line.form, line.id.as_deref()), (Form::OpenAi, Some("\"a\"")));
         line.prompt
     }
 
