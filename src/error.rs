@@ -226,7 +226,7 @@ pub enum RequestError {
         vocabulary: usize,
     },
     /// A line of a file of prompts.
-    #[error("line {line} is neither a JSON string nor an object with a `prompt`: {why}")]
+    #[error("line {line} is no prompt: {why}")]
     PromptLine {
         /// From 1.
         line: usize,

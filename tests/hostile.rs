@@ -67,4 +67,12 @@ fn yaml() {
 #[test]
 fn prompts() {
     check("prompts");
+    // As much as a file can make of its size: lines, fields, tokens.
+    hostile::feed("prompts", "\"\"\n".repeat(300_000).as_bytes());
+    hostile::feed("prompts", format!("{{{}\"prompt\":\"\"}}", "\"\":0,".repeat(300_000)).as_bytes());
+    let body = |field: &str| format!("{{\"custom_id\":0,\"body\":{{{field}}}}}");
+    hostile::feed("prompts", body(&format!("\"prompt\":[0{}]", ",0".repeat(300_000))).as_bytes());
+    hostile::feed("prompts", body(&format!("\"stop\":[\"a\"{}]", ",\"a\"".repeat(300_000))).as_bytes());
+    let said = format!("\"messages\":[{{\"role\":\"\"}}{}]", ",{\"role\":\"\"}".repeat(300_000));
+    hostile::feed("prompts", body(&said).as_bytes());
 }

@@ -98,12 +98,14 @@ pub struct Run {
           value_parser = clap::value_parser!(u32).range(..=16))]
     pub alternatives: u32,
 
-    /// Answer many prompts at once: a file with a JSON line for each, a string or an object with `prompt` and optionally
-    /// `id`, `tokens`, `temperature`, `seed`, `depth`, `priority`, `stop`. A JSON line is written for each as it ends.
+    /// Answer many prompts at once: a file with a JSON line for each, a string, an object with `prompt` and optionally
+    /// `id`, `tokens`, `stop`, `depth`, `priority` and sampling, or a line of OpenAI's batches (`custom_id`, `body`). `-`
+    /// reads them from stdin. A JSON line is written for each as it ends.
     #[arg(long, value_name = "PROMPTS", conflicts_with_all = ["prompt", "show_depth", "json"])]
     pub batch: Option<PathBuf>,
 
-    /// Write the answers to this file; answers that it holds already are not computed again.
+    /// Write the answers to this file; answers that it holds already are not computed again. One run at a time
+    /// writes to a file; a pipe or a device is written to as it is.
     #[arg(long, value_name = "FILE", requires = "batch")]
     pub out: Option<PathBuf>,
 

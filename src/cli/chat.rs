@@ -56,9 +56,7 @@ fn talk(
     let opening: Vec<Turn> =
         chat.system.iter().map(|content| Turn { role: Role::System, content: content.clone() }).collect();
     if model.encode_turns(&opening).is_ok_and(|tokens| tokens.is_none()) && !chat.loading.quiet {
-        eprintln!(
-            "note: the model has no chat template; it is given the conversation as `User:` and `Assistant:` lines"
-        );
+        eprintln!("{}", session::NO_TEMPLATE);
     }
     if let Some(line) = told(chat, model.generation()).filter(|_| !chat.loading.quiet) {
         eprintln!("{line}");
@@ -138,7 +136,7 @@ fn answer(
     let prompt = match model.encode_turns(turns)? {
         Some(prompt) => prompt,
         None => {
-            stop.push("\nUser:".to_owned());
+            stop.push(session::NEXT_TURN.to_owned());
             model.encode(&transcript(turns))?
         }
     };

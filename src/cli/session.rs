@@ -28,6 +28,13 @@ use super::open::{self, Place};
 use super::progress::Progress;
 use super::writer::{Role, Turn, Writer};
 
+/// What is said where a conversation meets a model without a template.
+pub const NO_TEMPLATE: &str =
+    "note: the model has no chat template; it is given the conversation as `User:` and `Assistant:` lines";
+
+/// Where an answer ends then.
+pub const NEXT_TURN: &str = "\nUser:";
+
 /// A loaded model.
 struct Session {
     engine: Engine,
@@ -91,6 +98,16 @@ pub fn load(
 /// Reads a model and puts it on the GPU, for more than one sequence.
 pub fn engine(place: &Place, loading: &Loading, options: EngineOptions) -> anyhow::Result<Engine> {
     Ok(session(place, loading, Length::Usual, options, true)?.engine)
+}
+
+/// The same beside the model's chat template, where it has one.
+pub fn engine_and_template(
+    place: &Place,
+    loading: &Loading,
+    options: EngineOptions,
+) -> anyhow::Result<(Engine, Option<ChatTemplate>)> {
+    let session = session(place, loading, options, true)?;
+    Ok((session.engine, session.template))
 }
 
 /// The same model run as if it had no gates, to tell what they cost; what it writes is another text.
