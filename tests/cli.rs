@@ -51,6 +51,11 @@ fn a_command_line_that_cannot_be_understood_ends_with_2() {
     check(&["rune"], 2, &["rune", "run"]);
     check(&["run", "--tokens", "many"], 2, &["--tokens", "many"]);
     check(&["run", "--routing", "luck"], 2, &["threshold", "top-k"]);
+    check(&["run", "-n", "-1"], 2, &["'-1' for '--tokens", "-1 is not in 0..="]);
+    check(&["chat", "--context", "-5"], 2, &["'-5' for '--context", "is not in 0..="]);
+    check(&["bench", "--pp", "-5"], 2, &["'-5' for '--pp", "is not in 0..="]);
+    check(&["run", "-p", "--json"], 2, &["`-p` needs a text", "--prompt=--json"]);
+    check(&["chat", "--system", "-q"], 2, &["`--system` needs a text", "--system=-q"]);
     check(&["run", "--seed", "-2"], 2, &["-2", "or -1 for chance"]);
     check(&["run", "--json", "--show-depth"], 2, &["--json", "--show-depth"]);
 }

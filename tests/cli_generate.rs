@@ -49,6 +49,35 @@ fn the_bundled_model_writes_english_and_the_same_twice() {
 }
 
 #[test]
+fn the_first_command_writes_a_whole_story() {
+    let (text, said) = done(&["run"], "");
+    assert!(text.starts_with("Once upon a time") && text.trim_end().ends_with('.'), "{text}");
+    assert!(said.lines().last().unwrap().contains("the model ended it"), "{said}");
+}
+
+/// The driver makes every kernel anew, as on a machine where nobody ran it before.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_terminal_is_told_that_kernels_are_made_and_shows_the_prompt_dimmed() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = env!("CARGO_BIN_EXE_isobath");
+    // `script` gives it a terminal.
+    let on_terminal = |more: &str| {
+        let mut command = Command::new("script");
+        let words = format!("'{program}' run -n 2 {more}");
+        command.args(["-q", "-e", "-c", &words, "/dev/null"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+        command.env("MESA_SHADER_CACHE_DIR", folder.path().join(more)).stdin(Stdio::null());
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let told = on_terminal("");
+    assert!(told.contains("preparing kernels") && told.contains("\x1b[2mOnce upon a time\x1b[0m, there"), "{told}");
+    let quiet = on_terminal("--quiet");
+    assert!(!quiet.contains("preparing") && quiet.starts_with("\x1b[2mOnce upon a time"), "{quiet}");
+}
+
+#[test]
 fn a_prompt_can_come_from_stdin() {
     let given = done(&["run", "-q", "-n", "8", "-p", "the sea"], "").0;
     let added = done(&["run", "-q", "-n", "8", "-p", "-"], "the sea\n").0;

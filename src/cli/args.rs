@@ -74,8 +74,8 @@ pub struct Run {
     #[arg(long)]
     pub no_prompt: bool,
 
-    /// Most tokens to write.
-    #[arg(short = 'n', long, default_value_t = 128)]
+    /// Most tokens to write; most texts end before.
+    #[arg(short = 'n', long, default_value_t = 512)]
     pub tokens: u32,
 
     #[command(flatten)]
@@ -208,8 +208,8 @@ pub struct Loading {
     #[arg(long, value_name = "NAME|INDEX")]
     pub adapter: Option<String>,
 
-    /// Tokens that prompt and answer may have together, at most the model's own limit [default: 4096; a longer prompt of `run`
-    /// gets what it and its answer need, `chat` 8192].
+    /// Tokens that prompt and answer may have together, at most the model's own limit [default: 4096; what a longer prompt of
+    /// `run` and its answer need; for `chat` 8192].
     #[arg(long, value_name = "TOKENS")]
     pub context: Option<u32>,
 

@@ -8,6 +8,7 @@ mod args;
 mod args_choosing;
 mod args_convert;
 mod args_measure;
+mod args_texts;
 mod batch;
 mod bench;
 mod chat;
@@ -35,16 +36,17 @@ mod session;
 mod source;
 mod writer;
 
+use std::env;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use args::{Arguments, Command};
+use args::Command;
 
 /// Runs the command line; the exit code is one of those that `--help` lists.
 pub fn main() -> ExitCode {
     drivers::prepare();
-    let arguments = Arguments::parse();
+    let words: Vec<OsString> = env::args_os().collect();
+    let arguments = args_texts::parse(&words).unwrap_or_else(|error| error.exit());
     // Drivers talk a lot; what concerns the user comes back as an error.
     let quiet_drivers = "warn,wgpu_core=error,wgpu_hal=off,naga=error";
     env_logger::Builder::from_env(env_logger::Env::new().filter_or("ISOBATH_LOG", quiet_drivers)).init();

@@ -47,22 +47,29 @@ struct Session {
 }
 
 /// How long sequences must be able to get where the user does not say.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub enum Length<'a> {
     /// [`DEFAULT_CONTEXT`], or the model's own limit.
     Usual,
     /// A prompt and so many tokens behind it may need more.
     Prompt(&'a str, u32),
+    /// The longest of many needs so many tokens, with its answer.
+    Longest(&'a dyn Fn(&Tokenizer, Option<&ChatTemplate>) -> u32),
     /// A conversation grows.
     Conversation,
 }
 
 /// A longer answer than that gets the room of its own only where [`CACHE_BYTES`] hold it.
-const ANSWER: u32 = 1024;
+pub const ANSWER: u32 = 1024;
 
 impl Length<'_> {
     /// The context to ask for.
-    fn context(self, config: &ModelConfig, tokenizer: &Tokenizer) -> anyhow::Result<u32> {
+    fn context(
+        self,
+        config: &ModelConfig,
+        tokenizer: &Tokenizer,
+        template: Option<&ChatTemplate>,
+    ) -> anyhow::Result<u32> {
         let usual = config.context_length.min(DEFAULT_CONTEXT);
         let page = CacheMemory::of(config, &Plan::of(config)?, 1).bytes.max(1);
         let cheap = u32::try_from(CACHE_BYTES / page).unwrap_or(u32::MAX).saturating_mul(PAGE);
@@ -73,6 +80,7 @@ impl Length<'_> {
                 let least = prompt.saturating_add(tokens.min(ANSWER));
                 prompt.saturating_add(tokens).min(cheap).max(least)
             }
+            Self::Longest(tokens) => tokens(tokenizer, template),
             Self::Conversation => cheap.min(2 * DEFAULT_CONTEXT),
         };
         Ok(wanted.clamp(usual, config.context_length))
@@ -104,9 +112,10 @@ pub fn engine(place: &Place, loading: &Loading, options: EngineOptions) -> anyho
 pub fn engine_and_template(
     place: &Place,
     loading: &Loading,
+    length: Length<'_>,
     options: EngineOptions,
 ) -> anyhow::Result<(Engine, Option<ChatTemplate>)> {
-    let session = session(place, loading, options, true)?;
+    let session = session(place, loading, length, options, true)?;
     Ok((session.engine, session.template))
 }
 
@@ -199,7 +208,7 @@ fn start(
     }
     let context = match loading.context {
         Some(context) => context,
-        None => length.context(config, &tokenizer)?,
+        None => length.context(config, &tokenizer, template.as_ref())?,
     };
     let options = EngineOptions { context: Some(context), profile: loading.profile, ..options };
     let progress = Progress::new(loading.quiet);

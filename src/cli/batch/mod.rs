@@ -17,7 +17,8 @@ use isobath::engine::event::{Event, FinishReason};
 use isobath::engine::prompts::{Input, Line, parse};
 use isobath::engine::request::{Request, Sampling};
 use isobath::engine::{Engine, EngineOptions, SequenceId};
-use isobath::text::{ChatTemplate, chat};
+use isobath::error::TextError;
+use isobath::text::{ChatTemplate, Tokenizer, chat};
 use pollster::block_on;
 
 use super::args::Run;
@@ -62,8 +63,18 @@ pub fn batch(run: &Run, prompts: &Path) -> anyhow::Result<u8> {
     }
     let place = Place::of(&run.loading)?;
     let interrupt = Interrupt::listen()?;
-    let options = EngineOptions { lanes: run.lanes, ..EngineOptions::default() };
-    let (engine, template) = session::engine_and_template(&place, &run.loading, options)?;
+    let options = EngineOptions { lanes: run.lanes, cache_tokens: run.cache_tokens, ..EngineOptions::default() };
+    // A line that cannot be read is told of when it is its turn.
+    let needs = |line: &Line, tokenizer: &Tokenizer, template: Option<&ChatTemplate>| {
+        let prompt = line.prompt.as_ref().ok()?;
+        let tokens = encode(&prompt.input, tokenizer, template).ok()?.len() as u32;
+        Some(tokens.saturating_add(prompt.settings.tokens.unwrap_or(run.tokens).min(session::ANSWER)))
+    };
+    let longest = |tokenizer: &Tokenizer, template: Option<&ChatTemplate>| {
+        todo.iter().filter_map(|line| needs(line, tokenizer, template)).max().unwrap_or(0)
+    };
+    let (engine, template) =
+        session::engine_and_template(&place, &run.loading, session::Length::Longest(&longest), options)?;
     let conversations =
         |line: &Line| line.prompt.as_ref().is_ok_and(|prompt| matches!(prompt.input, Input::Messages(_)));
     if template.is_none() && todo.iter().any(conversations) && !run.loading.quiet {
@@ -79,7 +90,7 @@ impl Batch<'_> {
     fn answer(&mut self, todo: Vec<Line>, out: &mut dyn Write, interrupt: &Interrupt) -> anyhow::Result<()> {
         let mut todo = todo.into_iter();
         let mut open: HashMap<SequenceId, Open> = HashMap::new();
-        let room = self.run.lanes as usize * (1 + WAITING);
+        let room = self.engine.lanes() as usize * (1 + WAITING);
         loop {
             while open.len() < room && !interrupt.requested() {
                 let Some(line) = todo.next() else { break };
@@ -118,17 +129,10 @@ impl Batch<'_> {
         let prompt = line.prompt.as_ref().map_err(|why| anyhow::anyhow!("{why}"))?;
         let (own, given) = (&prompt.settings, self.run.choosing.sampling(0.0)?);
         let mut stop = own.stop.clone().unwrap_or_else(|| self.run.choosing.stop.clone());
-        let tokenizer = self.engine.tokenizer();
-        let tokens = match (&prompt.input, &self.template) {
-            (Input::Text(text), _) => tokenizer.encode_prompt(text, true)?,
-            (Input::Tokens(tokens), _) => tokens.clone(),
-            // The template writes the begin-of-sequence token itself where the model wants one.
-            (Input::Messages(messages), Some(template)) => tokenizer.encode(&template.render(messages, true)?, true)?,
-            (Input::Messages(messages), None) => {
-                stop.push(session::NEXT_TURN.to_owned());
-                tokenizer.encode_prompt(&chat::transcript(messages), true)?
-            }
-        };
+        if self.template.is_none() && matches!(prompt.input, Input::Messages(_)) {
+            stop.push(session::NEXT_TURN.to_owned());
+        }
+        let tokens = encode(&prompt.input, self.engine.tokenizer(), self.template.as_ref())?;
         let request = Request {
             prompt: tokens,
             max_tokens: own.tokens.unwrap_or(self.run.tokens),
@@ -169,6 +173,17 @@ impl Batch<'_> {
             model: prompt.and_then(|prompt| prompt.model.clone()).unwrap_or_else(loaded),
         };
         Ok(answer::written(&one.line, &answer)?)
+    }
+}
+
+/// The tokens of a prompt.
+fn encode(input: &Input, tokenizer: &Tokenizer, template: Option<&ChatTemplate>) -> Result<Vec<u32>, TextError> {
+    match (input, template) {
+        (Input::Text(text), _) => tokenizer.encode_prompt(text, true),
+        (Input::Tokens(tokens), _) => Ok(tokens.clone()),
+        // The template writes the begin-of-sequence token itself where the model wants one.
+        (Input::Messages(messages), Some(template)) => tokenizer.encode(&template.render(messages, true)?, true),
+        (Input::Messages(messages), None) => tokenizer.encode_prompt(&chat::transcript(messages), true),
     }
 }
 
