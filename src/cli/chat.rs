@@ -9,9 +9,10 @@ use isobath::text::Message;
 
 use super::args::{self, Chat};
 use super::interrupt::Interrupt;
+use super::length::Length;
 use super::open::Place;
 use super::paint::{Painter, Style};
-use super::session::{self, Length};
+use super::session;
 use super::writer::{Role, Screen, Turn, Writer};
 use super::{failure, run};
 

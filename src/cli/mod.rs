@@ -27,6 +27,7 @@ mod hub;
 mod import;
 mod inspect;
 mod interrupt;
+mod length;
 mod loss;
 mod open;
 mod paint;

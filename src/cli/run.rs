@@ -8,9 +8,10 @@ use isobath::engine::request::Request;
 use super::args::{self, Run};
 use super::failure;
 use super::interrupt::Interrupt;
+use super::length::Length;
 use super::open::Place;
 use super::paint::{Painter, Style, dimmed};
-use super::session::{self, Length};
+use super::session;
 use super::writer::{Outcome, Screen, Writer};
 
 /// Checks what was asked before anything is loaded, then writes.

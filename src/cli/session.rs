@@ -7,23 +7,20 @@ use isobath::engine::request::Request;
 use isobath::engine::{DEFAULT_CONTEXT, Engine, EngineOptions};
 use isobath::error::{Error, ModelError};
 use isobath::gpu::{AdapterSummary, Gpu};
-use isobath::model::cache::CacheMemory;
 use isobath::model::config::ModelConfig;
 use isobath::model::folder::Folder;
 use isobath::model::generation::Generation;
 use isobath::model::gguf::Gguf;
 use isobath::model::names::check_tensors;
-use isobath::model::plan::Plan;
 use isobath::model::random::Random;
-use isobath::model::room::CACHE_BYTES;
 use isobath::model::tensor::{DataType, TensorSource};
-use isobath::schedule::PAGE;
 use isobath::text::{ChatTemplate, Message, SpecialTokens, Tokenizer};
 use pollster::block_on;
 
 use super::args::Loading;
 use super::clock;
 use super::inspect::{EndFact, Facts, TensorFact, sizes};
+use super::length::Length;
 use super::open::{self, Place};
 use super::progress::Progress;
 use super::writer::{Role, Turn, Writer};
@@ -44,47 +41,6 @@ struct Session {
     quiet: bool,
     /// Its kernels were made already.
     warm: bool,
-}
-
-/// How long sequences must be able to get where the user does not say.
-#[derive(Clone, Copy)]
-pub enum Length<'a> {
-    /// [`DEFAULT_CONTEXT`], or the model's own limit.
-    Usual,
-    /// A prompt and so many tokens behind it may need more.
-    Prompt(&'a str, u32),
-    /// The longest of many needs so many tokens, with its answer.
-    Longest(&'a dyn Fn(&Tokenizer, Option<&ChatTemplate>) -> u32),
-    /// A conversation grows.
-    Conversation,
-}
-
-/// A longer answer than that gets the room of its own only where [`CACHE_BYTES`] hold it.
-pub const ANSWER: u32 = 1024;
-
-impl Length<'_> {
-    /// The context to ask for.
-    fn context(
-        self,
-        config: &ModelConfig,
-        tokenizer: &Tokenizer,
-        template: Option<&ChatTemplate>,
-    ) -> anyhow::Result<u32> {
-        let usual = config.context_length.min(DEFAULT_CONTEXT);
-        let page = CacheMemory::of(config, &Plan::of(config)?, 1).bytes.max(1);
-        let cheap = u32::try_from(CACHE_BYTES / page).unwrap_or(u32::MAX).saturating_mul(PAGE);
-        let wanted = match self {
-            Self::Usual => usual,
-            Self::Prompt(text, tokens) => {
-                let prompt = tokenizer.encode_prompt(text, true)?.len() as u32;
-                let least = prompt.saturating_add(tokens.min(ANSWER));
-                prompt.saturating_add(tokens).min(cheap).max(least)
-            }
-            Self::Longest(tokens) => tokens(tokenizer, template),
-            Self::Conversation => cheap.min(2 * DEFAULT_CONTEXT),
-        };
-        Ok(wanted.clamp(usual, config.context_length))
-    }
 }
 
 /// The adapters of this machine.

@@ -24,6 +24,7 @@ use pollster::block_on;
 use super::args::Run;
 use super::failure;
 use super::interrupt::Interrupt;
+use super::length::{self, Length};
 use super::open::Place;
 use super::session;
 use answer::Answer;
@@ -68,13 +69,12 @@ pub fn batch(run: &Run, prompts: &Path) -> anyhow::Result<u8> {
     let needs = |line: &Line, tokenizer: &Tokenizer, template: Option<&ChatTemplate>| {
         let prompt = line.prompt.as_ref().ok()?;
         let tokens = encode(&prompt.input, tokenizer, template).ok()?.len() as u32;
-        Some(tokens.saturating_add(prompt.settings.tokens.unwrap_or(run.tokens).min(session::ANSWER)))
+        Some(tokens.saturating_add(prompt.settings.tokens.unwrap_or(run.tokens).min(length::ANSWER)))
     };
     let longest = |tokenizer: &Tokenizer, template: Option<&ChatTemplate>| {
         todo.iter().filter_map(|line| needs(line, tokenizer, template)).max().unwrap_or(0)
     };
-    let (engine, template) =
-        session::engine_and_template(&place, &run.loading, session::Length::Longest(&longest), options)?;
+    let (engine, template) = session::engine_and_template(&place, &run.loading, Length::Longest(&longest), options)?;
     let conversations =
         |line: &Line| line.prompt.as_ref().is_ok_and(|prompt| matches!(prompt.input, Input::Messages(_)));
     if template.is_none() && todo.iter().any(conversations) && !run.loading.quiet {
