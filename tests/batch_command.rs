@@ -100,6 +100,10 @@ fn what_cannot_be_read_again_is_only_written_to() {
     done(&output);
     let want: Vec<Value> = read(&String::from_utf8(output.stdout).unwrap());
     assert_eq!(want.len(), 2);
+    let output = desk.command(Path::new("-")).output().unwrap();
+    assert_eq!(read(&String::from_utf8(output.stdout).unwrap()).len(), 2, "this is stdout, not a file");
+    let output = desk.command(desk.folder.path()).output().unwrap();
+    assert!(String::from_utf8(output.stderr).unwrap().contains("is a folder; --out is a file"));
     let pipe = desk.path("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let heard = std::thread::spawn({

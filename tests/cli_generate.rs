@@ -66,12 +66,14 @@ fn a_terminal_is_told_that_kernels_are_made_and_shows_the_prompt_dimmed() {
         let mut command = Command::new("script");
         let words = format!("'{program}' run -n 2 {more}");
         command.args(["-q", "-e", "-c", &words, "/dev/null"]).current_dir(env!("CARGO_MANIFEST_DIR"));
-        command.env("MESA_SHADER_CACHE_DIR", folder.path().join(more)).stdin(Stdio::null());
+        command.env("MESA_SHADER_CACHE_DIR", folder.path().join(more.replace('/', "_"))).stdin(Stdio::null());
         let output = command.output().unwrap();
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap()
     };
     let told = on_terminal("");
+    let many = on_terminal("--batch tests/hostile/prompts/byte_order_mark");
+    assert!(many.contains("preparing kernels"), "{many}");
     assert!(told.contains("preparing kernels") && told.contains("\x1b[2mOnce upon a time\x1b[0m, there"), "{told}");
     let quiet = on_terminal("--quiet");
     assert!(!quiet.contains("preparing") && quiet.starts_with("\x1b[2mOnce upon a time"), "{quiet}");
@@ -82,6 +84,11 @@ fn a_prompt_can_come_from_stdin() {
     let given = done(&["run", "-q", "-n", "8", "-p", "the sea"], "").0;
     let added = done(&["run", "-q", "-n", "8", "-p", "-"], "the sea\n").0;
     assert_eq!(given, format!("the sea{added}"), "what was sent is not sent back");
+    assert_eq!(
+        done(&["run", "-q", "-n", "8", "-p", "-"], "\u{feff}the sea\n").0,
+        added,
+        "a byte order mark is no text"
+    );
     assert_eq!(done(&["run", "-q", "-n", "8", "-p", "the sea", "--no-prompt"], "").0, added);
 }
 

@@ -105,7 +105,7 @@ pub struct Run {
     pub batch: Option<PathBuf>,
 
     /// Write the answers to this file; answers that it holds already are not computed again. One run at a time
-    /// writes to a file; a pipe or a device is written to as it is.
+    /// writes to a file; a pipe or a device is written to as it is, `-` is stdout.
     #[arg(long, value_name = "FILE", requires = "batch")]
     pub out: Option<PathBuf>,
 

@@ -31,13 +31,16 @@ pub fn run(run: &Run) -> anyhow::Result<u8> {
     write(run, &prompt, &mut *model, io::stdout().lock(), &interrupt)
 }
 
-/// The prompt, from stdin where it is `-`. One line end at its end belongs to the shell, not to the prompt.
+/// The prompt, from stdin where it is `-`. A byte order mark and one line end at its end belong to the file, not to the prompt.
 fn prompt(given: &str, mut stdin: impl Read) -> anyhow::Result<String> {
     if given != "-" {
         return Ok(given.to_owned());
     }
     let mut text = String::new();
     stdin.read_to_string(&mut text).context("cannot read the prompt from stdin; it must be UTF-8 text")?;
+    if text.starts_with('\u{feff}') {
+        text.remove(0);
+    }
     if text.ends_with('\n') {
         text.pop();
         if text.ends_with('\r') {
@@ -146,6 +149,7 @@ mod tests {
     fn a_prompt_from_stdin_loses_one_line_end_only() {
         assert_eq!(prompt("-", &b"a\n\n"[..]).unwrap(), "a\n");
         assert_eq!(prompt("-", &b"a\r\n"[..]).unwrap(), "a");
+        assert_eq!(prompt("-", "\u{feff}a".as_bytes()).unwrap(), "a");
         assert_eq!(prompt("a", &b"b"[..]).unwrap(), "a");
         let error = prompt("-", &b"\xff"[..]).unwrap_err();
         assert!(error.to_string().contains("UTF-8"), "{error}");

@@ -26,6 +26,7 @@ use super::failure;
 use super::interrupt::Interrupt;
 use super::length::{self, Length};
 use super::open::Place;
+use super::progress::Progress;
 use super::session;
 use answer::Answer;
 
@@ -91,6 +92,7 @@ impl Batch<'_> {
         let mut todo = todo.into_iter();
         let mut open: HashMap<SequenceId, Open> = HashMap::new();
         let room = self.engine.lanes() as usize * (1 + WAITING);
+        let preparing = Progress::preparing(self.run.loading.quiet);
         loop {
             while open.len() < room && !interrupt.requested() {
                 let Some(line) = todo.next() else { break };
@@ -103,10 +105,9 @@ impl Batch<'_> {
                     Err(error) => write_line(out, answer::refused(&line, &error))?,
                 }
             }
-            if interrupt.requested() || open.is_empty() {
-                return Ok(());
-            }
-            let Some((id, event)) = block_on(self.engine.next())? else { return Ok(()) };
+            let told = if interrupt.requested() || open.is_empty() { None } else { block_on(self.engine.next())? };
+            preparing.end();
+            let Some((id, event)) = told else { return Ok(()) };
             let Some(one) = open.get_mut(&id) else { continue };
             one.begun.get_or_insert_with(Instant::now);
             match event {

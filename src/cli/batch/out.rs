@@ -33,8 +33,13 @@ struct Mark {
 /// Opens the file, or stdout where there is none.
 pub(super) fn open(path: Option<&Path>, lines: &[Line], quiet: bool) -> anyhow::Result<Out> {
     let unread = |sink| Ok(Out { sink, done: HashSet::new() });
-    let Some(path) = path else { return unread(Box::new(io::stdout().lock())) };
+    let Some(path) = path.filter(|path| *path != Path::new("-")) else {
+        return unread(Box::new(io::stdout().lock()));
+    };
     let cannot = || format!("cannot write {}", path.display());
+    if path.is_dir() {
+        bail!("{} is a folder; --out is a file", path.display());
+    }
     if fs::metadata(path).is_ok_and(|facts| !facts.is_file()) {
         // Where stdout is a socket this name cannot be opened; it need not be.
         if path == Path::new("/dev/stdout") {
