@@ -181,7 +181,11 @@ impl Generation {
         let mut usable = |key: &str, low: f32, open: bool, high: f32, allowed: &str| {
             let value = fields.value(key)?;
             let found = value.as_f64().map(|number| number as f32);
-            let fits = found.filter(|number| (low..=high).contains(number) && !(open && *number == low));
+            let fits = found.filter(|number| {
+                // Tokens are counted.
+                let whole = key != "top_k" || number.fract() == 0.0;
+                whole && (low..=high).contains(number) && !(open && *number == low)
+            });
             if fits.is_none() {
                 self.unfollowed.push(format!("{key} {}, which must be {allowed}", brief(value)));
             }
@@ -325,13 +329,30 @@ mod tests {
         says(r#"{"eos_token_id": "2"}"#, &["`eos_token_id` is \"2\"", "list of token numbers"]);
         says(r#"{"eos_token_id": [1, 2.5]}"#, &["`eos_token_id` is [1,2.5]"]);
         says(r#"{"do_sample": "yes"}"#, &["`do_sample`", "true or false"]);
-        says(r#"{"temperature": "hot"}"#, &["`temperature` is \"hot\""]);
-        says(r#"{"temperature": -1}"#, &["`temperature` is -1", "0 to 100"]);
-        says(r#"{"top_k": -1}"#, &["`top_k` is -1"]);
-        says(r#"{"top_p": -0.5}"#, &["`top_p` is -0.5"]);
-        says(r#"{"min_p": 1.5}"#, &["`min_p` is 1.5", "0 to 1"]);
-        says(r#"{"repetition_penalty": 0}"#, &["`repetition_penalty` is 0", "above 0"]);
-        says(r#"{"repetition_penalty": 1e39}"#, &["`repetition_penalty`", "32 bits"]);
+    }
+
+    #[test]
+    fn settings_that_make_no_sense_are_left_out_and_told() {
+        let drawn = |setting: &str| format!(r#"{{"eos_token_id": 1, "do_sample": true, {setting}}}"#);
+        for (setting, told) in [
+            (r#""temperature": "hot""#, "temperature \"hot\", which must be from 0 to 100"),
+            (r#""temperature": -1"#, "temperature -1, which must be from 0 to 100"),
+            (r#""top_k": 2.5"#, "top_k 2.5, which must be a number of tokens"),
+            (r#""top_k": -2"#, "top_k -2, which must be a number of tokens"),
+            (r#""top_p": -0.5"#, "top_p -0.5, which must be at least 0"),
+            (r#""min_p": 1.5"#, "min_p 1.5, which must be from 0 to 1"),
+            (r#""repetition_penalty": 0"#, "repetition_penalty 0, which must be above 0 and at most 100"),
+            (r#""repetition_penalty": 1e39"#, "repetition_penalty 1e39, which must be above 0 and at most 100"),
+        ] {
+            let generation = read(&drawn(setting));
+            assert_eq!(generation.unfollowed.join("; ").replace("1e+39", "1e39"), told);
+            assert_eq!(generation.suggestion, read(&drawn("\"top_k\": null")).suggestion, "{setting}");
+        }
+        // Some programs write -1 for all of them.
+        assert_eq!(
+            (read(&drawn("\"top_k\": -1")).suggestion.top_k, read(&drawn("\"top_k\": -1")).warning()),
+            (Some(0), None)
+        );
     }
 
     #[test]
