@@ -151,6 +151,6 @@ fn special_tokens_of_a_gguf_file() {
         .set("tokenizer.ggml.mask_token_id", Value::U32(99));
     check(&file, &[("bos_token", "b"), ("eos_token", "c"), ("pad_token", "d"), ("unk_token", "a")]);
     file.remove("tokenizer.ggml.eos_token_id").remove("tokenizer.ggml.padding_token_id");
-    // As in llama.cpp, templates may say what is not there.
-    check(&file, &[("bos_token", "b"), ("eos_token", ""), ("unk_token", "a")]);
+    // As in llama.cpp, a SentencePiece vocabulary without the key ends texts with token 2.
+    check(&file, &[("bos_token", "b"), ("eos_token", "c"), ("unk_token", "a")]);
 }
