@@ -92,7 +92,7 @@ impl Batch<'_> {
         let mut todo = todo.into_iter();
         let mut open: HashMap<SequenceId, Open> = HashMap::new();
         let room = self.engine.lanes() as usize * (1 + WAITING);
-        let preparing = Progress::preparing(self.run.loading.quiet);
+        let mut preparing = Some(Progress::preparing(self.run.loading.quiet));
         loop {
             while open.len() < room && !interrupt.requested() {
                 let Some(line) = todo.next() else { break };
@@ -106,7 +106,7 @@ impl Batch<'_> {
                 }
             }
             let told = if interrupt.requested() || open.is_empty() { None } else { block_on(self.engine.next())? };
-            preparing.end();
+            preparing.take().iter().for_each(Progress::end);
             let Some((id, event)) = told else { return Ok(()) };
             let Some(one) = open.get_mut(&id) else { continue };
             one.begun.get_or_insert_with(Instant::now);
