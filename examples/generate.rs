@@ -5,8 +5,9 @@
 use std::ops::ControlFlow;
 
 use isobath::engine::{Engine, EngineOptions, event::Event, request::Request};
+use isobath::files::safetensors::Safetensors;
 use isobath::gpu::Gpu;
-use isobath::model::{config::ModelConfig, folder::Safetensors};
+use isobath::network::config::ModelConfig;
 use isobath::text::Tokenizer;
 use pollster::block_on;
 

@@ -7,11 +7,11 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
-use isobath::model::config::ModelConfig;
-use isobath::model::export::{ExportType, export_safetensors};
-use isobath::model::names::LM_HEAD;
-use isobath::model::random::Random;
-use isobath::model::tensor::{DataType, Tensor, TensorSource};
+use isobath::files::random::Random;
+use isobath::files::write::{ExportType, export_safetensors};
+use isobath::network::config::ModelConfig;
+use isobath::network::names::LM_HEAD;
+use isobath::tensor::{DataType, Tensor, TensorSource};
 use serde_json::{Map, Value, json};
 
 const WORDS: &str = "the a an and of to in on by at with under over from into through before after while where when \

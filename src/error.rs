@@ -244,3 +244,8 @@ pub enum RequestError {
         range: String,
     },
 }
+
+/// A [`ModelError::Config`].
+pub(crate) fn refuse(why: impl Into<String>) -> ModelError {
+    ModelError::Config { why: why.into() }
+}

@@ -5,18 +5,19 @@
 //!
 //! | stage | where |
 //! | --- | --- |
-//! | a model file: tensors, config, tokenizer | [`model::folder`], [`model::gguf`], [`model::config`], [`text`] |
-//! | the order of layers: prologue, rounds, epilogue | [`model::plan`] |
-//! | weights on the GPU | [`model::weights`] |
-//! | rows, lanes, the paged KV cache | [`model::state`] |
-//! | one step: embed, rounds with their gates, head, draw | [`model::forward`], [`model::block`], [`kernels`] |
+//! | a model file: tensors, config, tokenizer | [`files::safetensors`], [`files::gguf`], [`network::config`], [`text`] |
+//! | the order of layers: prologue, rounds, epilogue | [`network::plan`] |
+//! | weights on the GPU | [`runtime::weights`] |
+//! | rows, lanes, the paged KV cache | [`runtime::state`] |
+//! | one step: embed, rounds with their gates, head, draw | [`runtime::step`], [`runtime::layer`], [`kernels`] |
 //! | text, with the depth of each token | [`engine`], [`depth`] |
 //!
 //! ```no_run
 //! use std::ops::ControlFlow;
 //! use isobath::engine::{Engine, EngineOptions, event::Event, request::Request};
 //! use isobath::gpu::Gpu;
-//! use isobath::model::{config::ModelConfig, folder::Safetensors};
+//! use isobath::network::config::ModelConfig;
+//! use isobath::files::safetensors::Safetensors;
 //! use isobath::text::Tokenizer;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> { pollster::block_on(async {
@@ -46,11 +47,15 @@ pub mod depth;
 pub mod engine;
 pub mod error;
 pub mod eval;
+pub mod files;
 pub mod gpu;
+pub mod judge;
 pub mod kernels;
-pub mod model;
+pub mod network;
 #[cfg(feature = "panel")]
 pub mod panel;
+pub mod runtime;
 pub mod schedule;
 pub mod service;
+pub mod tensor;
 pub mod text;

@@ -11,10 +11,10 @@ use isobath::engine::event::{Event, FinishReason};
 use isobath::engine::request::{Request, Sampling};
 use isobath::engine::{Engine, EngineOptions, SequenceId};
 use isobath::error::{Error, RequestError};
+use isobath::files::safetensors::Safetensors;
 use isobath::gpu::Gpu;
-use isobath::model::config::ModelConfig;
-use isobath::model::folder::Safetensors;
-use isobath::model::tick::Order;
+use isobath::network::config::ModelConfig;
+use isobath::runtime::tick::Order;
 use isobath::text::Tokenizer;
 use pollster::block_on;
 

@@ -20,13 +20,13 @@ use std::fs;
 use std::path::Path;
 
 use isobath::error::ModelError;
-use isobath::model::config::ModelConfig;
-use isobath::model::export::Loose;
-use isobath::model::folder::Safetensors;
-use isobath::model::forward::Depth;
-use isobath::model::plan::Plan;
-use isobath::model::reference::{Reference, Sequence};
-use isobath::model::tensor::{Tensor, TensorSource};
+use isobath::files::safetensors::Safetensors;
+use isobath::files::write::Loose;
+use isobath::judge::{Reference, Sequence};
+use isobath::network::config::ModelConfig;
+use isobath::network::plan::Plan;
+use isobath::runtime::step::Depth;
+use isobath::tensor::{Tensor, TensorSource};
 
 /// Tensors of files, as they are named there.
 fn tensors(paths: &[&Path]) -> Vec<(String, Tensor<'static>)> {

@@ -10,9 +10,9 @@ use isobath::engine::event::{Event, FinishReason, TokenEvent};
 use isobath::engine::request::{Request, Routing, Sampling};
 use isobath::engine::{Engine, EngineOptions};
 use isobath::error::{Error, GpuError, RequestError};
+use isobath::files::safetensors::Safetensors;
 use isobath::gpu::Gpu;
-use isobath::model::config::ModelConfig;
-use isobath::model::folder::Safetensors;
+use isobath::network::config::ModelConfig;
 use isobath::text::Tokenizer;
 use pollster::block_on;
 

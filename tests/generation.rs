@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
-use isobath::model::config::ModelConfig;
-use isobath::model::generation::Generation;
+use isobath::network::config::ModelConfig;
+use isobath::network::generation::Generation;
 use serde_json::Value;
 
 const CONFIG: &str = r#"{"model_type": "llama", "hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 2,

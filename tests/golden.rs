@@ -14,13 +14,13 @@ use std::collections::HashMap;
 
 use case::{Act, Case};
 use isobath::gpu::{Buffer, Gpu};
+use isobath::judge::{Outcome as Judged, Reference, Sequence};
 use isobath::kernels::padded;
-use isobath::model::config::RouterKind;
-use isobath::model::forward::{Depth, Input, Network, Probe, Step};
-use isobath::model::plan::Plan;
-use isobath::model::reference::{Outcome as Judged, Reference, Sequence};
-use isobath::model::state::{Room, State};
-use isobath::model::weights::{Loader, Weights};
+use isobath::network::config::RouterKind;
+use isobath::network::plan::Plan;
+use isobath::runtime::state::{Room, State};
+use isobath::runtime::step::{Depth, Input, Network, Probe, Step};
+use isobath::runtime::weights::{Loader, Weights};
 use pollster::block_on;
 
 /// A case on the GPU.

@@ -22,10 +22,11 @@ mod tensors;
 mod tiny_model;
 
 use gguf::{File, Value};
-use isobath::model::folder::{Folder, Safetensors, check_finite};
-use isobath::model::gguf::Gguf;
-use isobath::model::names::check_tensors;
-use isobath::model::tensor::{DataType, TensorSource};
+use isobath::files::gguf::Gguf;
+use isobath::files::safetensors::{Folder, Safetensors};
+use isobath::network::names::check_tensors;
+use isobath::tensor::finite::check_finite;
+use isobath::tensor::{DataType, TensorSource};
 use proptest::prelude::*;
 use tiny_model::says;
 

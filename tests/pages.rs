@@ -11,8 +11,8 @@ use isobath::engine::event::{Event, FinishReason};
 use isobath::engine::request::{Request, Sampling};
 use isobath::engine::{Engine, EngineOptions, SequenceId};
 use isobath::gpu::Gpu;
-use isobath::model::config::{KvMode, ModelConfig};
-use isobath::model::tick::Order;
+use isobath::network::config::{KvMode, ModelConfig};
+use isobath::runtime::tick::Order;
 use isobath::text::Tokenizer;
 use pollster::block_on;
 

@@ -9,10 +9,10 @@ use isobath::depth::policy::{AsTrained, ExitPolicy, Thresholds};
 use isobath::engine::event::{Event, TokenEvent};
 use isobath::engine::{Engine, EngineOptions, request::Request};
 use isobath::error::{Error, GpuError, RequestError};
+use isobath::files::safetensors::Safetensors;
 use isobath::gpu::{Gpu, SharedDevice};
-use isobath::model::config::ModelConfig;
-use isobath::model::folder::Safetensors;
-use isobath::model::tick::Order;
+use isobath::network::config::ModelConfig;
+use isobath::runtime::tick::Order;
 use isobath::text::Tokenizer;
 use pollster::block_on;
 

@@ -13,17 +13,18 @@ use std::process::Command;
 
 use half::f16;
 use isobath::error::ModelError;
+use isobath::files::gguf::Gguf;
+use isobath::files::random::Random;
 use isobath::gpu::Gpu;
-use isobath::model::config::ModelConfig;
-use isobath::model::forward::{Depth, Input, Network, Step};
-use isobath::model::gguf::Gguf;
-use isobath::model::pack::{dequantise_row, halves, packed_row_words};
-use isobath::model::plan::Plan;
-use isobath::model::random::Random;
-use isobath::model::reference::{Reference, Sequence};
-use isobath::model::state::{Room, State};
-use isobath::model::tensor::{DataType, Tensor, TensorSource};
-use isobath::model::weights::{Loader, Weights, values};
+use isobath::judge::{Reference, Sequence};
+use isobath::network::config::ModelConfig;
+use isobath::network::plan::Plan;
+use isobath::runtime::state::{Room, State};
+use isobath::runtime::step::{Depth, Input, Network, Step};
+use isobath::runtime::weights::{Loader, Weights};
+use isobath::tensor::pack::{dequantise_row, halves, packed_row_words};
+use isobath::tensor::values;
+use isobath::tensor::{DataType, Tensor, TensorSource};
 use pollster::block_on;
 use serde_json::json;
 

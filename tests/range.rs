@@ -8,11 +8,11 @@
 mod networks;
 
 use isobath::gpu::Gpu;
-use isobath::model::config::RouterKind;
-use isobath::model::forward::{Depth, Input, Network, Step};
-use isobath::model::reference::{Reference, Sequence};
-use isobath::model::state::{Room, State};
-use isobath::model::weights::{Loader, Weights};
+use isobath::judge::{Reference, Sequence};
+use isobath::network::config::RouterKind;
+use isobath::runtime::state::{Room, State};
+use isobath::runtime::step::{Depth, Input, Network, Step};
+use isobath::runtime::weights::{Loader, Weights};
 use networks::{Model, of_the_family, with_router, without_router};
 use pollster::block_on;
 

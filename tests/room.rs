@@ -9,10 +9,10 @@ use std::path::Path;
 use isobath::engine::event::{Event, TokenEvent};
 use isobath::engine::{Engine, EngineOptions, request::Request};
 use isobath::error::Error;
+use isobath::files::safetensors::Safetensors;
 use isobath::gpu::Gpu;
-use isobath::model::config::ModelConfig;
-use isobath::model::folder::Safetensors;
-use isobath::model::room::Cut;
+use isobath::network::config::ModelConfig;
+use isobath::runtime::room::Cut;
 use isobath::text::Tokenizer;
 use pollster::block_on;
 

@@ -9,9 +9,9 @@ use std::path::Path;
 use isobath::engine::event::{Event, FinishReason};
 use isobath::engine::request::{Request, Sampling};
 use isobath::engine::{Engine, EngineOptions, SequenceId};
+use isobath::files::safetensors::Safetensors;
 use isobath::gpu::Gpu;
-use isobath::model::config::ModelConfig;
-use isobath::model::folder::Safetensors;
+use isobath::network::config::ModelConfig;
 use isobath::text::Tokenizer;
 use pollster::block_on;
 

@@ -7,13 +7,13 @@
 mod networks;
 
 use isobath::gpu::Gpu;
-use isobath::kernels::finish::LaneEvent;
-use isobath::kernels::sample::Settings;
+use isobath::kernels::draw::sample::Settings;
+use isobath::kernels::exits::finish::LaneEvent;
 use isobath::kernels::{Control, NEXT_TOKEN};
-use isobath::model::forward::{Depth, Input, Network, Step};
-use isobath::model::state::{Room, State};
-use isobath::model::tick::{Order, Tick};
-use isobath::model::weights::{Loader, Weights};
+use isobath::runtime::state::{Room, State};
+use isobath::runtime::step::{Depth, Input, Network, Step};
+use isobath::runtime::tick::{Order, Tick};
+use isobath::runtime::weights::{Loader, Weights};
 use networks::{Model, of_the_family, with_router, without_router};
 use pollster::block_on;
 

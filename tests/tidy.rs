@@ -98,14 +98,16 @@ fn shaders_and_kernels_pair_up(sources: &[Source]) -> Vec<String> {
     let has = |path: &str| sources.iter().any(|source| source.path == path);
     let mut complaints = Vec::new();
     for source in sources {
-        let stem = source.stem();
-        if is_shader(source) && !has(&format!("src/kernels/{stem}.rs")) {
+        // The same folders, the same names.
+        let place = source.path.trim_start_matches("shaders/").trim_start_matches("src/kernels/");
+        let place = place.trim_end_matches(".wgsl").trim_end_matches(".rs");
+        if is_shader(source) && !has(&format!("src/kernels/{place}.rs")) {
             complaints
-                .push(format!("{}: there is no src/kernels/{stem}.rs with its arguments and CPU twin", source.path));
+                .push(format!("{}: there is no src/kernels/{place}.rs with its arguments and CPU twin", source.path));
         }
-        let kernel = source.is("src/kernels/", ".rs") && !NOT_A_KERNEL.contains(&stem);
-        if kernel && !has(&format!("shaders/{stem}.wgsl")) {
-            complaints.push(format!("{}: there is no shaders/{stem}.wgsl", source.path));
+        let kernel = source.is("src/kernels/", ".rs") && !NOT_A_KERNEL.contains(&source.stem());
+        if kernel && !has(&format!("shaders/{place}.wgsl")) {
+            complaints.push(format!("{}: there is no shaders/{place}.wgsl", source.path));
         }
     }
     complaints
@@ -117,16 +119,16 @@ fn shaders_and_kernels_have_one_name() {
         shaders_and_kernels_pair_up,
         &[
             &[("shaders/add.wgsl", "")],
-            &[("src/kernels/add.rs", "")],
-            &[("shaders/add.wgsl", ""), ("src/kernels/sub.rs", "")],
+            &[("src/kernels/sums/add.rs", "")],
+            &[("shaders/sums/add.wgsl", ""), ("src/kernels/add.rs", "")],
         ],
     );
     accepts(
         shaders_and_kernels_pair_up,
         &[
-            ("shaders/add.wgsl", ""),
-            ("src/kernels/add.rs", ""),
-            ("src/kernels/mod.rs", ""),
+            ("shaders/sums/add.wgsl", ""),
+            ("src/kernels/sums/add.rs", ""),
+            ("src/kernels/sums/mod.rs", ""),
             ("shaders/lib/reduce.wgsl", ""),
         ],
     );
@@ -334,25 +336,36 @@ fn every_package_has_lints() {
 
 // -------------------------------------------------------------------------------------------------------- direction
 
-/// A module may use what stands in an earlier row. `error` and the plain data of a model are open to all.
-const ORDER: [&[&str]; 10] = [
-    &["depth", "schedule", "text"],
-    &["gpu"],
-    &["kernels"],
-    &["model"],
-    &["convert"],
-    &["engine"],
-    &["bench", "eval"],
-    &["service"],
-    &["panel"],
-    &["cli", "main"],
+/// What each module stands on; it may use that and whatever that stands on. `error` is open to all.
+const STANDS_ON: [(&str, &[&str]); 18] = [
+    ("depth", &[]),
+    ("schedule", &[]),
+    ("text", &[]),
+    ("tensor", &["depth", "text"]),
+    ("network", &["tensor"]),
+    ("files", &["network"]),
+    ("gpu", &["tensor"]),
+    ("kernels", &["gpu"]),
+    ("runtime", &["network", "kernels"]),
+    ("judge", &["runtime"]),
+    ("convert", &["files"]),
+    ("engine", &["runtime", "schedule"]),
+    ("bench", &["engine"]),
+    ("eval", &["engine"]),
+    ("service", &["files", "engine"]),
+    ("panel", &["service"]),
+    ("cli", &["panel", "bench", "eval", "convert"]),
+    ("main", &["cli"]),
 ];
 
-/// Shapes and names only: open to all, and themselves free to use `error` alone.
-const PLAIN_DATA: [&str; 2] = ["model::tensor", "model::config"];
-
-fn rank(module: &str) -> Option<usize> {
-    ORDER.iter().position(|row| row.contains(&module))
+/// All that a module may use; `None` where it has no place in the house.
+fn below(module: &str) -> Option<Vec<&'static str>> {
+    let (_, direct) = STANDS_ON.iter().find(|(name, _)| *name == module)?;
+    let mut all: Vec<&'static str> = direct.to_vec();
+    for under in *direct {
+        all.extend(below(under)?);
+    }
+    Some(all)
 }
 
 fn direction(sources: &[Source]) -> Vec<String> {
@@ -365,17 +378,14 @@ fn direction(sources: &[Source]) -> Vec<String> {
         if module == "lib" || module == "error" {
             continue;
         }
-        let Some(own) = rank(module) else {
+        let Some(below) = below(module) else {
             complaints.push(format!("{}: `{module}` has no place in the order of modules", source.path));
             continue;
         };
-        let plain = PLAIN_DATA.contains(&path.replace('/', "::").as_str());
         // A test may bring real weights or a whole model to what it tests.
-        for (first, second) in uses(without_tests(&source.text)) {
-            let open = first == "error" || PLAIN_DATA.contains(&format!("{first}::{second}").as_str());
-            let same = first == module && !plain;
-            if !open && !same && !is_macro(&first) && rank(&first).is_none_or(|used| plain || used >= own) {
-                complaints.push(format!("{}: uses `{first}`, which does not stand before `{module}`", source.path));
+        for (first, _) in uses(without_tests(&source.text)) {
+            if first != "error" && first != module && !is_macro(&first) && !below.contains(&first.as_str()) {
+                complaints.push(format!("{}: uses `{first}`, on which `{module}` does not stand", source.path));
             }
         }
         if module == "cli" && source.text.contains("isobath::kernels") {
@@ -440,10 +450,10 @@ fn dependencies_point_one_way() {
         &[
             &[("src/gpu/device.rs", "use crate::kernels::Kernel;")],
             &[("src/depth/bucket.rs", "use crate::text::Token;")],
-            &[("src/kernels/add.rs", "use crate::{error::Error, model::weights::Weights};")],
+            &[("src/kernels/add.rs", "use crate::{error::Error, runtime::weights::Weights};")],
             &[("src/kernels/add.rs", "use crate::{\n    error::Error,\n    model::{tensor::DataType, block},\n};")],
-            &[("src/model/block.rs", "fn a() { crate::engine::run() }")],
-            &[("src/model/config.rs", "use crate::model::weights::Weights;")],
+            &[("src/runtime/layer.rs", "fn a() { crate::engine::run() }")],
+            &[("src/network/config/mod.rs", "use crate::runtime::weights::Weights;")],
             &[("src/new/a.rs", "")],
             &[("src/engine/mod.rs", "use crate::new::a;")],
             &[("src/cli/run.rs", "use isobath::kernels::add;")],
@@ -453,16 +463,13 @@ fn dependencies_point_one_way() {
         direction,
         &[
             ("src/gpu/kernel.rs", "macro_rules! params {}"),
-            (
-                "src/gpu/device.rs",
-                "//! [`crate::engine`]\nuse crate::error::GpuError;\nuse crate::model::tensor::DataType;",
-            ),
+            ("src/gpu/device.rs", "//! [`crate::engine`]\nuse crate::error::GpuError;\nuse crate::tensor::DataType;"),
             (
                 "src/kernels/add.rs",
-                "use crate::{gpu::{self, Buffer}, model::{config::Router, tensor}, params};\ncrate::log!(1);",
+                "use crate::{gpu::{self, Buffer}, tensor::{self, DataType}, params};\ncrate::log!(1);",
             ),
-            ("src/engine/mod.rs", "use crate::{Error, depth, engine::event::Event, model::block};"),
-            ("src/model/config.rs", "use crate::error::ModelError;"),
+            ("src/engine/mod.rs", "use crate::{Error, depth, engine::event::Event, runtime::layer};"),
+            ("src/network/config/mod.rs", "use crate::error::ModelError;"),
             ("src/lib.rs", "pub use crate::engine::Engine;\nmacro_rules! params {"),
             ("src/main.rs", "mod cli;"),
         ],

@@ -17,7 +17,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use gguf::{File, Value};
-use isobath::model::gguf::Gguf;
+use isobath::files::gguf::Gguf;
 use serde_json::json;
 use tempfile::TempDir;
 

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::gpu::{Buffer, Gpu, Pass};
-use crate::kernels::combine::{self, Combine};
+use crate::kernels::rows::combine::{self, Combine};
 
 /// A measured copy.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]

@@ -11,7 +11,6 @@
 //! **Invariant:** no clock of its own: the caller hands one in.
 
 pub mod copy;
-pub mod flops;
 pub mod ledger;
 pub mod rates;
 pub mod shape;
@@ -19,4 +18,4 @@ pub mod statistics;
 pub mod test;
 pub mod work;
 
-pub use statistics::median;
+pub use crate::depth::median;

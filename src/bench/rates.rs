@@ -1,8 +1,8 @@
 //! What a run's time stands beside: operations, and bytes that had to be moved.
 
-use super::flops::TokenFlops;
 use super::ledger::Outcome;
 use crate::engine::Engine;
+use crate::network::flops::TokenFlops;
 
 /// Rates of one run.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::error::{ModelError, RequestError};
-use crate::model::config::ModelConfig;
+use crate::network::config::ModelConfig;
 
 /// A size (MoR paper, table 6) and a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,22 +1,13 @@
 //! Repetitions in figures: mean and spread, and what looks wrong with them.
 
+use crate::depth::median;
+
 /// Mean and sample standard deviation.
 pub fn spread(values: &[f64]) -> (f64, f64) {
     let n = values.len().max(1) as f64;
     let mean = values.iter().sum::<f64>() / n;
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
     (mean, if values.len() > 1 { (squares / (n - 1.0)).sqrt() } else { 0.0 })
-}
-
-/// The middle value; less moved than the mean by a machine that is busy elsewhere.
-pub fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    match sorted.len() {
-        0 => f64::NAN,
-        n if n % 2 == 1 => sorted[n / 2],
-        n => (sorted[n / 2 - 1] + sorted[n / 2]) / 2.0,
-    }
 }
 
 /// Places of values that lie far from the median: by more than a tenth of it, and by more than 5 standard deviations as the

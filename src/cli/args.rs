@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use isobath::error::RequestError;
-use isobath::model::quantise::WRITTEN;
-use isobath::model::tensor::DataType;
+use isobath::tensor::DataType;
+use isobath::tensor::quantise::WRITTEN;
 
 pub use super::args_choosing::Choosing;
 pub use super::args_convert::{Convert, Import, SharingChoice, StartChoice, Writing};

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use clap::{Args, ValueEnum};
 use isobath::engine::request::{Routing, Sampling};
 use isobath::error::RequestError;
-use isobath::model::generation::Suggestion;
+use isobath::network::generation::Suggestion;
 
 /// How tokens are chosen, and how deep they go.
 #[derive(Debug, Args)]

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use isobath::model::export::ExportType;
-use isobath::model::mixture::Mixture;
-use isobath::model::quantise::WRITTEN;
-use isobath::model::tensor::DataType;
+use isobath::files::mixture::Mixture;
+use isobath::files::write::ExportType;
+use isobath::tensor::DataType;
+use isobath::tensor::quantise::WRITTEN;
 
 #[derive(Debug, Args)]
 pub struct Import {

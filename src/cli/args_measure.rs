@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use isobath::model::tensor::DataType;
+use isobath::tensor::DataType;
 
 use super::args::{Loading, data_type};
 

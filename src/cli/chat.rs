@@ -4,7 +4,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 
 use anyhow::Context;
 use isobath::engine::request::Request;
-use isobath::model::generation::{Generation, Suggestion};
+use isobath::network::generation::{Generation, Suggestion};
 use isobath::text::Message;
 
 use super::args::{self, Chat};

@@ -3,8 +3,8 @@
 use isobath::convert::facts::Facts;
 use isobath::convert::recursive::{Recipe, Recursive, Start};
 use isobath::convert::unrolled::Unrolled;
-use isobath::model::config::{ModelConfig, Sharing};
-use isobath::model::tensor::TensorSource;
+use isobath::network::config::{ModelConfig, Sharing};
+use isobath::tensor::TensorSource;
 
 use super::args::{Convert, SharingChoice, StartChoice};
 use super::destination::{Destination, refuse};

@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use isobath::error::ModelError;
-use isobath::model::config::ModelConfig;
-use isobath::model::export::{self, Export, ExportType};
-use isobath::model::generation::Generation;
-use isobath::model::gguf_export::{GgufText, gguf_suggesting};
-use isobath::model::tensor::{DataType, TensorSource};
+use isobath::files::gguf::write::{GgufText, gguf_suggesting};
+use isobath::files::write::{self, Export, ExportType};
+use isobath::network::config::ModelConfig;
+use isobath::network::generation::Generation;
+use isobath::tensor::{DataType, TensorSource};
 
 use super::progress::Progress;
 use super::source::Text;
@@ -96,7 +96,7 @@ impl Destination {
         text: &Text,
         export: ExportType,
     ) -> anyhow::Result<String> {
-        let (json, file) = export::folder(config, source, export)?;
+        let (json, file) = write::folder(config, source, export)?;
         let tokenizer = text.json()?;
         let made = !self.path.exists();
         fs::create_dir_all(&self.path).with_context(|| format!("cannot make the folder {}", self.path.display()))?;

@@ -9,7 +9,7 @@ use isobath::engine::score::Score;
 use isobath::engine::{Engine, EngineOptions};
 use isobath::error::RequestError;
 use isobath::eval::{Figures, Way, Windows, agreement, thresholds};
-use isobath::model::config::RouterKind;
+use isobath::network::config::RouterKind;
 use pollster::block_on;
 use serde_json::{Value, json};
 

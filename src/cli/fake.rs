@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use isobath::engine::event::{Event, FinishReason, TokenEvent};
 use isobath::engine::request::{Request, Sampling};
 use isobath::error::{Error, RequestError};
-use isobath::model::generation::Generation;
+use isobath::network::generation::Generation;
 
 use super::writer::{Role, Turn, Writer};
 

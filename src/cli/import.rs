@@ -6,9 +6,9 @@ use anyhow::Context;
 use isobath::convert::facts::Facts;
 use isobath::convert::import::import as read;
 use isobath::convert::training;
-use isobath::model::config::ModelConfig;
-use isobath::model::export::ExportType;
-use isobath::model::tensor::TensorSource;
+use isobath::files::write::ExportType;
+use isobath::network::config::ModelConfig;
+use isobath::tensor::TensorSource;
 
 use super::args::Import;
 use super::destination::{Destination, refuse};

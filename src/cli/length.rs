@@ -1,10 +1,10 @@
 //! How long sequences must be able to get: the context to ask for where the user names none.
 
 use isobath::engine::DEFAULT_CONTEXT;
-use isobath::model::cache::CacheMemory;
-use isobath::model::config::ModelConfig;
-use isobath::model::plan::Plan;
-use isobath::model::room::CACHE_BYTES;
+use isobath::network::config::ModelConfig;
+use isobath::network::plan::Plan;
+use isobath::runtime::cache::CacheMemory;
+use isobath::runtime::room::CACHE_BYTES;
 use isobath::schedule::PAGE;
 use isobath::text::{ChatTemplate, Tokenizer};
 

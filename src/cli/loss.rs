@@ -8,8 +8,8 @@ use isobath::convert::facts::Facts;
 use isobath::engine::{Engine, EngineOptions};
 use isobath::eval::{Figures, Way, Windows};
 use isobath::gpu::Gpu;
-use isobath::model::config::ModelConfig;
-use isobath::model::tensor::TensorSource;
+use isobath::network::config::ModelConfig;
+use isobath::tensor::TensorSource;
 use isobath::text::Tokenizer;
 use pollster::block_on;
 

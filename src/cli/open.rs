@@ -8,8 +8,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use isobath::error::ModelError;
-use isobath::model::folder::Folder;
-use isobath::model::shards::Index;
+use isobath::files::index::Index;
+use isobath::files::safetensors::Folder;
 use isobath::text::{SpecialTokens, chat};
 use memmap2::Mmap;
 

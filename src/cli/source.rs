@@ -5,11 +5,11 @@ use std::path::Path;
 
 use isobath::convert::facts::Facts;
 use isobath::error::ModelError;
-use isobath::model::config::ModelConfig;
-use isobath::model::folder::Folder;
-use isobath::model::generation::Generation;
-use isobath::model::gguf::Gguf;
-use isobath::model::tensor::TensorSource;
+use isobath::files::gguf::Gguf;
+use isobath::files::safetensors::Folder;
+use isobath::network::config::ModelConfig;
+use isobath::network::generation::Generation;
+use isobath::tensor::TensorSource;
 use isobath::text::{GgufVocabulary, Tokenizer};
 use serde_json::Value;
 

@@ -10,7 +10,7 @@ use isobath::depth::trace::DepthHistogram;
 use isobath::engine::event::{Event, FinishReason};
 use isobath::engine::request::Request;
 use isobath::error::Error;
-use isobath::model::generation::Generation;
+use isobath::network::generation::Generation;
 
 use super::interrupt::Interrupt;
 use super::paint::Painter;

@@ -11,9 +11,9 @@ use super::facts::Facts;
 use super::official::{Layout, Names};
 use super::renamed::Renamed;
 use crate::error::ModelError;
-use crate::model::config::{LIMITS, ModelConfig, Sharing};
-use crate::model::names::{self, Linear, Norm};
-use crate::model::tensor::TensorSource;
+use crate::network::config::{LIMITS, ModelConfig, Sharing};
+use crate::network::names::{self, Linear, Norm};
+use crate::tensor::TensorSource;
 
 /// A checkpoint under our names.
 pub struct Imported<'a> {

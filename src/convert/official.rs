@@ -12,8 +12,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::ModelError;
-use crate::model::config::{ModelConfig, RouterKind, RouterNetwork};
-use crate::model::names::{self, Linear, Norm, ROUTER_BIAS, RouterRole};
+use crate::network::config::{ModelConfig, RouterKind, RouterNetwork};
+use crate::network::names::{self, Linear, Norm, ROUTER_BIAS, RouterRole};
 
 use super::facts::Facts;
 

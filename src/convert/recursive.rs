@@ -10,11 +10,10 @@ use std::collections::BTreeMap;
 
 use super::low_rank::{Factors, factors};
 use crate::error::ModelError;
-use crate::model::config::{KvMode, LIMITS, Lora, ModelConfig, Recursion, Sharing};
-use crate::model::family::{Architecture, Biases};
-use crate::model::names::{self, EMBEDDING, FINAL_NORM, LM_HEAD, Linear, Norm};
-use crate::model::tensor::{DataType, Tensor, TensorSource};
-use crate::model::weights::values;
+use crate::network::config::{KvMode, LIMITS, Lora, ModelConfig, Recursion, Sharing};
+use crate::network::family::{Architecture, Biases};
+use crate::network::names::{self, EMBEDDING, FINAL_NORM, LM_HEAD, Linear, Norm};
+use crate::tensor::{DataType, Tensor, TensorSource, values};
 
 /// Where the parameters of a shared layer come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::error::ModelError;
-use crate::model::tensor::{DataType, Tensor, TensorSource};
+use crate::tensor::{DataType, Tensor, TensorSource};
 
 /// A source whose names are ours.
 pub struct Renamed<'a> {

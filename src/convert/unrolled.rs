@@ -7,12 +7,11 @@ use std::borrow::Cow;
 
 use super::low_rank::{Factors, add};
 use crate::error::ModelError;
-use crate::model::config::ModelConfig;
-use crate::model::family::{Architecture, Biases};
-use crate::model::lora;
-use crate::model::names::{self, EMBEDDING, FINAL_NORM, LM_HEAD, Linear, Norm, lora_a, lora_b};
-use crate::model::tensor::{DataType, Tensor, TensorSource};
-use crate::model::weights::values;
+use crate::network::config::ModelConfig;
+use crate::network::family::{Architecture, Biases};
+use crate::network::lora;
+use crate::network::names::{self, EMBEDDING, FINAL_NORM, LM_HEAD, Linear, Norm, lora_a, lora_b};
+use crate::tensor::{DataType, Tensor, TensorSource, values};
 
 /// The plain model.
 pub struct Unrolled<'a> {

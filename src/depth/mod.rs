@@ -2,8 +2,10 @@
 //!
 //! **Invariant:** pure rules and sums; no GPU, no clock, no files.
 
+mod median;
 pub mod palette;
 pub mod policy;
 pub mod trace;
 
+pub use median::median;
 pub use trace::{DepthHistogram, TokenTrace, Trace};

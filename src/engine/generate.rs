@@ -7,7 +7,7 @@ use super::lane::Active;
 use super::request::{Request, Routing};
 use super::{Engine, SequenceId};
 use crate::error::{Error, GpuError, RequestError};
-use crate::model::forward::Depth;
+use crate::runtime::step::Depth;
 use crate::schedule::{Refusal, SequenceId as Name, Submission};
 use crate::text::stream::TextStream;
 

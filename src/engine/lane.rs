@@ -3,9 +3,9 @@
 use super::SequenceId;
 use super::event::{Alternative, Event, FinishReason, TokenEvent};
 use super::request::{Request, Sampling};
-use crate::kernels::finish::LaneEvent;
-use crate::kernels::sample::Settings;
-use crate::model::forward::Depth;
+use crate::kernels::draw::sample::Settings;
+use crate::kernels::exits::finish::LaneEvent;
+use crate::runtime::step::Depth;
 use crate::text::Tokenizer;
 use crate::text::stream::TextStream;
 

@@ -3,8 +3,8 @@
 use super::{Engine, SequenceId};
 use crate::error::{Error, RequestError};
 use crate::kernels::Control;
-use crate::model::memory::Memory;
-use crate::model::tick::Order;
+use crate::runtime::memory::Memory;
+use crate::runtime::tick::Order;
 use crate::schedule::Scheduler;
 
 /// Nanoseconds since any moment.

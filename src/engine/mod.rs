@@ -19,15 +19,15 @@ use std::sync::Arc;
 
 use crate::error::{Error, GpuError, RequestError};
 use crate::gpu::Gpu;
-use crate::model::config::{KvMode, ModelConfig, RouterKind};
-use crate::model::forward::{Depth, Network};
-use crate::model::plan::Plan;
-use crate::model::room::{Cut, Fit, Room};
-use crate::model::state::State;
-use crate::model::tensor::TensorSource;
-use crate::model::tick::Order;
-use crate::model::weights::{Loader, Weights};
+use crate::network::config::{KvMode, ModelConfig, RouterKind};
+use crate::network::plan::Plan;
+use crate::runtime::room::{Cut, Fit, Room};
+use crate::runtime::state::State;
+use crate::runtime::step::{Depth, Network};
+use crate::runtime::tick::Order;
+use crate::runtime::weights::{Loader, Weights};
 use crate::schedule::{self, Scheduler, Shape};
+use crate::tensor::TensorSource;
 use crate::text::tokenizer::Tokenizer;
 use event::Event;
 use request::{Request, Routing};
@@ -46,7 +46,7 @@ pub struct EngineOptions {
     /// Order of the rounds; `None` takes what suits the model and the number of lanes.
     pub order: Option<Order>,
     /// Tokens that the KV cache holds for all lanes together, at least those of one sequence; `None` makes room for all, or as
-    /// much of it as [`CACHE_BYTES`](crate::model::room::CACHE_BYTES) hold. With less than all lanes could fill, sequences
+    /// much of it as [`CACHE_BYTES`](crate::runtime::room::CACHE_BYTES) hold. With less than all lanes could fill, sequences
     /// wait or are computed again when pages run out, with the same result.
     pub cache_tokens: Option<u32>,
     /// Keep what was computed for later prompts that begin alike.

@@ -5,8 +5,8 @@ use std::fmt::Debug;
 use super::Engine;
 use crate::depth::policy::{AT_LEAST, ExitPolicy, Rule};
 use crate::error::{Error, RequestError};
-use crate::kernels::gate;
-use crate::model::config::RouterKind;
+use crate::kernels::exits::gate;
+use crate::network::config::RouterKind;
 
 impl Engine {
     /// Puts a policy in place of the model's own; it holds from the next tick on, for sequences under way too. What these computed

@@ -6,9 +6,9 @@ use super::event::{Event, FinishReason};
 use super::tick::InFlight;
 use super::{Engine, SequenceId};
 use crate::error::Error;
-use crate::kernels::finish::LaneEvent;
-use crate::model::forward::Depth;
-use crate::model::tick::Order;
+use crate::kernels::exits::finish::LaneEvent;
+use crate::runtime::step::Depth;
+use crate::runtime::tick::Order;
 use crate::schedule::{End, Outcome, Report, SequenceId as Name};
 
 impl Engine {

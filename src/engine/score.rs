@@ -2,9 +2,9 @@
 
 use super::Engine;
 use crate::error::{Error, RequestError};
-use crate::kernels::cross_entropy::Judged;
-use crate::model::config::RouterKind;
-use crate::model::forward::{Depth, Input, Step};
+use crate::kernels::draw::cross_entropy::Judged;
+use crate::network::config::RouterKind;
+use crate::runtime::step::{Depth, Input, Step};
 
 /// What the model says of one token of a text.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]

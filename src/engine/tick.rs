@@ -8,9 +8,9 @@ use crate::error::GpuError;
 use crate::gpu::Pass;
 use crate::gpu::readback::Pending;
 use crate::kernels::Control;
-use crate::model::cache::is_of_rounds;
-use crate::model::forward::{Depth, Input, Step};
-use crate::model::tick::Tick;
+use crate::runtime::cache::is_of_rounds;
+use crate::runtime::step::{Depth, Input, Step};
+use crate::runtime::tick::Tick;
 use crate::schedule::{Begin, Chunk, PageCopy, TickPlan};
 
 /// A tick that was submitted and not yet read.

@@ -7,8 +7,8 @@
 use crate::engine::Engine;
 use crate::engine::score::Score;
 use crate::error::{Error, RequestError};
-use crate::model::config::RouterKind;
-use crate::model::forward::Depth;
+use crate::network::config::RouterKind;
+use crate::runtime::step::Depth;
 use crate::text::tokenizer::Tokenizer;
 
 /// A text as it is judged.

@@ -1,7 +1,7 @@
 //! What kernel tests share: a device, seeded numbers, and comparison that NaN fails.
 
 use crate::gpu::{Buffer, Gpu, Kernel, Texture};
-use crate::kernels::matrix::{SIDE_BY_SIDE, Weights};
+use crate::kernels::products::matrix::{SIDE_BY_SIDE, Weights};
 use crate::kernels::{Row, padded};
 
 /// A device for one test; fails where the machine has no adapter.
@@ -57,7 +57,7 @@ impl Device {
 
     /// Whether kernels that use subgroups can be tested here.
     pub fn subgroups(&self) -> bool {
-        self.gpu.subgroup_size() == Some(super::SUBGROUP)
+        self.gpu.subgroup_size() == Some(crate::kernels::SUBGROUP)
     }
 
     pub fn upload<T: bytemuck::NoUninit>(&self, data: &[T]) -> Buffer {

@@ -4,34 +4,11 @@
 //! others alone; `rows` tells each row's lane, position, depth and KV index. Buffers are indexed by row, so that
 //! nothing moves when the list changes.
 
-pub mod alternatives;
 pub mod attention;
-pub mod attention_merge;
-pub mod attention_subgroup;
-pub mod bias;
-pub mod bucket;
-pub mod combine;
-pub mod cross_entropy;
-pub mod embed;
-pub mod encode;
-pub mod enter;
-pub mod finish;
-pub mod gate;
-pub mod gather;
-pub mod head_norm;
-pub mod leave;
-pub mod lora_down;
-pub mod lora_up;
-pub mod matmul;
-pub mod matrix;
-pub mod matvec;
-pub mod matvec_gated;
-pub mod matvec_serial;
-pub mod rms_norm;
-pub mod rope;
-pub mod sample;
-pub mod select_top_k;
-pub mod swiglu;
+pub mod draw;
+pub mod exits;
+pub mod products;
+pub mod rows;
 pub mod variants;
 
 #[cfg(test)]

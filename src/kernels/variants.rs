@@ -1,15 +1,15 @@
 //! Every kernel text that can reach a GPU, so that tests and the browser can compile them all.
 
-use super::matrix::loader;
-use super::{
+use crate::depth::policy::Rule;
+use crate::gpu::Source;
+use crate::gpu::kernel::Params;
+use crate::kernels::products::matrix::loader;
+use crate::kernels::{
     ACTIVATE, ATTENDED_STRETCH, ATTENDED_WHOLE, BLOCK, COLUMN, COLUMN_SUBGROUP, DRAW, ENTRIES, FOLD, FOLD_SUBGROUP,
     GATHERED, GATHERED_NOWHERE, KV, LANE, PRODUCT, REDUCE, REDUCE_SUBGROUP, SERIAL, SPAN, TEXEL, WEIGHTS_BUFFER,
     WEIGHTS_TEXTURE,
 };
-use crate::depth::policy::Rule;
-use crate::gpu::Source;
-use crate::gpu::kernel::Params;
-use crate::model::tensor::DataType;
+use crate::tensor::DataType;
 
 /// One text.
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ const HEADS: [(u32, u32); 6] = [(2, 1), (64, 1), (64, 3), (128, 4), (128, 8), (2
 
 /// The products of software adapters, by how they read their inputs.
 fn serial(data_type: DataType, column: &'static str) -> Vec<&'static str> {
-    vec![text!("matvec_serial"), PRODUCT, loader(data_type), WEIGHTS_TEXTURE, BLOCK, TEXEL, SERIAL, column]
+    vec![text!("products/matvec_serial"), PRODUCT, loader(data_type), WEIGHTS_TEXTURE, BLOCK, TEXEL, SERIAL, column]
 }
 
 /// All variants for core WebGPU.
@@ -47,62 +47,133 @@ pub fn all() -> Vec<Variant> {
     for data_type in DataType::ALL {
         let product = |text| vec![text, PRODUCT, loader(data_type), WEIGHTS_BUFFER, BLOCK, TEXEL];
         for weights in [WEIGHTS_BUFFER, WEIGHTS_TEXTURE] {
-            let parts = vec![text!("embed"), loader(data_type), weights, BLOCK, TEXEL];
-            add("embed", super::embed::Params::FIELDS, parts, vec![]);
+            let parts = vec![text!("rows/embed"), loader(data_type), weights, BLOCK, TEXEL];
+            add("embed", crate::kernels::rows::embed::Params::FIELDS, parts, vec![]);
         }
-        add("matmul", super::matvec::Params::FIELDS, product(text!("matmul")), vec![]);
+        add("matmul", crate::kernels::products::matvec::Params::FIELDS, product(text!("products/matmul")), vec![]);
         for columns in [1, 2, 4, 8] {
-            add("matvec", super::matvec::Params::FIELDS, product(text!("matvec")), vec![("COLS", columns)]);
+            add(
+                "matvec",
+                crate::kernels::products::matvec::Params::FIELDS,
+                product(text!("products/matvec")),
+                vec![("COLS", columns)],
+            );
         }
         for columns in ROWS {
             let parts = serial(data_type, COLUMN);
-            add("matvec_serial", super::matvec::Params::FIELDS, parts, vec![("COLS", columns)]);
+            add("matvec_serial", crate::kernels::products::matvec::Params::FIELDS, parts, vec![("COLS", columns)]);
         }
     }
     for (head_dim, group) in HEADS {
-        let (tile, head4) = (super::attention::Tile::largest(group, 1, head_dim), head_dim.div_ceil(4));
+        let (tile, head4) =
+            (crate::kernels::attention::attention_stretch::Tile::largest(group, 1, head_dim), head_dim.div_ceil(4));
         for rows in (0..3).map(|power| 1 << power).filter(|rows| *rows <= tile.rows) {
             let constants = vec![("HEAD4", head4), ("GROUP", tile.heads), ("QROWS", rows)];
-            add("attention", super::attention::Params::FIELDS, vec![text!("attention"), SPAN, ENTRIES, KV], constants);
+            add(
+                "attention_stretch",
+                crate::kernels::attention::attention_stretch::Params::FIELDS,
+                vec![text!("attention/attention_stretch"), SPAN, ENTRIES, KV],
+                constants,
+            );
         }
         let head = vec![("HEAD4", head4)];
-        let merge = |part| vec![text!("attention_merge"), part, TEXEL];
-        add("attention_merge", super::attention_merge::Params::FIELDS, merge(GATHERED_NOWHERE), head.clone());
+        let merge = |part| vec![text!("attention/attention_merge"), part, TEXEL];
+        add(
+            "attention_merge",
+            crate::kernels::attention::attention_merge::Params::FIELDS,
+            merge(GATHERED_NOWHERE),
+            head.clone(),
+        );
         let gathered = [&head[..], &[("GATHERED", 5)]].concat();
-        add("attention_merge", super::attention_merge::Params::FIELDS, merge(GATHERED), gathered);
-        add("rope", super::rope::Params::FIELDS, vec![text!("rope"), KV], head);
+        add("attention_merge", crate::kernels::attention::attention_merge::Params::FIELDS, merge(GATHERED), gathered);
+        add("rope", crate::kernels::attention::rope::Params::FIELDS, vec![text!("attention/rope"), KV], head);
     }
-    let drawn = [0, 4].map(|alternatives| vec![("DRAWN", super::alternatives::drawn_words(alternatives))]);
-    add("alternatives", super::alternatives::Params::FIELDS, vec![text!("alternatives"), DRAW, FOLD], drawn[1].clone());
-    add("bias", super::bias::Params::FIELDS, vec![text!("bias")], vec![]);
-    add("bucket", super::bucket::Params::FIELDS, vec![text!("bucket")], vec![]);
-    for mode in [super::combine::COPY, super::combine::ADD_GATED, super::combine::ADD] {
-        add("combine", super::combine::Params::FIELDS, vec![text!("combine")], vec![("MODE", mode)]);
+    let drawn =
+        [0, 4].map(|alternatives| vec![("DRAWN", crate::kernels::draw::alternatives::drawn_words(alternatives))]);
+    add(
+        "alternatives",
+        crate::kernels::draw::alternatives::Params::FIELDS,
+        vec![text!("draw/alternatives"), DRAW, FOLD],
+        drawn[1].clone(),
+    );
+    add("bias", crate::kernels::products::bias::Params::FIELDS, vec![text!("products/bias")], vec![]);
+    add("bucket", crate::kernels::exits::bucket::Params::FIELDS, vec![text!("exits/bucket")], vec![]);
+    for mode in [
+        crate::kernels::rows::combine::COPY,
+        crate::kernels::rows::combine::ADD_GATED,
+        crate::kernels::rows::combine::ADD,
+    ] {
+        add(
+            "combine",
+            crate::kernels::rows::combine::Params::FIELDS,
+            vec![text!("rows/combine")],
+            vec![("MODE", mode)],
+        );
     }
-    add("cross_entropy", super::cross_entropy::Params::FIELDS, vec![text!("cross_entropy"), DRAW, FOLD], vec![]);
-    add("encode", super::encode::Params::FIELDS, vec![text!("encode")], vec![]);
-    add("enter", super::enter::Params::FIELDS, vec![text!("enter"), LANE], vec![]);
+    add(
+        "cross_entropy",
+        crate::kernels::draw::cross_entropy::Params::FIELDS,
+        vec![text!("draw/cross_entropy"), DRAW, FOLD],
+        vec![],
+    );
+    add("encode", crate::kernels::rows::encode::Params::FIELDS, vec![text!("rows/encode")], vec![]);
+    add("enter", crate::kernels::exits::enter::Params::FIELDS, vec![text!("exits/enter"), LANE], vec![]);
     for constants in &drawn {
-        add("finish", super::finish::Params::FIELDS, vec![text!("finish"), LANE], constants.clone());
-        add("sample", super::sample::Params::FIELDS, vec![text!("sample"), DRAW, FOLD], constants.clone());
+        add(
+            "finish",
+            crate::kernels::exits::finish::Params::FIELDS,
+            vec![text!("exits/finish"), LANE],
+            constants.clone(),
+        );
+        add(
+            "sample",
+            crate::kernels::draw::sample::Params::FIELDS,
+            vec![text!("draw/sample"), DRAW, FOLD],
+            constants.clone(),
+        );
     }
     let gathered = vec![("GATHERED", 3)];
-    add("gather", super::gather::Params::FIELDS, vec![text!("gather"), GATHERED, TEXEL], gathered);
-    add("head_norm", super::head_norm::Params::FIELDS, vec![text!("head_norm"), REDUCE], vec![]);
-    add("leave", super::leave::Params::FIELDS, vec![text!("leave"), LANE], vec![]);
+    add(
+        "gather",
+        crate::kernels::products::gather::Params::FIELDS,
+        vec![text!("products/gather"), GATHERED, TEXEL],
+        gathered,
+    );
+    add(
+        "head_norm",
+        crate::kernels::attention::head_norm::Params::FIELDS,
+        vec![text!("attention/head_norm"), REDUCE],
+        vec![],
+    );
+    add("leave", crate::kernels::exits::leave::Params::FIELDS, vec![text!("exits/leave"), LANE], vec![]);
     for rule in Rule::ALL {
-        add("gate", super::gate::Params::FIELDS, super::gate::source(rule.text()).parts, vec![]);
+        add(
+            "gate",
+            crate::kernels::exits::gate::Params::FIELDS,
+            crate::kernels::exits::gate::source(rule.text()).parts,
+            vec![],
+        );
     }
-    add("lora_down", super::lora_down::Params::FIELDS, vec![text!("lora_down"), REDUCE], vec![]);
-    add("lora_up", super::lora_up::Params::FIELDS, vec![text!("lora_up")], vec![]);
+    add(
+        "lora_down",
+        crate::kernels::products::lora_down::Params::FIELDS,
+        vec![text!("products/lora_down"), REDUCE],
+        vec![],
+    );
+    add("lora_up", crate::kernels::products::lora_up::Params::FIELDS, vec![text!("products/lora_up")], vec![]);
     for (part, constants) in [(GATHERED_NOWHERE, vec![]), (GATHERED, vec![("GATHERED", 6)])] {
-        let parts = vec![text!("rms_norm"), REDUCE, part, TEXEL];
-        add("rms_norm", super::rms_norm::Params::FIELDS, parts, constants);
+        let parts = vec![text!("rows/rms_norm"), REDUCE, part, TEXEL];
+        add("rms_norm", crate::kernels::rows::rms_norm::Params::FIELDS, parts, constants);
     }
-    add("select_top_k", super::select_top_k::Params::FIELDS, vec![text!("select_top_k")], vec![]);
+    add("select_top_k", crate::kernels::exits::select_top_k::Params::FIELDS, vec![text!("exits/select_top_k")], vec![]);
     for (part, mut constants) in [(GATHERED_NOWHERE, vec![]), (GATHERED, vec![("GATHERED", 4)])] {
         constants.push(("GELU", 1));
-        add("swiglu", super::swiglu::Params::FIELDS, vec![text!("swiglu"), ACTIVATE, part, TEXEL], constants);
+        add(
+            "swiglu",
+            crate::kernels::rows::swiglu::Params::FIELDS,
+            vec![text!("rows/swiglu"), ACTIVATE, part, TEXEL],
+            constants,
+        );
     }
     all
 }
@@ -115,25 +186,36 @@ pub fn with_subgroups() -> Vec<Variant> {
     for data_type in DataType::ALL {
         for columns in ROWS {
             let parts = serial(data_type, COLUMN_SUBGROUP);
-            let gated = [&[text!("matvec_gated")], &parts[1..], &[ACTIVATE, GATHERED]].concat();
-            add("matvec_serial", super::matvec::Params::FIELDS, parts, vec![("COLS", columns)]);
+            let gated = [&[text!("products/matvec_gated")], &parts[1..], &[ACTIVATE, GATHERED]].concat();
+            add("matvec_serial", crate::kernels::products::matvec::Params::FIELDS, parts, vec![("COLS", columns)]);
             let constants = vec![("COLS", columns), ("GELU", 0), ("GATHERED", 4)];
-            add("matvec_gated", super::matvec::Params::FIELDS, gated, constants);
+            add("matvec_gated", crate::kernels::products::matvec::Params::FIELDS, gated, constants);
         }
     }
     for (head_dim, group) in HEADS {
-        let parts = |to: &[&'static str]| [&[text!("attention_subgroup"), ENTRIES, KV, REDUCE_SUBGROUP], to].concat();
+        let parts =
+            |to: &[&'static str]| [&[text!("attention/attention_subgroup"), ENTRIES, KV, REDUCE_SUBGROUP], to].concat();
         let constants = vec![("HEAD4", head_dim.div_ceil(4)), ("GROUP", group)];
         let whole = [&constants[..], &[("GATHERED", 8)]].concat();
-        add("attention_subgroup", super::attention::Params::FIELDS, parts(&[ATTENDED_STRETCH]), constants);
+        add(
+            "attention_subgroup",
+            crate::kernels::attention::attention_stretch::Params::FIELDS,
+            parts(&[ATTENDED_STRETCH]),
+            constants,
+        );
         let parts = parts(&[ATTENDED_WHOLE, GATHERED, TEXEL]);
-        add("attention_subgroup", super::attention::Params::FIELDS, parts, whole);
+        add("attention_subgroup", crate::kernels::attention::attention_stretch::Params::FIELDS, parts, whole);
     }
-    let norm = vec![text!("rms_norm"), REDUCE_SUBGROUP, GATHERED, TEXEL];
-    add("rms_norm", super::rms_norm::Params::FIELDS, norm, vec![("GATHERED", 6)]);
+    let norm = vec![text!("rows/rms_norm"), REDUCE_SUBGROUP, GATHERED, TEXEL];
+    add("rms_norm", crate::kernels::rows::rms_norm::Params::FIELDS, norm, vec![("GATHERED", 6)]);
     for alternatives in [0, 4] {
-        let constants = vec![("DRAWN", super::alternatives::drawn_words(alternatives))];
-        add("sample", super::sample::Params::FIELDS, vec![text!("sample"), DRAW, FOLD_SUBGROUP], constants);
+        let constants = vec![("DRAWN", crate::kernels::draw::alternatives::drawn_words(alternatives))];
+        add(
+            "sample",
+            crate::kernels::draw::sample::Params::FIELDS,
+            vec![text!("draw/sample"), DRAW, FOLD_SUBGROUP],
+            constants,
+        );
     }
     all
 }

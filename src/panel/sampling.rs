@@ -6,7 +6,7 @@ use egui::{DragValue, RichText, Slider, SliderClamping, Ui};
 
 use super::controls::labelled;
 use super::look;
-use crate::model::generation::Suggestion;
+use crate::network::generation::Suggestion;
 use crate::service::{ModelFacts, Settings};
 
 /// Settings that the person has chosen; the others follow the model.

@@ -111,7 +111,7 @@ impl RaceView {
     pub fn ceiling(&self) -> Option<f64> {
         let own = self.heats.iter().filter(|heat| heat.contestant == Contestant::Adaptive);
         let ceilings: Vec<f64> = own.map(|heat| heat.ceiling).collect();
-        (!ceilings.is_empty()).then(|| crate::bench::median(&ceilings))
+        (!ceilings.is_empty()).then(|| crate::depth::median(&ceilings))
     }
 }
 

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::bench::flops::TokenFlops;
-use crate::model::generation::Suggestion;
+use crate::network::flops::TokenFlops;
+use crate::network::generation::Suggestion;
 
 /// What there is to know of a model once it is loaded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

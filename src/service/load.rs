@@ -9,19 +9,19 @@ use futures_channel::mpsc::UnboundedReceiver;
 
 use super::facts::{Adapter, ModelFacts};
 use super::message::Command;
-use crate::bench::flops::TokenFlops;
 use crate::engine::{Engine, EngineOptions};
 use crate::error::Error;
+use crate::files::gguf::{self, Gguf};
+use crate::files::index::WeightFile;
+use crate::files::safetensors::Folder;
 use crate::gpu::Gpu;
-use crate::model::bytes::FileBytes;
-use crate::model::config::{ModelConfig, RouterKind};
-use crate::model::folder::Folder;
-use crate::model::generation::{Generation, Suggestion};
-use crate::model::gguf::{self, Gguf};
-use crate::model::room::Cut;
-use crate::model::shards::WeightFile;
-use crate::model::tensor::TensorSource;
-use crate::model::tick::Order;
+use crate::network::config::{ModelConfig, RouterKind};
+use crate::network::flops::TokenFlops;
+use crate::network::generation::{Generation, Suggestion};
+use crate::runtime::room::Cut;
+use crate::runtime::tick::Order;
+use crate::tensor::TensorSource;
+use crate::tensor::bytes::FileBytes;
 use crate::text::{ChatTemplate, LocalTime, SpecialTokens, Tokenizer};
 
 /// The bytes of a file: read, mapped, or to be fetched.

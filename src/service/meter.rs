@@ -1,8 +1,8 @@
 //! What a stretch of work took: tokens, depth, time.
 
-use crate::bench::flops::TokenFlops;
 use crate::engine::Engine;
 use crate::engine::event::TokenEvent;
+use crate::network::flops::TokenFlops;
 
 /// Sums since the engine last had nothing to do.
 #[derive(Debug, Clone, Copy, Default)]

@@ -110,12 +110,11 @@ fn a_dense_model_made_recursive_and_merged_back() {
     assert!(config.contains("\"lora\"") && config.contains("\"cycle\""), "{config}");
     succeeds(&[&recursive, &back], &["convert", "--merge"]);
     let (one, other) = (fs::read(file("f32.gguf")).unwrap(), fs::read(&back).unwrap());
-    let parse = |bytes| isobath::model::gguf::Gguf::parse(bytes, "x").unwrap();
+    let parse = |bytes| isobath::files::gguf::Gguf::parse(bytes, "x").unwrap();
     let (one, other) = (parse(&one), parse(&other));
-    use isobath::model::tensor::TensorSource;
+    use isobath::tensor::TensorSource;
     for name in one.names() {
-        let numbers =
-            |source: &dyn TensorSource| isobath::model::weights::values(&source.tensor(&name).unwrap().unwrap());
+        let numbers = |source: &dyn TensorSource| isobath::tensor::values(&source.tensor(&name).unwrap().unwrap());
         assert!(crate::farthest(&numbers(&one), &numbers(&other)) < 1e-5, "{name}");
     }
     fails(&[&file("f32.gguf"), &recursive], &["convert"], 2, &["--recursions"]);

@@ -6,9 +6,9 @@ use isobath::convert::facts::Facts;
 use isobath::convert::import::{Imported, import};
 use isobath::convert::training;
 use isobath::error::ModelError;
-use isobath::model::config::{ModelConfig, RouterKind, Sharing};
-use isobath::model::forward::Depth;
-use isobath::model::tensor::{Tensor, TensorSource};
+use isobath::network::config::{ModelConfig, RouterKind, Sharing};
+use isobath::runtime::step::Depth;
+use isobath::tensor::{Tensor, TensorSource};
 use serde_json::{Value, json};
 
 use crate::case::{Case, all};

@@ -4,12 +4,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use isobath::model::export::{ExportType, folder};
-use isobath::model::folder::Safetensors;
-use isobath::model::forward::Depth;
-use isobath::model::gguf::Gguf;
-use isobath::model::gguf_export::{GgufText, gguf};
-use isobath::model::tensor::{DataType, TensorSource};
+use isobath::files::gguf::Gguf;
+use isobath::files::gguf::write::{GgufText, gguf};
+use isobath::files::safetensors::Safetensors;
+use isobath::files::write::{ExportType, folder};
+use isobath::runtime::step::Depth;
+use isobath::tensor::{DataType, TensorSource};
 use isobath::text::{GgufVocabulary, Tokenizer};
 use serde_json::Value;
 

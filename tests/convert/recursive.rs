@@ -2,14 +2,13 @@
 
 use isobath::convert::recursive::{Recipe, Recursive, Start};
 use isobath::convert::unrolled::Unrolled;
-use isobath::model::config::{ModelConfig, Sharing};
-use isobath::model::export::{ExportType, folder};
-use isobath::model::folder::Safetensors;
-use isobath::model::forward::Depth;
-use isobath::model::names::{self, Linear};
-use isobath::model::random::Random;
-use isobath::model::tensor::{DataType, TensorSource};
-use isobath::model::weights::values;
+use isobath::files::random::Random;
+use isobath::files::safetensors::Safetensors;
+use isobath::files::write::{ExportType, folder};
+use isobath::network::config::{ModelConfig, Sharing};
+use isobath::network::names::{self, Linear};
+use isobath::runtime::step::Depth;
+use isobath::tensor::{DataType, TensorSource, values};
 use serde_json::json;
 
 use crate::case::{Case, all};

@@ -1,8 +1,8 @@
 //! Blocks of every quantised type as the package `gguf` reads them; `tests/oracles/blocks.py` writes the file.
 
-use isobath::model::gguf::Gguf;
-use isobath::model::pack::{dequantise_row, pack_rows, packed_row_words, unpack_row};
-use isobath::model::tensor::{DataType, TensorSource};
+use isobath::files::gguf::Gguf;
+use isobath::tensor::pack::{dequantise_row, pack_rows, packed_row_words, unpack_row};
+use isobath::tensor::{DataType, TensorSource};
 
 const FILE: &[u8] = include_bytes!("blocks.gguf");
 const WEIGHTS: usize = 512;

@@ -3,9 +3,9 @@
 use std::fs;
 use std::io::{Cursor, Write};
 
-use isobath::model::checkpoint::Checkpoint;
-use isobath::model::folder::Safetensors;
-use isobath::model::tensor::TensorSource;
+use isobath::files::safetensors::Safetensors;
+use isobath::files::torch::Checkpoint;
+use isobath::tensor::TensorSource;
 use zip::CompressionMethod;
 use zip::write::{SimpleFileOptions, ZipWriter};
 

@@ -1,9 +1,9 @@
 //! Folders whose safetensors or config.json are damaged or absurd, and what is said about them.
 
 use isobath::error::ModelError;
-use isobath::model::config::ModelConfig;
-use isobath::model::folder::{Folder, Safetensors};
-use isobath::model::tensor::{DataType, TensorSource};
+use isobath::files::safetensors::{Folder, Safetensors};
+use isobath::network::config::ModelConfig;
+use isobath::tensor::{DataType, TensorSource};
 
 use crate::tiny_model::{self, says};
 

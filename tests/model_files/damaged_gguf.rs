@@ -1,8 +1,8 @@
 //! GGUF files that are damaged or not supported, and what is said about them.
 
-use isobath::model::gguf::Gguf;
-use isobath::model::names::check_tensors;
-use isobath::model::tensor::TensorSource;
+use isobath::files::gguf::Gguf;
+use isobath::network::names::check_tensors;
+use isobath::tensor::TensorSource;
 use isobath::text::Tokenizer;
 
 use crate::gguf::{self, File, Value};

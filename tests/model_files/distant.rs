@@ -4,10 +4,10 @@ use std::cell::{Cell, RefCell};
 use std::future::ready;
 use std::ops::Range;
 
-use isobath::model::bytes::{Awaited, FileBytes};
-use isobath::model::folder::{Folder, Safetensors};
-use isobath::model::gguf::{self, Gguf};
-use isobath::model::tensor::TensorSource;
+use isobath::files::gguf::{self, Gguf};
+use isobath::files::safetensors::{Folder, Safetensors};
+use isobath::tensor::TensorSource;
+use isobath::tensor::bytes::{Awaited, FileBytes};
 use pollster::block_on;
 
 use crate::tiny_model::{self, says};

@@ -1,7 +1,7 @@
 //! Keys of GGUF files that may be said in more than one way: per layer, as ends of a text, and those that are absent.
 
-use isobath::model::gguf::Gguf;
-use isobath::model::tensor::TensorSource;
+use isobath::files::gguf::Gguf;
+use isobath::tensor::TensorSource;
 
 use crate::gguf::{File, Value};
 use crate::tiny_model::{self, says};

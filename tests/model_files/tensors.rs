@@ -3,14 +3,14 @@
 
 use std::borrow::Cow;
 
-use isobath::model::config::ModelConfig;
-use isobath::model::export::{ExportType, export_folder, export_safetensors};
-use isobath::model::folder::Safetensors;
-use isobath::model::gguf::Gguf;
-use isobath::model::names::check_tensors;
-use isobath::model::pack::dequantise_row;
-use isobath::model::quantise::write_row;
-use isobath::model::tensor::{DataType, Tensor, TensorSource};
+use isobath::files::gguf::Gguf;
+use isobath::files::safetensors::Safetensors;
+use isobath::files::write::{ExportType, export_folder, export_safetensors};
+use isobath::network::config::ModelConfig;
+use isobath::network::names::check_tensors;
+use isobath::tensor::pack::dequantise_row;
+use isobath::tensor::quantise::write_row;
+use isobath::tensor::{DataType, Tensor, TensorSource};
 
 use crate::tiny_model::{self, says};
 

@@ -2,7 +2,7 @@
 
     python tests/oracles/family.py [NAME...]
 
-Weights are not stored: they are the numbers of `src/model/random.rs` for the case's seed, so that a case is its
+Weights are not stored: they are the numbers of `src/files/random.rs` for the case's seed, so that a case is its
 `config.json` as transformers writes it, a prompt, a greedy continuation, and logits at some positions.
 """
 
@@ -47,7 +47,7 @@ def cases():
 
 
 def random_tensor(seed, name, shape, norm_offset):
-    """`Random::tensor` of src/model/random.rs."""
+    """`Random::tensor` of src/files/random.rs."""
     state = (seed ^ 0x9E37_79B9_7F4A_7C15) & MASK
     for byte in name.encode():
         state = ((state ^ byte) * 0x100_0000_01B3) & MASK

@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use isobath::model::config::ModelConfig;
-use isobath::model::export::{Entry, ExportType};
-use isobath::model::gguf::Gguf;
-use isobath::model::gguf_export::{GgufText, gguf};
-use isobath::model::mixture::Mixture;
-use isobath::model::names::{EMBEDDING, LM_HEAD, Linear};
-use isobath::model::random::Random;
-use isobath::model::tensor::DataType;
+use isobath::files::gguf::Gguf;
+use isobath::files::gguf::write::{GgufText, gguf};
+use isobath::files::mixture::Mixture;
+use isobath::files::random::Random;
+use isobath::files::write::{Entry, ExportType};
+use isobath::network::config::ModelConfig;
+use isobath::network::names::{EMBEDDING, LM_HEAD, Linear};
+use isobath::tensor::DataType;
 use isobath::text::GgufVocabulary;
 use serde_json::json;
 

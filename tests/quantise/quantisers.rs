@@ -1,7 +1,7 @@
 //! Our quantisers against ggml's, on numbers that tests/oracles/quantisers.py makes in the same way.
 
-use isobath::model::quantise::{WRITTEN, write_row};
-use isobath::model::tensor::DataType;
+use isobath::tensor::DataType;
+use isobath::tensor::quantise::{WRITTEN, write_row};
 use serde_json::Value;
 
 use crate::hash;

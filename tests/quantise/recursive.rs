@@ -1,15 +1,14 @@
 //! What the mixtures make of models that llama.cpp does not have: several recursions of one block, routers, adapters.
 
-use isobath::model::config::ModelConfig;
-use isobath::model::export::{ExportType, export_folder, folder};
-use isobath::model::folder::Safetensors;
-use isobath::model::forward::Depth;
-use isobath::model::mixture::Mixture;
-use isobath::model::plan::Plan;
-use isobath::model::random::Random;
-use isobath::model::reference::{Reference, Sequence};
-use isobath::model::tensor::{DataType, TensorSource};
-use isobath::model::weights::values;
+use isobath::files::mixture::Mixture;
+use isobath::files::random::Random;
+use isobath::files::safetensors::Safetensors;
+use isobath::files::write::{ExportType, export_folder, folder};
+use isobath::judge::{Reference, Sequence};
+use isobath::network::config::ModelConfig;
+use isobath::network::plan::Plan;
+use isobath::runtime::step::Depth;
+use isobath::tensor::{DataType, TensorSource, values};
 use serde_json::json;
 
 /// First layer, three rounds of a block of four, last layer; six layers are stored.

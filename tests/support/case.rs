@@ -5,11 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use isobath::error::ModelError;
-use isobath::model::config::ModelConfig;
-use isobath::model::folder::Safetensors;
-use isobath::model::names::{self, Linear, Norm, RouterRole};
-use isobath::model::tensor::{DataType, Tensor, TensorSource};
-use isobath::model::weights::values;
+use isobath::files::safetensors::Safetensors;
+use isobath::network::config::ModelConfig;
+use isobath::network::names::{self, Linear, Norm, RouterRole};
+use isobath::tensor::{DataType, Tensor, TensorSource, values};
 use serde_json::{Value, json};
 
 use super::golden_dir::golden_dir;
@@ -270,7 +269,7 @@ fn rename(config: &ModelConfig, json: &Value, official: &HashMap<String, Tensor<
         let said = json["mor"]["router_prefix"].as_str();
         let block = said.map_or_else(|| format!("model.layers.{first}"), str::to_owned);
         let mut routers = vec![(RouterRole::Token, format!("{block}.mor_router.router"))];
-        if router.kind == isobath::model::config::RouterKind::Expert {
+        if router.kind == isobath::network::config::RouterKind::Expert {
             let layers = said.unwrap_or("model.layers");
             routers = (0..config.n_recursions())
                 .flat_map(|r| {
@@ -283,7 +282,8 @@ fn rename(config: &ModelConfig, json: &Value, official: &HashMap<String, Tensor<
             for (name, _) in names::router(config, router.network, role) {
                 let end = [".0.weight", ".2.weight", ".weight"].into_iter().find(|end| name.ends_with(end)).unwrap();
                 // Expert routers are numbered: `model.routers.0.weight` is linear, `model.routers.0.0.weight` is not.
-                let end = if router.network == isobath::model::config::RouterNetwork::Linear { ".weight" } else { end };
+                let end =
+                    if router.network == isobath::network::config::RouterNetwork::Linear { ".weight" } else { end };
                 give(name, &format!("{prefix}{end}"));
             }
         }

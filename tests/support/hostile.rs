@@ -8,15 +8,16 @@ use std::cell::Cell;
 use isobath::convert::facts::Facts;
 use isobath::convert::training;
 use isobath::engine::prompts;
-use isobath::model::checkpoint::Checkpoint;
-use isobath::model::config::ModelConfig;
-use isobath::model::folder::{Folder, Safetensors, check_finite};
-use isobath::model::generation::Generation;
-use isobath::model::gguf::Gguf;
-use isobath::model::names::{self, check_tensors};
-use isobath::model::plan::Plan;
-use isobath::model::shards::Index;
-use isobath::model::tensor::TensorSource;
+use isobath::files::gguf::Gguf;
+use isobath::files::index::Index;
+use isobath::files::safetensors::{Folder, Safetensors};
+use isobath::files::torch::Checkpoint;
+use isobath::network::config::ModelConfig;
+use isobath::network::generation::Generation;
+use isobath::network::names::{self, check_tensors};
+use isobath::network::plan::Plan;
+use isobath::tensor::TensorSource;
+use isobath::tensor::finite::check_finite;
 use isobath::text::{ChatTemplate, Message, Tokenizer};
 
 /// The system's allocator, counting what each thread holds and held at most.

@@ -1,8 +1,8 @@
 //! Small networks on random weights: every sharing, KV mode, adapter and router that the configuration allows.
 
-use isobath::model::config::ModelConfig;
-use isobath::model::plan::Plan;
-use isobath::model::random::Random;
+use isobath::files::random::Random;
+use isobath::network::config::ModelConfig;
+use isobath::network::plan::Plan;
 use serde_json::{Value, json};
 
 /// A network and its weights.

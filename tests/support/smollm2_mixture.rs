@@ -3,10 +3,10 @@
 
 use std::fs;
 
-use isobath::model::export::{Export, ExportType};
-use isobath::model::gguf::Gguf;
-use isobath::model::gguf_export::{GgufText, gguf};
-use isobath::model::mixture::Mixture;
+use isobath::files::gguf::Gguf;
+use isobath::files::gguf::write::{GgufText, gguf};
+use isobath::files::mixture::Mixture;
+use isobath::files::write::{Export, ExportType};
 
 /// What `isobath import SmolLM2-135M-Instruct.Q4_1.gguf DEST.gguf --dtype MIXTURE` writes, 105 to 145 MB; takes seconds.
 pub fn smollm2_as(mixture: Mixture) -> Vec<u8> {

@@ -6,10 +6,10 @@
 use std::borrow::Cow;
 
 use isobath::error::ModelError;
-use isobath::model::config::ModelConfig;
-use isobath::model::export::{ExportType, export_safetensors};
-use isobath::model::names::expected;
-use isobath::model::tensor::{DataType, Tensor};
+use isobath::files::write::{ExportType, export_safetensors};
+use isobath::network::config::ModelConfig;
+use isobath::network::names::expected;
+use isobath::tensor::{DataType, Tensor};
 
 use super::gguf::{File, Value};
 

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::ops::Range;
 use std::rc::Rc;
 
-use isobath::model::bytes::{Awaited, FileBytes};
+use isobath::tensor::bytes::{Awaited, FileBytes};
 use js_sys::{Array, Reflect, Uint8Array};
 use wasm_bindgen::prelude::{Closure, wasm_bindgen};
 use wasm_bindgen::{JsCast, JsValue};

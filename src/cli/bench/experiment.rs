@@ -1,10 +1,10 @@
 //! The experiments: adaptive depth against full depth, and gates against none.
 
-use isobath::bench::flops::TokenFlops;
 use isobath::bench::ledger::Outcome;
 use isobath::bench::work::{Work, WorkDepth};
 use isobath::engine::Engine;
-use isobath::model::tick::Order;
+use isobath::network::flops::TokenFlops;
+use isobath::runtime::tick::Order;
 use pollster::block_on;
 
 use super::super::args::Experiment;

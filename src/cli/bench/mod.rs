@@ -18,8 +18,8 @@ use isobath::bench::test::Test;
 use isobath::bench::work::WorkDepth;
 use isobath::engine::{Engine, EngineOptions, MAX_LANES};
 use isobath::error::RequestError;
-use isobath::model::config::ModelConfig;
-use isobath::model::tick::Order;
+use isobath::network::config::ModelConfig;
+use isobath::runtime::tick::Order;
 use isobath::schedule::PAGE;
 use pollster::block_on;
 

@@ -1,9 +1,10 @@
 //! A row of the table: everything that was measured of one test, and how it is written.
 
 use isobath::bench::ledger::Outcome;
-use isobath::bench::statistics::{median, spread, warnings};
+use isobath::bench::median;
+use isobath::bench::statistics::{spread, warnings};
 use isobath::engine::{Engine, HostTime};
-use isobath::model::tick::Order;
+use isobath::runtime::tick::Order;
 use serde::Serialize;
 use serde_json::Value;
 

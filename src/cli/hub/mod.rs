@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use hf_hub::{Cache, Repo, RepoType};
 use isobath::error::ModelError;
-use isobath::model::shards::Index;
+use isobath::files::index::Index;
 
 use self::client::{Client, Listing, Trouble};
 use self::store::Store;

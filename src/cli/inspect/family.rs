@@ -1,7 +1,7 @@
 //! What a member of the Llama family has of its own, in a line.
 
-use isobath::model::config::ModelConfig;
-use isobath::model::family::{Architecture, RopeScaling};
+use isobath::network::config::ModelConfig;
+use isobath::network::family::{Architecture, RopeScaling};
 
 /// The member's name and everything that a plain Llama model has not.
 pub fn describe(config: &ModelConfig) -> String {
@@ -44,7 +44,7 @@ fn scaling(scaling: &RopeScaling) -> String {
 
 #[cfg(test)]
 mod tests {
-    use isobath::model::family::{Biases, Window};
+    use isobath::network::family::{Biases, Window};
 
     use super::*;
 

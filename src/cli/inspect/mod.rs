@@ -7,8 +7,8 @@ pub mod sizes;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use isobath::model::config::ModelConfig;
-use isobath::model::generation::{Generation, Suggestion};
+use isobath::network::config::ModelConfig;
+use isobath::network::generation::{Generation, Suggestion};
 
 use self::plan::Stage;
 pub use self::sizes::TensorFact;
@@ -191,8 +191,8 @@ fn kv_line(kv: &Kv) -> String {
 
 #[cfg(test)]
 mod tests {
-    use isobath::model::config::*;
-    use isobath::model::family::{Architecture, Biases, RopeScaling};
+    use isobath::network::config::*;
+    use isobath::network::family::{Architecture, Biases, RopeScaling};
 
     use super::*;
 

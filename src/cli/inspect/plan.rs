@@ -1,6 +1,6 @@
 //! The plan of a model as a picture in text: what runs in which order, what shares weights, where gates stand.
 
-use isobath::model::config::{ModelConfig, RouterFunction, RouterKind, RouterNetwork, Sharing};
+use isobath::network::config::{ModelConfig, RouterFunction, RouterKind, RouterNetwork, Sharing};
 
 /// Consecutive layers that belong together.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -206,9 +206,9 @@ mod tests {
     #[test]
     fn what_a_round_has_of_its_own_is_named() {
         let mut config = config(4);
-        let own = isobath::model::config::Recursion { share_norms: false, ..recursion(2, Sharing::Cycle) };
+        let own = isobath::network::config::Recursion { share_norms: false, ..recursion(2, Sharing::Cycle) };
         config.recursion = Some(own);
-        config.lora = Some(isobath::model::config::Lora { scale: 1.0 });
+        config.lora = Some(isobath::network::config::Lora { scale: 1.0 });
         let stages = stages(&config);
         assert_eq!(stages.len(), 2);
         assert_eq!(remark(&config, &stages[0]), "own norms, own LoRA");

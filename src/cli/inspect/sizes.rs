@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use isobath::engine::DEFAULT_CONTEXT;
-use isobath::model;
-use isobath::model::cache::CacheMemory;
-use isobath::model::config::{KvMode, ModelConfig, RouterKind};
-use isobath::model::plan::Plan;
-use isobath::model::room::Fit;
+use isobath::network::config::{KvMode, ModelConfig, RouterKind};
+use isobath::network::plan::Plan;
+use isobath::runtime::cache::CacheMemory;
+use isobath::runtime::room::{self, Fit};
 use isobath::schedule::PAGE;
 
 /// A tensor as the file lists it.
@@ -128,7 +127,7 @@ pub fn rooms(config: &ModelConfig) -> Vec<Room> {
     let Ok(plan) = Plan::of(config) else { return vec![] };
     let context = config.context_length.min(DEFAULT_CONTEXT);
     let room = |lanes: u32| {
-        let wanted = model::room::Room { lanes, context, rows: 1, heads: 1, cache_tokens: u32::MAX, alternatives: 0 };
+        let wanted = room::Room { lanes, context, rows: 1, heads: 1, cache_tokens: u32::MAX, alternatives: 0 };
         let room = Fit::new(config, &plan, wanted, u64::MAX).room();
         let cache = CacheMemory::of(config, &plan, room.cache_tokens / PAGE);
         let (sequence_bytes, sequences) = (cache.sequence_bytes(context), cache.sequences(context));
@@ -160,7 +159,7 @@ pub fn count(count: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use isobath::model::config::Sharing;
+    use isobath::network::config::Sharing;
 
     use super::super::tests::{config, expert, fact, recursion};
     use super::*;

@@ -1,0 +1,137 @@
+// The router: scores a row before its next round and decides whether the round is run.
+//
+//     score = weight . act(input / temperature)       act: identity, or exact GELU behind the first layer of an MLP
+//     expert-choice: gate = f(score); the round is granted iff goes_on(score, score before, -bias[round], round)
+//     token-choice:  p = f(scores); rounds granted = 1 + argmax(p + bias); gate = p there
+//
+// A row's next round is the number of rounds already granted to it. What a row was forced to stands before all scores.
+// Grid: rows of the list in turns.
+// CPU twin: `cpu` in `src/kernels/exits/gate.rs`.
+
+struct Params {
+    width: u32,         // vectors per input row
+    input_stride: u32,  // vectors from one input row to the next
+    outputs: u32,       // scores per row: 1 (expert), number of rounds (token)
+    rounds: u32,        // scores kept per row
+    bank_stride: u32,   // vectors from one round's weight to the next
+    gelu: u32,
+    function: u32,      // 0 identity, 1 sigmoid, 2 tanh, 3 softmax
+    token_choice: u32,
+    write_gate: u32,    // scores and gate are kept (not for the auxiliary router)
+    decide: u32,        // rounds are granted
+    first_free: u32,    // 1: round 0 is granted whatever the score
+    forced: u32,        // number of rounds to run whatever the score; NOT_FORCED leaves it to the score
+    inverse_temperature: f32,
+    alpha: f32,
+}
+
+const NOT_FORCED = 0xffffffffu;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;     // [rows, input_stride]
+@group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;    // [rounds or 1, outputs, width]
+@group(0) @binding(3) var<storage, read> bias: array<f32>;            // [rounds]
+@group(0) @binding(4) var<storage, read> list: array<u32>;            // count, rows
+@group(0) @binding(5) var<storage, read_write> scores: array<f32>;    // [rows, rounds]
+@group(0) @binding(6) var<storage, read_write> gates: array<f32>;     // [rows]
+@group(0) @binding(7) var<storage, read_write> granted: array<u32>;   // [rows]: forced rounds << 16 | rounds
+
+// Error function to 1.2e-7 (Numerical Recipes, section 6.2, Chebyshev fit of erfc).
+fn error_function(x: f32) -> f32 {
+    let t = 1.0 / (1.0 + 0.5 * abs(x));
+    var p = fma(t, 0.17087277, -0.82215223);
+    p = fma(t, p, 1.48851587);
+    p = fma(t, p, -1.13520398);
+    p = fma(t, p, 0.27886807);
+    p = fma(t, p, -0.18628806);
+    p = fma(t, p, 0.09678418);
+    p = fma(t, p, 0.37409196);
+    p = fma(t, p, 1.00002368);
+    p = fma(t, p, -1.26551223);
+    let tail = t * exp(max(p - x * x, -80.0));
+    return select(tail - 1.0, 1.0 - tail, x >= 0.0);
+}
+
+fn activate(x: f32) -> f32 {
+    let scaled = x * params.inverse_temperature;
+    if params.gelu == 0u { return scaled; }
+    return 0.5 * scaled * (1.0 + error_function(scaled * 0.70710678));
+}
+
+fn gate_of(score: f32) -> f32 {
+    switch params.function {
+        case 1u: { return params.alpha / (1.0 + exp(-clamp(score, -80.0, 80.0))); }
+        case 2u: { return params.alpha * tanh(clamp(score, -20.0, 20.0)); }
+        default: { return score; }
+    }
+}
+
+// One thread: the depth is chosen at once from all scores of the row.
+fn choose_depth(row: u32, forced: u32) {
+    let start = row * params.rounds;
+    var top = scores[start];
+    for (var j = 1u; j < params.outputs; j++) { top = max(top, scores[start + j]); }
+    var sum = 0.0;
+    for (var j = 0u; j < params.outputs; j++) { sum += exp(scores[start + j] - top); }
+    var best = 0u;
+    var best_value = 0.0;
+    var best_gate = 0.0;
+    for (var j = 0u; j < params.outputs; j++) {
+        var p = gate_of(scores[start + j]);
+        if params.function == 3u { p = params.alpha * (exp(scores[start + j] - top) / sum); }
+        let value = p + bias[j];
+        let forced_here = forced == j + 1u;
+        if j == 0u || forced_here || (forced == NOT_FORCED && value > best_value) {
+            best = j;
+            best_value = value;
+            best_gate = p;
+        }
+    }
+    gates[row] = best_gate;
+    granted[row] = (granted[row] & 0xffff0000u) | select(forced, best + 1u, forced == NOT_FORCED);
+}
+
+// What all threads see of `granted`. Browsers take a barrier only behind a condition that provably holds for all threads,
+// which a buffer that is also written does not give.
+var<workgroup> granted_here: u32;
+
+@compute @workgroup_size(WG)
+fn gate(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    for (var place = group.x; place < list[0]; place += grid.x) { route(list[1u + place], thread); }
+}
+
+fn route(row: u32, thread: u32) {
+    if thread == 0u { granted_here = granted[row]; }
+    let word = workgroupUniformLoad(&granted_here);
+    let round = word & 0xffffu;
+    let forced = select(params.forced, word >> 16u, word >= 0x10000u);
+    if round >= params.rounds { return; }
+    let start = row * params.input_stride;
+    for (var j = 0u; j < params.outputs; j++) {
+        let bank = round * params.bank_stride + j * params.width;
+        var sum = vec4<f32>(0.0);
+        for (var i = thread; i < params.width; i += WG) {
+            let x = input[start + i];
+            sum = fma(vec4<f32>(activate(x.x), activate(x.y), activate(x.z), activate(x.w)), weight[bank + i], sum);
+        }
+        let score = workgroup_sum(thread, (sum.x + sum.y) + (sum.z + sum.w));
+        if thread == 0u {
+            if params.write_gate == 1u {
+                scores[row * params.rounds + select(round, j, params.token_choice == 1u)] = score;
+                if params.token_choice == 0u { gates[row] = gate_of(score); }
+            }
+            if params.decide == 1u && params.token_choice == 0u {
+                var previous = score;
+                if round > 0u { previous = scores[row * params.rounds + round - 1u]; }
+                let goes = goes_on(score, previous, -bias[round], round);
+                let open = goes || (params.first_free == 1u && round == 0u);
+                granted[row] = word + u32(select(round < forced, open, forced == NOT_FORCED));
+            }
+        }
+    }
+    if thread == 0u && params.token_choice == 1u { choose_depth(row, forced); }
+}

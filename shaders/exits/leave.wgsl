@@ -1,0 +1,54 @@
+// Lists the lanes whose token has run all the rounds it was granted, in order: they leave the block in this tick.
+//
+//     leaves = in flight, and granted <= rounds run
+//
+// A count, a scan over the workgroup's counts, a second walk. Grid: one workgroup. CPU twin: `cpu` in
+// `src/kernels/exits/leave.rs`.
+
+struct Params {
+    lanes: u32,
+    base: u32,     // row of lane 0
+    everyone: u32, // 1: whoever is in flight has run everything
+}
+
+const THREADS = 256u;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> control: array<Lane>;     // [lanes]
+@group(0) @binding(2) var<storage, read> rows: array<vec4<u32>>;   // [rows]: lane, position, depth, KV index
+@group(0) @binding(3) var<storage, read> granted: array<u32>;      // [rows]: rounds in the lower half
+@group(0) @binding(4) var<storage, read_write> leaving: array<u32>; // count, rows
+
+var<workgroup> counts: array<u32, THREADS>;
+
+fn leaves(lane: u32) -> bool {
+    let row = params.base + lane;
+    let done = (granted[row] & 0xffffu) <= rows[row].z + 1u;
+    return control[lane].phase == IN_FLIGHT && (done || params.everyone == 1u);
+}
+
+@compute @workgroup_size(THREADS)
+fn leave(@builtin(local_invocation_index) thread: u32) {
+    let share = (params.lanes + THREADS - 1u) / THREADS;
+    let begin = min(thread * share, params.lanes);
+    let end = min(begin + share, params.lanes);
+    var count = 0u;
+    for (var lane = begin; lane < end; lane++) { count += u32(leaves(lane)); }
+    counts[thread] = count;
+    workgroupBarrier();
+    for (var step = 1u; step < THREADS; step *= 2u) {
+        var left = 0u;
+        if thread >= step { left = counts[thread - step]; }
+        workgroupBarrier();
+        counts[thread] += left;
+        workgroupBarrier();
+    }
+    var place = counts[thread] - count;
+    for (var lane = begin; lane < end; lane++) {
+        if leaves(lane) {
+            leaving[1u + place] = params.base + lane;
+            place++;
+        }
+    }
+    if thread == THREADS - 1u { leaving[0] = place; }
+}

@@ -1,0 +1,223 @@
+//! Tells of drawn tokens and ends sequences on the GPU: by an end token, or by their length.
+//!
+//! Shader: `shaders/exits/finish.wgsl`.
+
+use crate::gpu::{Binding, Buffer, Kernel, Source};
+use crate::kernels::draw::alternatives::drawn_words;
+use crate::kernels::{Control, LANE, Row};
+use crate::params;
+
+/// Words of an event before its scores.
+pub const EVENT_HEAD: u32 = 8;
+/// Words before the first event.
+pub const EVENTS_START: u32 = 4;
+
+/// Arguments of one dispatch. Shapes: see the shader.
+#[derive(Debug)]
+pub struct Finish<'a> {
+    /// `[count, rows...]` of those whose token was drawn
+    pub list: &'a Buffer,
+    /// `[places, words]`, see [`drawn_words`]
+    pub drawn: &'a Buffer,
+    /// Alternatives to each drawn token.
+    pub alternatives: u32,
+    /// `[rows]` of [`Row`]
+    pub rows: &'a Buffer,
+    /// `[rows]`: rounds
+    pub granted: &'a Buffer,
+    /// `[rows, rounds]`
+    pub scores: &'a Buffer,
+    /// `[count, end tokens...]`
+    pub ends: &'a Buffer,
+    /// `[lanes]` of [`Control`]
+    pub control: &'a Buffer,
+    /// `[count, ...]`, see [`LaneEvent`]
+    pub events: &'a Buffer,
+    /// The uniform block.
+    pub params: Params,
+}
+
+params! {
+/// Parameters; units and meaning as in the shader.
+pub struct Params {
+    /// Scores per row.
+    pub rounds: u32,
+    /// Words per event.
+    pub stride: u32,
+    /// Events that the buffer holds.
+    pub most: u32,
+}
+}
+
+/// What the GPU tells of one drawn token.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LaneEvent {
+    /// The lane; `u32::MAX` where it was switched off before.
+    pub lane: u32,
+    /// Its sequence's serial number.
+    pub serial: u32,
+    /// The token.
+    pub token: u32,
+    /// Natural logarithm of its probability.
+    pub log_probability: f32,
+    /// Rounds that were run to predict it.
+    pub depth: u32,
+    /// Its position.
+    pub position: u32,
+    /// 0: the lane goes on; 1: it ended by an end token; 2: by its length.
+    pub ended: u32,
+    /// Router logits of all rounds; those that were not scored hold older numbers.
+    pub scores: Vec<f32>,
+    /// The most probable tokens and the natural logarithms of their probabilities.
+    pub alternatives: Vec<(u32, f32)>,
+}
+
+/// Words of an event.
+pub const fn event_words(rounds: u32, alternatives: u32) -> u32 {
+    EVENT_HEAD + rounds + 2 * alternatives
+}
+
+impl LaneEvent {
+    /// The events of a buffer that was read back.
+    pub fn parse(words: &[u32], rounds: u32, alternatives: u32) -> Vec<Self> {
+        let scored = (EVENT_HEAD as usize)..(EVENT_HEAD + rounds) as usize;
+        let count = words.first().map_or(0, |&count| count as usize);
+        let event = |w: &[u32]| Self {
+            lane: w[0],
+            serial: w[1],
+            token: w[2],
+            log_probability: f32::from_bits(w[3]),
+            depth: w[4],
+            position: w[5],
+            ended: w[6],
+            scores: w[scored.clone()].iter().map(|&bits| f32::from_bits(bits)).collect(),
+            alternatives: w[scored.end..].chunks_exact(2).map(|pair| (pair[0], f32::from_bits(pair[1]))).collect(),
+        };
+        let events = words.get(EVENTS_START as usize..).unwrap_or_default();
+        events.chunks_exact(event_words(rounds, alternatives) as usize).take(count).map(event).collect()
+    }
+}
+
+impl Kernel for Finish<'_> {
+    const NAME: &'static str = "finish";
+    const BLOCK_DECIDES: bool = true;
+    type Params = Params;
+
+    fn source(&self) -> Source {
+        let parts = vec![include_str!("../../../shaders/exits/finish.wgsl"), LANE];
+        Source { parts, constants: vec![("DRAWN", drawn_words(self.alternatives))] }
+    }
+
+    fn params(&self) -> Params {
+        self.params
+    }
+
+    fn bindings(&self) -> Vec<Binding<'_>> {
+        vec![
+            self.list.read(),
+            self.drawn.read(),
+            self.rows.read(),
+            self.granted.read(),
+            self.scores.read(),
+            self.ends.read(),
+            self.control.write(),
+            self.events.write(),
+        ]
+    }
+
+    fn grid(&self) -> [u32; 3] {
+        [1, 1, 1]
+    }
+}
+
+/// CPU twin: the event of one drawn token; its lane's control is brought up to date.
+pub fn cpu(control: &mut Control, row: &Row, granted: u32, drawn: (u32, f32), ends: &[u32]) -> LaneEvent {
+    let was_idle = control.phase == Control::IDLE;
+    let before = *control;
+    let ended = control.ends == 1 && ends.contains(&drawn.0);
+    control.remaining = control.remaining.saturating_sub(1);
+    control.position = row.position + 1;
+    control.phase = if ended || control.remaining == 0 { Control::IDLE } else { Control::READY };
+    let event = LaneEvent {
+        lane: if was_idle { u32::MAX } else { row.lane },
+        serial: control.serial,
+        token: drawn.0,
+        log_probability: drawn.1,
+        depth: granted & 0xffff,
+        position: control.position,
+        ended: if ended { 1 } else { u32::from(control.remaining == 0) * 2 },
+        scores: vec![],
+        alternatives: vec![],
+    };
+    if was_idle {
+        *control = before;
+    }
+    event
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::check::{Device, numbers};
+
+    #[test]
+    fn gpu_matches_cpu() {
+        let device = Device::open();
+        for (lanes, base) in [(1u32, 0u32), (9, 4), (256, 30), (280, 0)] {
+            let phase = |i: u32| [Control::IN_FLIGHT, Control::READING, Control::IDLE][i as usize % 3];
+            let mut control: Vec<Control> = (0..lanes)
+                .map(|i| Control {
+                    phase: phase(i),
+                    serial: i + 9,
+                    remaining: i % 4,
+                    ends: i / 2 % 2,
+                    ..Control::default()
+                })
+                .collect();
+            let n_rows = base + lanes;
+            let lane_of = |row: u32| (row + lanes - base % lanes) % lanes;
+            let rows: Vec<Row> =
+                (0..n_rows).map(|i| Row { lane: lane_of(i), position: 5 * i, depth: 0, kv_index: 0 }).collect();
+            let granted: Vec<u32> = (0..n_rows).map(|i| (i % 3) << 16 | (i % 4)).collect();
+            let scores = numbers((n_rows * 2) as usize, 7);
+            let listed: Vec<u32> = (base..n_rows).rev().step_by(2).collect();
+            let drawn: Vec<(u32, f32)> = (0..listed.len()).map(|i| (i as u32 % 5, -0.5 * i as f32)).collect();
+            // Two alternatives, one step and two steps further.
+            let further = |d: &(u32, f32), step: u32| (d.0 + step, d.1 - step as f32);
+            let words: Vec<u32> = drawn
+                .iter()
+                .flat_map(|d| [0, 1, 2].map(|step| further(d, step)))
+                .flat_map(|d| [d.0, d.1.to_bits()])
+                .collect();
+            let most = lanes + 1;
+            // One event is there already.
+            let mut start = vec![0u32; (EVENTS_START + most * event_words(2, 2)) as usize];
+            start[0] = 1;
+            let (events, control_buffer) = (device.upload(&start), device.upload(&control));
+            let list: Vec<u32> = std::iter::once(listed.len() as u32).chain(listed.iter().copied()).collect();
+            device.run(&Finish {
+                list: &device.upload(&list),
+                drawn: &device.upload(&words),
+                alternatives: 2,
+                rows: &device.upload(&rows),
+                granted: &device.upload(&granted),
+                scores: &device.upload(&scores),
+                ends: &device.upload(&[2u32, 3, 1]),
+                control: &control_buffer,
+                events: &events,
+                params: Params { rounds: 2, stride: event_words(2, 2), most },
+            });
+            let got = LaneEvent::parse(&device.words(&events), 2, 2);
+            assert_eq!(got.len(), 1 + listed.len());
+            for (place, &row) in listed.iter().enumerate() {
+                let at = row as usize;
+                let lane = &mut control[rows[at].lane as usize];
+                let mut want = cpu(lane, &rows[at], granted[at], drawn[place], &[3, 1]);
+                want.scores = scores[at * 2..][..2].to_vec();
+                want.alternatives = [1, 2].map(|step| further(&drawn[place], step)).to_vec();
+                assert_eq!(got[1 + place], want, "{lanes} lanes, row {row}");
+            }
+            assert_eq!(device.words(&control_buffer), bytemuck::cast_slice::<_, u32>(&control));
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! What a network is, in plain data: its config, the names of its tensors, the order of its layers. Knows no GPU and no file.
+
+pub mod config;
+pub mod family;
+pub mod flops;
+pub mod generation;
+pub(crate) mod json_fields;
+pub mod lora;
+pub mod names;
+pub mod plan;

@@ -1,0 +1,336 @@
+//! A layer as a list of dispatches, the same for every kind of network.
+//!
+//! ```text
+//! x += Wo . attention(rope(Wqkv . norm(x)))        x += Wdown . swiglu(Wgate_up . norm(x))
+//! ```
+
+use crate::error::GpuError;
+use crate::gpu::{Buffer, Pass};
+use crate::kernels::attention::attention_merge::{self, AttentionMerge};
+use crate::kernels::attention::attention_stretch::{self, Attention};
+use crate::kernels::attention::attention_subgroup::{AttentionSubgroup, Whole};
+use crate::kernels::attention::head_norm::{self, HeadNorm};
+use crate::kernels::attention::rope::{self, Rope};
+use crate::kernels::products::lora_down::{self, LoraDown};
+use crate::kernels::products::lora_up::{self, LoraUp};
+use crate::kernels::products::matrix::Matrix;
+use crate::kernels::products::matvec;
+use crate::kernels::rows::encode::{self, Encode};
+use crate::kernels::rows::rms_norm::{self, RmsNorm};
+use crate::kernels::rows::swiglu::{self, Swiglu};
+use crate::kernels::{STRETCH, padded};
+use crate::network::names::Linear;
+use crate::network::plan::{PlanLayer, Writes};
+use crate::runtime::product::{Inputs, Target};
+use crate::runtime::step::Network;
+use crate::runtime::weights::{Bank, LayerWeights};
+
+/// The rows that run, and how far they can see.
+#[derive(Debug, Clone, Copy)]
+pub struct Batch<'a> {
+    /// `[count, rows...]`
+    pub list: &'a Buffer,
+    /// Most rows that the list can hold.
+    pub n_rows: u32,
+    /// Most entries that a row can see.
+    pub longest: u32,
+    /// The round, for weights that differ by round and cannot be looked up by row.
+    pub round: u32,
+    /// First row of the region in which the listed rows lie.
+    pub base: u32,
+    /// Where the rows stand at different rounds: those at round 0, and the others.
+    pub mixed: Option<(&'a Buffer, &'a Buffer)>,
+}
+
+impl Network<'_> {
+    /// Whether kernels that use subgroups are the faster ones: where workgroup memory is slow.
+    pub(super) fn subgroups(&self) -> bool {
+        self.software && self.gpu.subgroup_size() == Some(crate::kernels::SUBGROUP)
+    }
+
+    pub(super) fn norm(
+        &self,
+        pass: &mut Pass<'_>,
+        input: &Buffer,
+        weight: &Bank,
+        batch: Batch<'_>,
+    ) -> Result<(), GpuError> {
+        let rows = &self.state.rows;
+        pass.run(&RmsNorm {
+            input,
+            weight: &weight.buffer,
+            rows: &rows.info,
+            list: batch.list,
+            output: &rows.normed,
+            gathered: self.gathered().map(|gathered| &gathered.inputs),
+            n_rows: batch.n_rows,
+            subgroups: self.subgroups(),
+            params: rms_norm::Params {
+                width: self.config.hidden_size,
+                stride: self.state.sizes.hidden / 4,
+                bank_stride: weight.stride / 4,
+                epsilon: self.config.rms_norm_eps,
+            },
+        })
+    }
+
+    /// Adds the adapter of a linear, if the layer has one, behind the first `offset` numbers of the target.
+    fn adapt(
+        &self,
+        pass: &mut Pass<'_>,
+        weights: &LayerWeights,
+        which: Linear,
+        input: &Buffer,
+        batch: Batch<'_>,
+        target: (&Buffer, u32, u32),
+    ) -> Result<(), GpuError> {
+        let (Some(adapter), Some(lora)) = (weights.adapters.get(&which), self.config.lora) else { return Ok(()) };
+        let rows = &self.state.rows;
+        let (output, output_stride, output_offset) = target;
+        let (list, n_rows, inner_stride) = (batch.list, batch.n_rows, self.state.sizes.rank);
+        let stride = adapter.down.stride / adapter.rank / 4;
+        let rank = adapter.rank;
+        let params = lora_down::Params { stride, rank, bank_stride: adapter.down.stride / 4, inner_stride };
+        let weight = &adapter.down.buffer;
+        pass.run(&LoraDown { input, weight, rows: &rows.info, list, inner: &rows.inner, n_rows, params })?;
+        let params = lora_up::Params {
+            outputs: adapter.outputs,
+            rank,
+            bank_stride: adapter.up.stride,
+            inner_stride,
+            output_stride,
+            output_offset,
+            scale: lora.scale,
+        };
+        let weight = &adapter.up.buffer;
+        pass.run(&LoraUp { inner: &rows.inner, weight, rows: &rows.info, list, output, n_rows, params })
+    }
+
+    /// One layer over the rows of a batch; `x` is the residual stream that it works on.
+    pub(super) fn layer(
+        &self,
+        pass: &mut Pass<'_>,
+        index: usize,
+        x: &Buffer,
+        batch: Batch<'_>,
+    ) -> Result<(), GpuError> {
+        let (layer, weights) = (&self.plan.layers[index], &self.weights.layers[index]);
+        self.attend(pass, layer, weights, x, batch)?;
+        self.feed_forward(pass, weights, x, batch)?;
+        if let Some(encoding) = &weights.encoding {
+            let rows = &self.state.rows;
+            let params = encode::Params { stride: self.state.sizes.hidden / 4, bank_stride: encoding.stride / 4 };
+            let (encoding, list, n_rows) = (&encoding.buffer, batch.list, batch.n_rows);
+            pass.run(&Encode { encoding, rows: &rows.info, list, hidden: x, n_rows, params })?;
+        }
+        Ok(())
+    }
+
+    fn attend(
+        &self,
+        pass: &mut Pass<'_>,
+        layer: &PlanLayer,
+        weights: &LayerWeights,
+        x: &Buffer,
+        batch: Batch<'_>,
+    ) -> Result<(), GpuError> {
+        let (config, rows, sizes) = (self.config, &self.state.rows, &self.state.sizes);
+        let writes = match layer.cache.writes {
+            Writes::Always => rope::WRITE,
+            Writes::FirstRound if batch.mixed.is_some() => rope::WRITE_AT_ROUND_0,
+            Writes::FirstRound if batch.round == 0 => rope::WRITE,
+            Writes::FirstRound | Writes::Never => rope::QUERIES,
+        };
+        let queries = config.n_heads * config.head_dim;
+        let keys = config.n_kv_heads * config.head_dim;
+        self.norm(pass, x, &weights.input_norm, batch)?;
+        let qkv = by_round(&weights.qkv, batch.round);
+        let target = Target { buffer: &rows.qkv, stride: sizes.qkv, mode: matvec::WRITE };
+        let adapted = [(Linear::Query, 0), (Linear::Key, queries), (Linear::Value, queries + keys)];
+        // Keys and values that only round 0 makes are computed for its rows alone.
+        let (parts, input) = match batch.mixed {
+            Some((first, others)) if writes == rope::WRITE_AT_ROUND_0 => {
+                (vec![(first, true), (others, false)], Inputs::Rows(&rows.normed))
+            }
+            _ => (vec![(batch.list, writes != rope::QUERIES)], Inputs::Gathered(&rows.normed)),
+        };
+        for (list, with_keys) in parts {
+            let batch = Batch { list, ..batch };
+            self.product(pass, qkv, if with_keys { qkv.rows() } else { queries }, input, batch, target)?;
+            for (which, offset) in &adapted[..if with_keys { 3 } else { 1 }] {
+                self.adapt(pass, weights, *which, &rows.normed, batch, (&rows.qkv, sizes.qkv, *offset))?;
+            }
+            self.head_norms(pass, weights, if with_keys { config.n_kv_heads } else { 0 }, batch)?;
+        }
+        self.rotate(pass, layer, writes, batch)?;
+        let attended = self.run_attention(pass, layer, batch)?;
+        let target = Target { buffer: x, stride: sizes.hidden, mode: matvec::ADD };
+        self.product(pass, by_round(&weights.output, batch.round), config.hidden_size, attended, batch, target)?;
+        self.adapt(pass, weights, Linear::Output, &rows.attended, batch, (x, sizes.hidden, 0))
+    }
+
+    /// Rotates queries and keys, and files keys and values.
+    fn rotate(&self, pass: &mut Pass<'_>, layer: &PlanLayer, writes: u32, batch: Batch<'_>) -> Result<(), GpuError> {
+        let (config, state, sizes) = (self.config, self.state, &self.state.sizes);
+        let (rows, cache) = (&state.rows, &layer.cache);
+        let kept = &state.caches[cache.buffer];
+        // Queries are rotated with the first binding.
+        let bindings = if writes == rope::QUERIES { 1 } else { kept.bindings.len() };
+        for (first_kv_head, binding) in kept.parts().take(bindings) {
+            pass.run(&Rope {
+                pages: &state.lanes.pages,
+                rotation: &state.rotation,
+                rows: &rows.info,
+                list: batch.list,
+                qkv: &rows.qkv,
+                cache: binding,
+                n_rows: batch.n_rows,
+                params: rope::Params {
+                    heads: config.n_heads,
+                    kv_heads: config.n_kv_heads,
+                    head_dim: config.head_dim,
+                    stride: sizes.qkv,
+                    write_keys: writes,
+                    class_base: cache.class_base,
+                    class_step: cache.class_step,
+                    compact: cache.compact.into(),
+                    classes: self.plan.classes,
+                    max_pages: sizes.max_pages,
+                    first_kv_head,
+                    cache_heads: kept.heads,
+                },
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Normalises each head of queries, and of keys where the rows have them, if the network does so.
+    fn head_norms(
+        &self,
+        pass: &mut Pass<'_>,
+        weights: &LayerWeights,
+        key_heads: u32,
+        batch: Batch<'_>,
+    ) -> Result<(), GpuError> {
+        let (Some(norms), rows) = (&weights.head_norms, &self.state.rows) else { return Ok(()) };
+        pass.run(&HeadNorm {
+            weight: &norms.buffer,
+            rows: &rows.info,
+            list: batch.list,
+            qkv: &rows.qkv,
+            n_rows: batch.n_rows,
+            key_heads,
+            params: head_norm::Params {
+                heads: self.config.n_heads,
+                head_dim: self.config.head_dim,
+                stride: self.state.sizes.qkv,
+                weight_stride: padded(self.config.head_dim),
+                bank_stride: norms.stride,
+                epsilon: self.config.rms_norm_eps,
+            },
+        })
+    }
+
+    /// Returns its output for the product behind it.
+    fn run_attention(&self, pass: &mut Pass<'_>, layer: &PlanLayer, batch: Batch<'_>) -> Result<Inputs<'_>, GpuError> {
+        let (config, state, sizes) = (self.config, self.state, &self.state.sizes);
+        let (rows, list, n_rows) = (&state.rows, batch.list, batch.n_rows);
+        let (partial, output) = (&rows.partial, &rows.attended);
+        let whole_vectors = config.head_dim.is_multiple_of(4);
+        let gathered = self.gathered().filter(|_| whole_vectors).map(|gathered| &gathered.inputs);
+        let joined = gathered.filter(|_| self.subgroups() && batch.longest <= STRETCH);
+        let kept = &state.caches[layer.cache.buffer];
+        for (first_kv_head, binding) in kept.parts() {
+            let attention = Attention {
+                pages: &state.lanes.pages,
+                qkv: &rows.qkv,
+                rows: &rows.info,
+                list,
+                cache: binding,
+                reach: &state.lanes.reach,
+                partial,
+                n_rows,
+                longest: batch.longest,
+                tile: attention_stretch::Tile { rows: sizes.tile.rows.min(n_rows.next_power_of_two()), ..sizes.tile },
+                params: self.attention_params(layer, first_kv_head, kept.heads),
+            };
+            if self.subgroups() {
+                let whole = joined.map(|gathered| Whole { output, gathered });
+                pass.run(&AttentionSubgroup { attention, whole })?;
+            } else {
+                pass.run(&attention)?;
+            }
+        }
+        if joined.is_some() {
+            return Ok(Inputs::Gathered(output));
+        }
+        let params = attention_merge::Params {
+            heads: config.n_heads,
+            head_dim: config.head_dim,
+            stride: sizes.attended,
+            compact: layer.cache.compact.into(),
+            max_stretches: sizes.max_stretches,
+            window: layer.window,
+        };
+        pass.run(&AttentionMerge { partial, rows: &rows.info, list, output, gathered, n_rows, params })?;
+        Ok(if whole_vectors { Inputs::Gathered(output) } else { Inputs::Rows(output) })
+    }
+
+    /// Attention to the KV heads of one binding.
+    fn attention_params(&self, layer: &PlanLayer, first_kv_head: u32, cache_heads: u32) -> attention_stretch::Params {
+        let (config, sizes, cache) = (self.config, &self.state.sizes, &layer.cache);
+        attention_stretch::Params {
+            heads: config.n_heads,
+            kv_heads: config.n_kv_heads,
+            head_dim: config.head_dim,
+            stride: sizes.qkv,
+            class_base: cache.class_base,
+            class_step: cache.class_step,
+            compact: cache.compact.into(),
+            overlay: cache.overlay.into(),
+            classes: self.plan.classes,
+            max_pages: sizes.max_pages,
+            max_stretches: sizes.max_stretches,
+            context: sizes.room.context,
+            window: layer.window,
+            scale: 1.0 / (config.head_dim as f32).sqrt(),
+            output_stride: sizes.attended / 4,
+            first_head: first_kv_head * (config.n_heads / config.n_kv_heads),
+            cache_heads,
+        }
+    }
+
+    fn feed_forward(
+        &self,
+        pass: &mut Pass<'_>,
+        weights: &LayerWeights,
+        x: &Buffer,
+        batch: Batch<'_>,
+    ) -> Result<(), GpuError> {
+        let (rows, sizes, width) = (&self.state.rows, &self.state.sizes, self.config.intermediate_size);
+        self.norm(pass, x, &weights.post_norm, batch)?;
+        if !self.gated_product(pass, weights, batch)? {
+            let target = Target { buffer: &rows.gate_up, stride: 2 * width, mode: matvec::WRITE };
+            self.product(pass, &weights.gate_up, 2 * width, Inputs::Gathered(&rows.normed), batch, target)?;
+            self.adapt(pass, weights, Linear::Gate, &rows.normed, batch, (&rows.gate_up, 2 * width, 0))?;
+            self.adapt(pass, weights, Linear::Up, &rows.normed, batch, (&rows.gate_up, 2 * width, width))?;
+            pass.run(&Swiglu {
+                input: &rows.gate_up,
+                list: batch.list,
+                output: &rows.activation,
+                gathered: self.gathered().map(|gathered| &gathered.activated),
+                gelu: self.config.architecture.gelu(),
+                n_rows: batch.n_rows,
+                params: swiglu::Params { width, input_stride: 2 * width, output_stride: sizes.activation / 4 },
+            })?;
+        }
+        let target = Target { buffer: x, stride: sizes.hidden, mode: matvec::ADD };
+        self.product(pass, &weights.down, self.config.hidden_size, Inputs::Activated, batch, target)?;
+        self.adapt(pass, weights, Linear::Down, &rows.activation, batch, (x, sizes.hidden, 0))
+    }
+}
+
+/// The round's own matrix where there is one per round.
+fn by_round(matrices: &[Matrix], round: u32) -> &Matrix {
+    &matrices[(round as usize).min(matrices.len() - 1)]
+}

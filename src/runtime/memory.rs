@@ -1,0 +1,145 @@
+//! What a loaded model takes of the GPU's memory, by the sizes of its real buffers.
+//!
+//! **Invariant:** structures of buffers are taken apart field by field, so a buffer that is added and not counted does
+//! not compile.
+
+use std::collections::HashSet;
+
+use crate::gpu::{Buffer, Texture};
+use crate::kernels::products::matrix::Matrix;
+use crate::network::config::ModelConfig;
+use crate::network::plan::Plan;
+use crate::runtime::cache::CacheMemory;
+use crate::runtime::state::{Gathered, Lanes, Rows, State};
+use crate::runtime::weights::{Bank, LayerWeights, Weights};
+
+/// Bytes on the GPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Memory {
+    /// Weights that every token passes over once: prologue, epilogue, final norm and head.
+    pub outside: u64,
+    /// Weights of one round with its router, the mean where rounds differ.
+    pub round: u64,
+    /// Everything beside weights: rows of a step, lanes, KV cache.
+    pub state: u64,
+    /// What each lane has of it: its rows, tables, logits, and KV cache.
+    pub lane: u64,
+    /// KV cache in that; 0 where lanes share one that does not grow with them.
+    pub lane_cache: u64,
+    /// The KV cache of all lanes: what was set aside, and what sequences take of it.
+    pub cache: CacheMemory,
+}
+
+/// Buffers that hold so many equal pieces, of which each lane has one.
+struct Group<'a> {
+    buffers: Vec<&'a Buffer>,
+    pieces: u64,
+}
+
+impl Memory {
+    pub(crate) fn of(config: &ModelConfig, plan: &Plan, weights: &Weights, state: &State) -> Self {
+        let layer = |at: usize| layer_bytes(&weights.layers[at], plan.layers[at].unrolled.len());
+        let outer: u64 = plan.prologue.clone().chain(plan.epilogue.clone()).map(layer).sum();
+        let inner: u64 = plan.rounds.iter().flat_map(|round| round.clone()).map(layer).sum();
+        let routers = weights.router.iter().chain(&weights.auxiliary);
+        let gates: u64 = routers
+            .map(|router| router.first.iter().map(Matrix::bytes).sum::<u64>() + router.last.buffer.bytes())
+            .sum();
+        let groups = groups(state);
+        let lane = groups.iter().map(Group::piece).sum::<u64>();
+        let cache = cache(state);
+        let mut seen = HashSet::new();
+        let all = groups.iter().flat_map(|group| &group.buffers).filter(|buffer| seen.insert(buffer.id()));
+        let textures = state.rows.gathered.as_ref().map(|Gathered { inputs, activated }| [inputs, activated]);
+        let gathered: u64 = textures.into_iter().flatten().map(Texture::bytes).sum();
+        let rows = u64::from(state.sizes.room.rows + state.sizes.room.lanes);
+        let beside = [&state.rotation, &state.lanes.ends, &state.read_depths, &state.page_in_transit];
+        let fixed = beside.map(Buffer::bytes).iter().sum::<u64>() + cache.bytes() + gathered;
+        Self {
+            outside: outer + weights.head.bytes() + weights.final_norm.buffer.bytes(),
+            round: (inner + gates) / u64::from(plan.n_rounds()).max(1),
+            state: all.map(|buffer| buffer.bytes()).sum::<u64>() + fixed,
+            lane: lane + cache.piece() + gathered / rows,
+            lane_cache: cache.piece(),
+            cache: CacheMemory::made(config, plan, state.sizes.pages, &state.caches),
+        }
+    }
+}
+
+impl Group<'_> {
+    fn bytes(&self) -> u64 {
+        self.buffers.iter().map(|buffer| buffer.bytes()).sum()
+    }
+
+    /// A lane's part; none where the size does not depend on lanes.
+    fn piece(&self) -> u64 {
+        let mut seen = HashSet::new();
+        let own = self.buffers.iter().filter(|buffer| seen.insert(buffer.id()));
+        own.filter_map(|buffer| buffer.bytes().checked_div(self.pieces)).sum()
+    }
+}
+
+/// All that grows with lanes, but for the KV cache.
+fn groups(state: &State) -> [Group<'_>; 5] {
+    let room = state.sizes.room;
+    #[rustfmt::skip]
+    let Rows {
+        info, tokens, first, granted, before, all, heads, rounds: [even, odd], hidden, work, normed, qkv, partial,
+        attended, gate_up, activation, inner, router_inner, scores, gates, logits, drawn, gathered: _,
+    } = &state.rows;
+    #[rustfmt::skip]
+    let Lanes {
+        tokens: last, seen, settings, lengths, reach, pages, control, entering, deeper, live, leaving, events, ends: _,
+    } = &state.lanes;
+    let (rows, lanes) = (u64::from(room.rows + room.lanes), u64::from(room.lanes));
+    let group = |buffers, pieces| Group { buffers, pieces };
+    [
+        group(
+            vec![
+                info,
+                tokens,
+                first,
+                granted,
+                before,
+                hidden,
+                work,
+                normed,
+                qkv,
+                partial,
+                attended,
+                gate_up,
+                activation,
+                inner,
+                router_inner,
+                scores,
+                gates,
+            ],
+            rows,
+        ),
+        group(vec![all, heads, even, odd], rows + 1),
+        group(vec![last, seen, settings, lengths, reach, pages, control, events], lanes),
+        group(vec![entering, deeper, live, leaving], lanes + 1),
+        // More logits than lanes are for judging texts and do not grow with them.
+        group(vec![logits, drawn], if room.heads > room.lanes { 0 } else { lanes }),
+    ]
+}
+
+fn cache(state: &State) -> Group<'_> {
+    let room = state.sizes.room;
+    let own = state.sizes.pages == room.lanes * state.sizes.max_pages;
+    Group {
+        buffers: state.caches.iter().flat_map(|cache| &cache.bindings).collect(),
+        pieces: if own { u64::from(room.lanes) } else { 0 },
+    }
+}
+
+/// Bytes of a layer that one pass reads.
+fn layer_bytes(layer: &LayerWeights, depths: usize) -> u64 {
+    let LayerWeights { input_norm, post_norm, qkv, output, gate_up, down, adapters, encoding, head_norms } = layer;
+    let mean = |matrices: &[Matrix]| matrices.iter().map(Matrix::bytes).sum::<u64>() / matrices.len().max(1) as u64;
+    let bank = |bank: &Bank| bank.buffer.bytes() / if bank.stride == 0 { 1 } else { depths as u64 };
+    let adapters: u64 = adapters.values().map(|adapter| bank(&adapter.down) + bank(&adapter.up)).sum();
+    let optional = [encoding, head_norms].into_iter().flatten().map(bank).sum::<u64>();
+    let norms = bank(input_norm) + bank(post_norm) + optional;
+    mean(qkv) + mean(output) + gate_up.bytes() + down.bytes() + adapters + norms
+}

@@ -1,0 +1,183 @@
+//! One tick: the fixed list of dispatches that moves every live lane on, without a word from the host.
+//!
+//! ```text
+//! gate      lanes between two rounds: is another round granted?
+//! leave     whoever has run all rounds: epilogue, head, draw; an event; the lane is free, or its next token is ready
+//! enter     ready lanes: embed, prologue, gate
+//! round     mixed: ONE round over all live lanes, each at a depth of its own
+//!           waves: all rounds, each over the rows that remain
+//! ```
+//!
+//! A lane whose token stops is filled within the same tick, so a mixed round is always full. The tick after a wave
+//! makes its tokens leave.
+//!
+//! **Invariant:** a row's numbers are those of [`Network::step`], to the bit, whatever the order and the company.
+
+use crate::error::GpuError;
+use crate::gpu::{Buffer, Pass};
+use crate::kernels::exits::enter::{self, Enter};
+use crate::kernels::exits::finish::{self, Finish, event_words};
+use crate::kernels::exits::leave::{self, Leave};
+use crate::kernels::rows::combine;
+use crate::network::config::{ModelConfig, RouterKind, RouterNetwork};
+use crate::network::plan::Plan;
+use crate::runtime::layer::Batch;
+use crate::runtime::step::{Depth, Network};
+
+/// In which order rounds are run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// All lanes run round 1, those that remain round 2, and so on: for rounds of distinct weights, and for few lanes.
+    Waves,
+    /// Lanes at different depths share one pass through the shared weights, and places are filled at once.
+    Mixed,
+}
+
+/// What the host knows of a tick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tick {
+    /// Order of the rounds.
+    pub order: Order,
+    /// Most entries that a lane can see.
+    pub longest: u32,
+    /// A lane may have been told to run less than all rounds.
+    pub ragged: bool,
+}
+
+impl Order {
+    /// Whether lanes at different rounds can share a pass: all that differs by round must be looked up by row.
+    pub fn can_mix(plan: &Plan, config: &ModelConfig) -> bool {
+        let tied = config.recursion.is_some_and(|recursion| recursion.share_attention);
+        let by_row = config.router.as_ref().is_none_or(|router| {
+            !router.gate_first && (router.kind == RouterKind::Token || router.network == RouterNetwork::Linear)
+        });
+        plan.shared && tied && by_row
+    }
+}
+
+impl<'a> Network<'a> {
+    /// Records one tick.
+    ///
+    /// # Errors
+    /// [`GpuError::Pipeline`] where the device refuses a kernel.
+    pub fn tick(&self, pass: &mut Pass<'_>, tick: &Tick) -> Result<(), GpuError> {
+        let (lanes, room) = (&self.state.lanes, self.state.sizes.room);
+        let all = Batch {
+            list: &lanes.live,
+            n_rows: room.lanes,
+            longest: tick.longest,
+            round: 0,
+            base: room.rows,
+            mixed: None,
+        };
+        let entering = Batch { list: &lanes.entering, ..all };
+        self.leave_block(pass, tick, all)?;
+        self.enter_block(pass, tick.order)?;
+        self.embed(pass, entering)?;
+        for layer in self.plan.prologue.clone() {
+            self.layer(pass, layer, &self.state.rows.hidden, entering)?;
+        }
+        match (tick.order, &self.config.router) {
+            (Order::Mixed, _) => self.mixed_round(pass, all),
+            (Order::Waves, Some(router)) => self.routed_rounds(pass, router, Depth::Model, 0, entering, &mut None),
+            (Order::Waves, None) => self.plain_rounds(pass, Depth::Model, tick.ragged, entering, &mut None),
+        }
+    }
+
+    /// The end of all rows that have run their rounds.
+    fn leave_block(&self, pass: &mut Pass<'_>, tick: &Tick, all: Batch<'a>) -> Result<(), GpuError> {
+        let (rows, lanes) = (&self.state.rows, &self.state.lanes);
+        let mixed = tick.order == Order::Mixed;
+        let router = self.config.router.as_ref();
+        if let Some(router) = router.filter(|router| mixed && router.kind == RouterKind::Expert) {
+            self.gate(pass, router, Depth::Model, 0, all)?;
+        }
+        pass.run(&Leave {
+            control: &lanes.control,
+            rows: &rows.info,
+            granted: &rows.granted,
+            leaving: &lanes.leaving,
+            params: leave::Params { lanes: all.n_rows, base: all.base, everyone: (!mixed).into() },
+        })?;
+        let leaving = Batch { list: &lanes.leaving, ..all };
+        if let Some(router) = router.filter(|router| mixed && router.kind == RouterKind::Token) {
+            let mode = if router.weighted { combine::ADD_GATED } else { combine::ADD };
+            self.combine(pass, mode, &rows.work, &rows.hidden, leaving)?;
+        }
+        for layer in self.plan.epilogue.clone() {
+            self.layer(pass, layer, &rows.hidden, leaving)?;
+        }
+        self.draw(pass, (&lanes.leaving, all.n_rows), true, &mut None)?;
+        self.finish(pass, &lanes.leaving)
+    }
+
+    /// Tells of the tokens drawn for the listed rows.
+    ///
+    /// # Errors
+    /// As [`Network::tick`].
+    pub fn finish(&self, pass: &mut Pass<'_>, list: &Buffer) -> Result<(), GpuError> {
+        let (rows, lanes, rounds) = (&self.state.rows, &self.state.lanes, self.plan.n_rounds());
+        let room = self.state.sizes.room;
+        let stride = event_words(rounds, room.alternatives);
+        pass.run(&Finish {
+            list,
+            drawn: &rows.drawn,
+            alternatives: room.alternatives,
+            rows: &rows.info,
+            granted: &rows.granted,
+            scores: &rows.scores,
+            ends: &lanes.ends,
+            control: &lanes.control,
+            events: &lanes.events,
+            params: finish::Params { rounds, stride, most: 2 * room.lanes },
+        })
+    }
+
+    fn enter_block(&self, pass: &mut Pass<'_>, order: Order) -> Result<(), GpuError> {
+        let (rows, lanes, room) = (&self.state.rows, &self.state.lanes, self.state.sizes.room);
+        let first = &self.plan.layers[self.plan.rounds[0].start].cache;
+        pass.run(&Enter {
+            control: &lanes.control,
+            rows: &rows.info,
+            granted: &rows.granted,
+            lengths: &lanes.lengths,
+            reach: &lanes.reach,
+            entering: &lanes.entering,
+            deeper: &lanes.deeper,
+            live: &lanes.live,
+            params: enter::Params {
+                lanes: room.lanes,
+                base: room.rows,
+                classes: self.plan.classes,
+                class_base: first.class_base,
+                class_step: first.class_step,
+                context: room.context,
+                granted: if self.config.router.is_some() { 0 } else { self.plan.n_rounds() },
+                mixed: (order == Order::Mixed).into(),
+            },
+        })
+    }
+
+    /// One round over all live lanes.
+    fn mixed_round(&self, pass: &mut Pass<'_>, all: Batch<'a>) -> Result<(), GpuError> {
+        let (rows, lanes) = (&self.state.rows, &self.state.lanes);
+        let live = Batch { mixed: Some((&lanes.entering, &lanes.deeper)), ..all };
+        let entering = Batch { list: &lanes.entering, ..all };
+        let router = self.config.router.as_ref();
+        let expert = router.is_some_and(|router| router.kind == RouterKind::Expert);
+        if let Some(router) = router {
+            self.gate(pass, router, Depth::Model, 0, entering)?;
+            // Expert-choice adds to the stream after each round, token-choice once.
+            self.combine(pass, combine::COPY, &rows.hidden, &rows.work, if expert { live } else { entering })?;
+        }
+        for layer in self.plan.rounds[0].clone() {
+            self.layer(pass, layer, &rows.work, live)?;
+        }
+        if let Some(router) = router.filter(|_| expert) {
+            let mode = if router.weighted { combine::ADD_GATED } else { combine::ADD };
+            self.combine(pass, mode, &rows.work, &rows.hidden, live)?;
+        }
+        Ok(())
+    }
+}

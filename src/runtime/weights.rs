@@ -1,0 +1,317 @@
+//! Tensors on the GPU, uploaded one by one from the file; every field with its shape.
+
+use std::collections::HashMap;
+
+use crate::depth::policy::AT_LEAST;
+use crate::error::{Error, ModelError};
+use crate::gpu::{Buffer, Gpu};
+use crate::kernels::padded;
+use crate::kernels::products::matrix::Matrix;
+use crate::network::config::{ModelConfig, RouterKind, RouterNetwork};
+use crate::network::lora;
+use crate::network::names::{self, Linear, Norm, RouterRole};
+use crate::network::plan::{Plan, PlanLayer, Writes};
+use crate::tensor::{TensorSource, values};
+
+/// Vectors of several depths, one behind the other.
+#[derive(Debug, Clone)]
+pub struct Bank {
+    /// `[depths, ...]`
+    pub buffer: Buffer,
+    /// Numbers from one depth to the next; 0 where all depths share one.
+    pub stride: u32,
+}
+
+/// An adapter of one linear at all depths, ranks padded with zeros to the largest.
+#[derive(Debug, Clone)]
+pub struct Adapter {
+    /// A, `[depths, rank, padded(columns)]`
+    pub down: Bank,
+    /// B transposed, `[depths, rank, outputs]`
+    pub up: Bank,
+    /// Largest rank.
+    pub rank: u32,
+    /// Outputs of the linear.
+    pub outputs: u32,
+}
+
+/// Weights of one [`PlanLayer`].
+#[derive(Debug, Clone)]
+pub struct LayerWeights {
+    /// `[depths, padded(hidden)]`
+    pub input_norm: Bank,
+    /// `[depths, padded(hidden)]`
+    pub post_norm: Bank,
+    /// q, k, v (or q alone) stacked, `[(heads + 2 kv_heads) * head_dim, hidden]`; one, or one per depth
+    pub qkv: Vec<Matrix>,
+    /// `[hidden, heads * head_dim]`; one, or one per depth
+    pub output: Vec<Matrix>,
+    /// Gate and up stacked, `[2 * intermediate, hidden]`
+    pub gate_up: Matrix,
+    /// `[hidden, intermediate]`
+    pub down: Matrix,
+    /// Adapters that this layer has.
+    pub adapters: HashMap<Linear, Adapter>,
+    /// `[depths, padded(hidden)]`
+    pub encoding: Option<Bank>,
+    /// Norms of the heads' queries and keys, `[depths, 2, padded(head_dim)]`.
+    pub head_norms: Option<Bank>,
+}
+
+/// A router's network.
+#[derive(Debug, Clone)]
+pub struct RouterWeights {
+    /// First layer of an MLP, `[2 * hidden, hidden]`, one per round (one in all for token-choice).
+    pub first: Vec<Matrix>,
+    /// Last layer, `[rounds or 1, outputs, padded(columns)]`.
+    pub last: Bank,
+    /// Inputs of the last layer.
+    pub columns: u32,
+    /// Scores per row.
+    pub outputs: u32,
+}
+
+/// The whole network on the GPU.
+#[derive(Debug, Clone)]
+pub struct Weights {
+    /// `[vocabulary, hidden]`
+    pub embedding: Matrix,
+    /// `[vocabulary, hidden]`, the embedding itself where tied
+    pub head: Matrix,
+    /// `[padded(hidden)]`
+    pub final_norm: Bank,
+    /// One per layer of the plan.
+    pub layers: Vec<LayerWeights>,
+    /// Main router.
+    pub router: Option<RouterWeights>,
+    /// Router that decides where it is not the main one.
+    pub auxiliary: Option<RouterWeights>,
+    /// `[rounds]`, zero where the model has none. Expert-choice models have none of their own: theirs is minus the threshold
+    pub router_bias: Buffer,
+    /// Text of the rule that decides on a further round.
+    pub router_rule: &'static str,
+}
+
+/// Reads tensors, checks and repacks them, and puts them on the GPU.
+pub struct Loader<'a> {
+    /// The device.
+    pub gpu: &'a Gpu,
+    /// The network.
+    pub config: &'a ModelConfig,
+    /// The file.
+    pub source: &'a dyn TensorSource,
+    /// Told of bytes done and in total.
+    pub progress: &'a mut dyn FnMut(u64, u64),
+    pub(super) done: u64,
+    pub(super) total: u64,
+    pub(super) matrices: HashMap<String, Matrix>,
+}
+
+impl<'a> Loader<'a> {
+    /// A loader that has loaded nothing yet.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with the file's tensors.
+    pub fn new(
+        gpu: &'a Gpu,
+        config: &'a ModelConfig,
+        source: &'a dyn TensorSource,
+        progress: &'a mut dyn FnMut(u64, u64),
+    ) -> Result<Self, ModelError> {
+        if let Some(error) = names::check_tensors(config, source).into_iter().next() {
+            return Err(error);
+        }
+        let mut total = 0;
+        for (name, ..) in names::expected(config, &|name| matches!(source.info(name), Ok(Some(_)))) {
+            total += source.info(&name)?.and_then(|(kind, shape)| kind.bytes(&shape)).unwrap_or(0) as u64;
+        }
+        Ok(Self { gpu, config, source, progress, done: 0, total, matrices: HashMap::new() })
+    }
+
+    /// Loads everything the plan needs.
+    ///
+    /// # Errors
+    /// What is wrong with a tensor, or the GPU's memory.
+    pub async fn load(mut self, plan: &Plan) -> Result<Weights, Error> {
+        let embedding = self.matrix(&[names::EMBEDDING.to_owned()], &[]).await?;
+        let head = match self.source.info(names::LM_HEAD)? {
+            Some(_) => self.matrix(&[names::LM_HEAD.to_owned()], &[]).await?,
+            None => embedding.clone(),
+        };
+        let final_norm =
+            self.bank("final norm", &[names::FINAL_NORM.to_owned()], self.config.architecture.norm_offset()).await?;
+        let mut layers = Vec::with_capacity(plan.layers.len());
+        for layer in &plan.layers {
+            layers.push(self.layer(layer).await?);
+            self.gpu.check().await?;
+        }
+        let (mut router, mut auxiliary, mut bias) = (None, None, vec![0.0; plan.rounds.len().max(1)]);
+        if let Some(settings) = self.config.router.clone() {
+            let rounds = 0..plan.n_rounds();
+            let roles: Vec<RouterRole> = match settings.kind {
+                RouterKind::Token => vec![RouterRole::Token],
+                RouterKind::Expert => rounds.clone().map(RouterRole::Expert).collect(),
+            };
+            router = Some(self.router(settings.network, &roles).await?);
+            if settings.auxiliary {
+                let roles: Vec<RouterRole> = rounds.map(RouterRole::Auxiliary).collect();
+                auxiliary = Some(self.router(settings.network, &roles).await?);
+            }
+            if settings.bias && settings.kind == RouterKind::Token {
+                bias = values(&self.tensor(names::ROUTER_BIAS).await?);
+            }
+        }
+        let router_bias = self.gpu.upload("router bias", &bias)?;
+        self.gpu.check().await?;
+        Ok(Weights { embedding, head, final_norm, layers, router, auxiliary, router_bias, router_rule: AT_LEAST })
+    }
+
+    /// Vectors of each depth, plus the offset, padded; one alone where all names are the same.
+    async fn bank(&mut self, label: &str, by_depth: &[String], offset: f32) -> Result<Bank, Error> {
+        let shared = by_depth.iter().all(|name| *name == by_depth[0]);
+        let mut numbers = Vec::new();
+        let mut stride = 0;
+        for name in if shared { &by_depth[..1] } else { by_depth } {
+            let mut vector = values(&self.tensor(name).await?);
+            vector.iter_mut().for_each(|number| *number += offset);
+            stride = push_padded(&mut numbers, &vector);
+        }
+        Ok(Bank { buffer: self.gpu.upload(label, &numbers)?, stride: if shared { 0 } else { stride } })
+    }
+
+    async fn layer(&mut self, layer: &PlanLayer) -> Result<LayerWeights, Error> {
+        let config = self.config;
+        let norm = |which| layer.unrolled.iter().map(|&l| names::norm(config, l, which)).collect::<Vec<_>>();
+        let offset = config.architecture.norm_offset();
+        let input_norm = self.bank("input norm", &norm(Norm::Input), offset).await?;
+        let post_norm = self.bank("post-attention norm", &norm(Norm::PostAttention), offset).await?;
+        let mut qkv = Vec::new();
+        let mut output = Vec::new();
+        for &l in &layer.unrolled {
+            let mut stack = vec![(l, Linear::Query)];
+            if layer.cache.writes != Writes::Never {
+                // Where only depth 0 makes keys and values, deeper rounds use the first rows of its stack.
+                let owner = if layer.cache.writes == Writes::FirstRound { layer.unrolled[0] } else { l };
+                stack.extend([(owner, Linear::Key), (owner, Linear::Value)]);
+            }
+            qkv.push(self.linears(&stack).await?);
+            output.push(self.linears(&[(l, Linear::Output)]).await?);
+        }
+        if config.recursion.is_none_or(|recursion| recursion.share_attention) {
+            qkv.truncate(1);
+            output.truncate(1);
+        }
+        let first = layer.unrolled[0];
+        let gate_up = self.linears(&[(first, Linear::Gate), (first, Linear::Up)]).await?;
+        let down = self.linears(&[(first, Linear::Down)]).await?;
+        let mut adapters = HashMap::new();
+        for which in Linear::ALL {
+            if let Some(adapter) = self.adapter(layer, which).await? {
+                adapters.insert(which, adapter);
+            }
+        }
+        let encodings: Vec<String> =
+            layer.unrolled.iter().filter_map(|&l| names::recursion_encoding(config, l)).collect();
+        let encoding = match encodings.is_empty() {
+            true => None,
+            false => Some(self.bank("recursion encoding", &encodings, 0.0).await?),
+        };
+        let head_norms = self.head_norms(layer).await?;
+        Ok(LayerWeights { input_norm, post_norm, qkv, output, gate_up, down, adapters, encoding, head_norms })
+    }
+
+    /// Linears of unrolled layers, stacked.
+    async fn linears(&mut self, stack: &[(u32, Linear)]) -> Result<Matrix, Error> {
+        let weights: Vec<String> = stack.iter().map(|&(l, which)| names::linear(self.config, l, which)).collect();
+        let biases: Vec<String> = stack.iter().filter_map(|&(l, which)| names::bias(self.config, l, which)).collect();
+        self.matrix(&weights, &biases).await
+    }
+
+    async fn head_norms(&mut self, layer: &PlanLayer) -> Result<Option<Bank>, Error> {
+        if !self.config.architecture.head_norms() {
+            return Ok(None);
+        }
+        let config = self.config;
+        let names_of = |which| layer.unrolled.iter().map(move |&l| names::norm(config, l, which)).collect::<Vec<_>>();
+        let queries = names_of(Norm::Query);
+        // A layer that makes no keys needs no norm for them; its place is never read.
+        let keys = match layer.cache.writes {
+            Writes::Always => names_of(Norm::Key),
+            Writes::FirstRound => vec![names::norm(config, layer.unrolled[0], Norm::Key); queries.len()],
+            Writes::Never => queries.clone(),
+        };
+        let shared = queries.iter().all(|name| *name == queries[0]);
+        let depths = if shared { 1 } else { queries.len() };
+        let mut numbers = Vec::new();
+        let mut stride = 0;
+        for name in queries.iter().zip(&keys).take(depths).flat_map(|(query, key)| [query, key]) {
+            stride = push_padded(&mut numbers, &values(&self.tensor(name).await?));
+        }
+        let buffer = self.gpu.upload("head norms", &numbers)?;
+        Ok(Some(Bank { buffer, stride: if shared { 0 } else { 2 * stride } }))
+    }
+
+    async fn adapter(&mut self, layer: &PlanLayer, which: Linear) -> Result<Option<Adapter>, Error> {
+        if self.config.lora.is_none() {
+            return Ok(None);
+        }
+        let mut ranks = Vec::new();
+        for &l in &layer.unrolled {
+            ranks.push(lora::rank(self.config, self.source, l, which)?.unwrap_or(0));
+        }
+        let rank = ranks.iter().copied().max().unwrap_or(0);
+        if rank == 0 {
+            return Ok(None);
+        }
+        let [outputs, columns] = which.shape(self.config);
+        let stride = padded(columns as u32) as usize;
+        let (mut down, mut up) = (vec![0f32; ranks.len() * rank * stride], vec![0f32; ranks.len() * rank * outputs]);
+        for (depth, (&l, &own)) in layer.unrolled.iter().zip(&ranks).enumerate() {
+            if own == 0 {
+                continue;
+            }
+            let a = values(&self.tensor(&names::lora_a(l, which)).await?);
+            let b = values(&self.tensor(&names::lora_b(l, which)).await?);
+            for r in 0..own {
+                let at = depth * rank + r;
+                down[at * stride..][..columns].copy_from_slice(&a[r * columns..][..columns]);
+                for out in 0..outputs {
+                    up[at * outputs + out] = b[out * own + r];
+                }
+            }
+        }
+        let bank = |label, numbers: &[f32], stride: usize| -> Result<Bank, Error> {
+            Ok(Bank { buffer: self.gpu.upload(label, numbers)?, stride: stride as u32 })
+        };
+        let down = bank("adapter A", &down, rank * stride)?;
+        let up = bank("adapter B", &up, rank * outputs)?;
+        Ok(Some(Adapter { down, up, rank: rank as u32, outputs: outputs as u32 }))
+    }
+
+    async fn router(&mut self, network: RouterNetwork, roles: &[RouterRole]) -> Result<RouterWeights, Error> {
+        let mut first = Vec::new();
+        let mut last = Vec::new();
+        let (mut outputs, mut columns, mut stride) = (0, 0, 0);
+        for &role in roles {
+            let matrices = names::router(self.config, network, role);
+            let Some(((name, shape), before)) = matrices.split_last() else { continue };
+            for (name, _) in before {
+                first.push(self.matrix(std::slice::from_ref(name), &[]).await?);
+            }
+            [outputs, columns] = *shape;
+            for row in values(&self.tensor(name).await?).chunks_exact(columns) {
+                stride = push_padded(&mut last, row);
+            }
+        }
+        let last = Bank { buffer: self.gpu.upload("router", &last)?, stride: stride * outputs as u32 };
+        Ok(RouterWeights { first, last, columns: columns as u32, outputs: outputs as u32 })
+    }
+}
+
+/// Appends a vector padded with zeros; returns its padded length.
+fn push_padded(numbers: &mut Vec<f32>, vector: &[f32]) -> u32 {
+    numbers.extend_from_slice(vector);
+    let stride = padded(vector.len() as u32);
+    numbers.resize(numbers.len() + stride as usize - vector.len(), 0.0);
+    stride
+}
