@@ -53,7 +53,8 @@ impl Memory {
         let gathered: u64 = textures.into_iter().flatten().map(Texture::bytes).sum();
         let rows = u64::from(state.sizes.room.rows + state.sizes.room.lanes);
         let beside = [&state.rotation, &state.lanes.ends, &state.read_depths, &state.page_in_transit];
-        let fixed = beside.map(Buffer::bytes).iter().sum::<u64>() + cache.bytes() + gathered;
+        let gate = weights.gate.state.bytes();
+        let fixed = beside.map(Buffer::bytes).iter().sum::<u64>() + cache.bytes() + gathered + gate;
         Self {
             outside: outer + weights.head.bytes() + weights.final_norm.buffer.bytes(),
             round: (inner + scorers) / u64::from(plan.n_rounds()).max(1),
