@@ -3,6 +3,7 @@
 pub mod cache;
 pub mod layer;
 pub mod memory;
+mod norms;
 pub mod product;
 pub mod room;
 pub mod rounds;
