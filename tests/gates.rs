@@ -57,11 +57,15 @@ fn load(device: &SharedDevice, files: &Files, options: EngineOptions) -> Engine 
 /// Puts a gate in place, with a threshold far from all scores of the text, at which some tokens stop after each round.
 fn set(engine: &mut Engine, name: &str) -> Vec<f32> {
     block_on(engine.set_gate(name)).unwrap();
-    let mut scores: Vec<f32> = score(engine, Depth::Fixed(3)).iter().map(|score| score.scores[1]).collect();
-    scores.sort_by(f32::total_cmp);
-    let between = scores[scores.len() / 4..scores.len() / 2].windows(2);
-    let widest = between.max_by(|a, b| (a[1] - a[0]).total_cmp(&(b[1] - b[0]))).unwrap();
-    let thresholds = vec![(widest[0] + widest[1]) / 2.0; 3];
+    let told = score(engine, Depth::Fixed(3));
+    let threshold = |round: usize| {
+        let mut scores: Vec<f32> = told.iter().map(|score| score.scores[round]).collect();
+        scores.sort_by(f32::total_cmp);
+        let between = scores[scores.len() / 4..scores.len() / 2].windows(2);
+        let widest = between.max_by(|a, b| (a[1] - a[0]).total_cmp(&(b[1] - b[0]))).unwrap();
+        (widest[0] + widest[1]) / 2.0
+    };
+    let thresholds = vec![0.0, threshold(1), threshold(2)];
     engine.set_thresholds(&thresholds).unwrap();
     thresholds
 }
@@ -118,7 +122,11 @@ fn depths_and_logits_are_those_of_the_twin_on_the_cpu() {
                     assert!((score - own[round]).abs() < 1e-4, "{} row {row}: {got:?}, want {own:?}", gate.name);
                 }
                 let judged = cross_entropy::cpu(&want.logits[row], tokens[row + 1] as usize);
-                assert!((got.log_probability - judged.log_probability).abs() < 2e-3, "{} row {row}: {got:?}", gate.name);
+                assert!(
+                    (got.log_probability - judged.log_probability).abs() < 2e-3,
+                    "{} row {row}: {got:?}",
+                    gate.name
+                );
             }
             assert_eq!(close, 0, "{}: decisions too close to judge", gate.name);
             let mut depths: Vec<u32> = got.iter().map(|score| score.depth).collect();

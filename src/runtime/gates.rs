@@ -212,11 +212,7 @@ impl<'a> Network<'a> {
                 pass.run(&Slice { list: batch.list, piece: &head.piece, params: slice::Params { first: from, most } })?;
                 piece.list = &head.piece;
             }
-            self.norm(pass, &self.state.rows.hidden, &self.weights.final_norm, piece)?;
-            let vocabulary = self.config.vocab_size;
-            let target = Target { buffer: &head.logits, stride: vocabulary, mode: matvec::COMPACT };
-            let normed = Inputs::Gathered(&self.state.rows.normed);
-            self.product(pass, &self.weights.head, vocabulary, normed, piece, target)?;
+            self.head(pass, &head.logits, piece)?;
             make(pass, piece)?;
         }
         Ok(())
