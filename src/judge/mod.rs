@@ -117,7 +117,9 @@ impl<'a> Reference<'a> {
         }
         let head = if self.tensors.contains_key(names::LM_HEAD) { names::LM_HEAD } else { names::EMBEDDING };
         let norm = |row: &Vec<f32>| self.normed(row, self.plan.form.final_norm, names::FINAL_NORM);
-        outcome.logits = hidden.iter().map(|row| matvec::cpu(self.tensor(head), &norm(row))).collect();
+        let scale = self.plan.form.logits.scale;
+        let logits = |row: &Vec<f32>| matvec::cpu(self.tensor(head), &norm(row)).iter().map(|z| z * scale).collect();
+        outcome.logits = hidden.iter().map(logits).collect();
         sequence.length += tokens.len();
         outcome
     }
