@@ -1,4 +1,4 @@
-//! Members of the Llama family against transformers: logits and greedy text of small random models (`tests/family`,
+//! Families against transformers, and made-up ones against the CPU reference: logits and greedy text of small random models (`tests/family`,
 //! written by `tests/oracles/family.py`), on the GPU and on the CPU reference, in pieces, and in company.
 
 #![allow(clippy::unwrap_used, reason = "a test may end at the first surprise")]
@@ -19,8 +19,9 @@ use isobath::files::random::Random;
 use isobath::gpu::Gpu;
 use isobath::judge::{Reference, Sequence};
 use isobath::network::config::ModelConfig;
-use isobath::network::family::{GgufNames, LLAMA};
-use isobath::network::form::rotary::RopeScaling;
+use isobath::network::family::{AttentionBias, EmbeddingScale, Family, GgufNames, LLAMA, Norms, Windows};
+use isobath::network::form::rotary::{RopeScaling, Rotary};
+use isobath::network::form::{Activation, NormKind, Positions, Sees};
 use isobath::network::names::check_tensors;
 use isobath::network::plan::Plan;
 use isobath::runtime::state::{Room, State};
@@ -330,4 +331,123 @@ fn gguf_files_are_the_same_models() {
         let again = ModelConfig::from_json(&config.to_json().to_string()).unwrap();
         assert_eq!(again, config, "{name}");
     });
+}
+
+/// Families that exist nowhere: data alone, out of parts that others have.
+static MADE_UP: &[Family] = &[
+    // Qwen 3's norms of heads, Gemma's weights from 1, activation and embedding, and Mistral's window.
+    Family {
+        model_type: "made_up",
+        class: "MadeUpForCausalLM",
+        head_norms: true,
+        norms: Norms { kind: NormKind::RmsFromOne, ..LLAMA.norms },
+        activation: Activation::GeluTanh,
+        embedding: EmbeddingScale::RootOfWidth,
+        windows: Windows::Everywhere,
+        ..LLAMA
+    },
+    // Norms behind attention and feed-forward part as well, under names of their own, and Qwen 2's biases.
+    Family {
+        model_type: "sandwich",
+        class: "SandwichForCausalLM",
+        norms: Norms {
+            kind: NormKind::RmsFromOne,
+            before: Some(["input_layernorm", "pre_feedforward_layernorm"]),
+            after: Some(["post_attention_layernorm", "post_feedforward_layernorm"]),
+        },
+        activation: Activation::Gelu,
+        attention_bias: AttentionBias::QueriesKeysValues,
+        ..LLAMA
+    },
+    // Norms behind them alone.
+    Family {
+        model_type: "behind",
+        class: "BehindForCausalLM",
+        norms: Norms {
+            kind: NormKind::Rms,
+            before: None,
+            after: Some(["post_attention_layernorm", "post_feedforward_layernorm"]),
+        },
+        head_norms: true,
+        activation: Activation::Relu,
+        ..LLAMA
+    },
+];
+
+/// A case of random weights whose plan may be changed; the CPU reference says what is wanted.
+fn made_up(model_type: &str, more: &str, change: impl Fn(&mut Plan)) -> Case {
+    let text = format!(
+        r#"{{"model_type":"{model_type}","hidden_size":48,"intermediate_size":80,"num_hidden_layers":4,
+            "num_attention_heads":4,"num_key_value_heads":2,"head_dim":16,"vocab_size":96,
+            "max_position_embeddings":64,"rope_theta":500.0 {more}}}"#
+    );
+    let config = ModelConfig::from_json_among(&text, MADE_UP).unwrap_or_else(|error| panic!("{model_type}: {error}"));
+    let mut plan = Plan::of(&config).unwrap_or_else(|error| panic!("{model_type}: {error}"));
+    change(&mut plan);
+    plan.form.check().unwrap_or_else(|error| panic!("{model_type}: {error}"));
+    let source = Random::new(&config, 7, true, 0);
+    let tokens: Vec<u32> = (0..32u32).map(|i| (i * i * 5 + 11 * i + 3) % 96).collect();
+    let logits = Reference::new(&config, &plan, &source, 64).unwrap();
+    let logits = logits.run(&mut Sequence::default(), &tokens, Depth::Model).logits;
+    let best = |row: &Vec<f32>| (0u32..).zip(row).max_by(|a, b| a.1.total_cmp(b.1)).map(|(token, _)| token).unwrap();
+    let greedy = vec![best(&logits[31])];
+    let mut case =
+        Case { name: format!("{model_type}{more}"), config, plan, source, prompt: tokens, greedy, logits: Vec::new() };
+    let reference = Reference::new(&case.config, &case.plan, &case.source, 64).unwrap();
+    let all = reference.run(&mut Sequence::default(), &case.tokens(), Depth::Model).logits;
+    case.logits = all.into_iter().enumerate().collect();
+    case
+}
+
+/// Logits of the CPU reference, as numbers that two cases can be told apart by.
+fn differ(a: &Case, b: &Case) -> bool {
+    let furthest = a.logits.iter().zip(&b.logits).flat_map(|(a, b)| a.1.iter().zip(&b.1).map(|(a, b)| (a - b).abs()));
+    furthest.fold(0.0, f32::max) > 0.05
+}
+
+#[test]
+fn a_new_family_of_known_parts_is_one_entry_of_the_table() {
+    let gpu = open();
+    let loops = r#","isobath":{"recursion":{"count":2,"sharing":"cycle","share_norms":false}}"#;
+    for (model_type, more) in [
+        ("made_up", r#","sliding_window":9"#),
+        ("made_up", &format!(r#","sliding_window":null,"attention_bias":true{loops}"#)),
+        ("sandwich", ""),
+        ("sandwich", loops),
+        ("behind", r#","mlp_bias":true"#),
+    ] {
+        let case = made_up(model_type, more, |_| ());
+        [false, true].iter().for_each(|software| check_on_the_gpu(&case, &gpu, *software));
+        assert_eq!(case.config.to_json()["model_type"], model_type);
+        let again = ModelConfig::from_json_among(&case.config.to_json().to_string(), MADE_UP).unwrap();
+        assert_eq!(again, case.config, "{}", case.name);
+    }
+}
+
+#[test]
+fn parts_that_no_family_here_has_run_where_a_form_has_them() {
+    let gpu = open();
+    let plain = made_up("made_up", r#","sliding_window":null"#, |_| ());
+    let changes: [(&str, fn(&mut Plan)); 7] = [
+        ("no rotation in some layers", |plan| plan.form.layers[1].attention.positions = Positions::None),
+        ("two rotary embeddings", |plan| {
+            let slow = Rotary { base: 3.0, ..plan.form.rotaries[0].clone() };
+            plan.form.rotaries.push(slow);
+            plan.form.layers[2].attention.positions = Positions::Rotary(1);
+            plan.form.layers[3].attention.positions = Positions::None;
+        }),
+        ("another scale of scores", |plan| plan.form.layers[0].attention.scores.scale = 0.7),
+        ("a factor of logits", |plan| plan.form.logits.scale = 0.3),
+        ("a window in one layer", |plan| plan.form.layers[2].attention.sees = Sees::Window(3)),
+        ("squared ReLU in one layer", |plan| {
+            plan.form.layers[3].feed_forward.activation = Activation::ReluSquared;
+        }),
+        ("another epsilon in front of the head", |plan| plan.form.final_norm.epsilon = 0.5),
+    ];
+    for (what, change) in changes {
+        let mut case = made_up("made_up", r#","sliding_window":null"#, change);
+        case.name = what.to_owned();
+        [false, true].iter().for_each(|software| check_on_the_gpu(&case, &gpu, *software));
+        assert!(differ(&case, &plain), "{what} changes nothing");
+    }
 }
