@@ -2,18 +2,19 @@
 //!
 //! **Invariant:** no tiling, no lists, no pages: a sequence is a vector of rows, a cache a vector of entries.
 
+mod gates;
+
 use std::collections::HashMap;
 
 use crate::error::ModelError;
 use crate::kernels::attention::rope::rotations;
 use crate::kernels::attention::{attention_stretch, head_norm, rope};
-use crate::kernels::exits::{gate, select_top_k};
 use crate::kernels::products::{bias, lora_down, lora_up, matvec};
 use crate::kernels::rows::{combine, embed, encode, rms_norm, swiglu};
-use crate::network::config::{ModelConfig, Router, RouterFunction, RouterKind, RouterNetwork};
-use crate::network::names::{self, Linear, Norm, RouterRole};
+use crate::network::config::ModelConfig;
+use crate::network::gate::Gate;
+use crate::network::names::{self, Linear, Norm};
 use crate::network::plan::{Plan, PlanLayer, Writes};
-use crate::runtime::rounds::{gate_settings, kept};
 use crate::runtime::step::Depth;
 use crate::tensor::{TensorSource, values};
 
@@ -23,6 +24,8 @@ pub struct Reference<'a> {
     plan: &'a Plan,
     tensors: HashMap<String, Vec<f32>>,
     rotations: Vec<f32>,
+    gate: Option<Gate>,
+    thresholds: Vec<f32>,
 }
 
 /// Keys and values of one position.
@@ -71,7 +74,14 @@ impl<'a> Reference<'a> {
                 tensors.insert(name, values(&tensor));
             }
         }
-        Ok(Self { config, plan, tensors, rotations: rotations(positions, &config.frequencies()) })
+        let rotations = rotations(positions, &config.frequencies());
+        let thresholds = vec![plan.gate.as_ref().map_or(0.0, |gate| gate.threshold); plan.rounds.len()];
+        Ok(Self { config, plan, tensors, rotations, gate: plan.gate.clone(), thresholds })
+    }
+
+    /// Puts a gate in place of the model's own, with a threshold for each round.
+    pub fn set_gate(&mut self, gate: Gate, thresholds: Vec<f32>) {
+        (self.gate, self.thresholds) = (Some(gate), thresholds);
     }
 
     fn tensor(&self, name: &str) -> &[f32] {
@@ -94,118 +104,25 @@ impl<'a> Reference<'a> {
         for layer in self.plan.prologue.clone() {
             self.layer(sequence, layer, 0, &everyone, &mut hidden, &mut outcome);
         }
-        match &self.config.router {
-            Some(router) if router.kind == RouterKind::Expert => {
-                self.expert_rounds(sequence, router, depth, &mut hidden, &mut outcome);
-            }
-            Some(router) => self.token_rounds(sequence, router, depth, &mut hidden, &mut outcome),
-            None => {
-                let rounds = if let Depth::Fixed(fixed) = depth { fixed.min(rounds) } else { rounds };
-                outcome.granted.fill(rounds);
-                for round in 0..rounds {
-                    self.round(sequence, round, &everyone, &mut hidden, &mut outcome);
-                }
-            }
-        }
+        self.rounds(sequence, depth, &mut hidden, &mut outcome);
         for layer in self.plan.epilogue.clone() {
             self.layer(sequence, layer, 0, &everyone, &mut hidden, &mut outcome);
         }
-        let head = if self.tensors.contains_key(names::LM_HEAD) { names::LM_HEAD } else { names::EMBEDDING };
-        let norm = |row: &Vec<f32>| self.normed(row, names::FINAL_NORM);
-        outcome.logits = hidden.iter().map(|row| matvec::cpu(self.tensor(head), &norm(row))).collect();
+        outcome.logits = hidden.iter().map(|row| self.logits(row)).collect();
         sequence.length += tokens.len();
         outcome
     }
 
+    /// Final norm and head.
+    fn logits(&self, row: &[f32]) -> Vec<f32> {
+        let head = if self.tensors.contains_key(names::LM_HEAD) { names::LM_HEAD } else { names::EMBEDDING };
+        matvec::cpu(self.tensor(head), &self.normed(row, names::FINAL_NORM))
+    }
+
     fn round(&self, sequence: &mut Sequence, round: u32, rows: &[usize], x: &mut [Vec<f32>], outcome: &mut Outcome) {
-        for layer in self.plan.rounds[round as usize].clone() {
+        for layer in self.plan.rounds[round as usize].layers.clone() {
             self.layer(sequence, layer, round, rows, x, outcome);
         }
-    }
-
-    fn expert_rounds(
-        &self,
-        sequence: &mut Sequence,
-        router: &Router,
-        depth: Depth,
-        hidden: &mut [Vec<f32>],
-        outcome: &mut Outcome,
-    ) {
-        let positional = !self.plan.layers[self.plan.rounds[0].start].cache.compact;
-        let mut active: Vec<usize> = (0..hidden.len()).collect();
-        for round in 0..self.plan.n_rounds() {
-            let mut gates = vec![0.0; hidden.len()];
-            let mut selected = Vec::new();
-            for &row in &active {
-                let main = self.verdict(router, RouterRole::Expert(round), &hidden[row], depth, round);
-                outcome.scores[row][round as usize] = main.scores[0];
-                gates[row] = main.gate;
-                let judge = match router.auxiliary {
-                    true => self.verdict(router, RouterRole::Auxiliary(round), &hidden[row], depth, round),
-                    false => main,
-                };
-                if judge.granted > round {
-                    selected.push(row);
-                }
-            }
-            if depth == Depth::TopK {
-                let scores: Vec<f32> = active.iter().map(|&row| outcome.scores[row][round as usize]).collect();
-                let falling = router.function != RouterFunction::Identity && router.alpha < 0.0;
-                let ranked: Vec<f32> = scores.iter().map(|z| if falling { -z } else { *z }).collect();
-                let keep = kept(router.capacity[round as usize], hidden.len()) as usize;
-                selected = select_top_k::cpu(&ranked, keep).into_iter().map(|place| active[place]).collect();
-            }
-            for &row in &selected {
-                outcome.granted[row] = round + 1;
-            }
-            // Where deeper rounds attend to round 0, every row leaves its keys and values there.
-            let running: Vec<usize> =
-                if round == 0 && positional { (0..hidden.len()).collect() } else { selected.clone() };
-            let mut work = hidden.to_vec();
-            self.round(sequence, round, &running, &mut work, outcome);
-            let mode = if router.weighted { combine::ADD_GATED } else { combine::ADD };
-            for &row in &selected {
-                combine::cpu(mode, &work[row], gates[row], &mut hidden[row]);
-            }
-            active = selected;
-        }
-    }
-
-    fn token_rounds(
-        &self,
-        sequence: &mut Sequence,
-        router: &Router,
-        depth: Depth,
-        hidden: &mut [Vec<f32>],
-        outcome: &mut Outcome,
-    ) {
-        let mut gates = Vec::new();
-        for (row, x) in hidden.iter().enumerate() {
-            let verdict = self.verdict(router, RouterRole::Token, x, depth, 0);
-            gates.push(verdict.gate);
-            outcome.granted[row] = verdict.granted;
-            outcome.scores[row] = verdict.scores;
-        }
-        let mut work = hidden.to_vec();
-        for round in 0..self.plan.n_rounds() {
-            let running: Vec<usize> = (0..hidden.len()).filter(|&row| outcome.granted[row] > round).collect();
-            self.round(sequence, round, &running, &mut work, outcome);
-        }
-        let mode = if router.weighted { combine::ADD_GATED } else { combine::ADD };
-        for (row, x) in hidden.iter_mut().enumerate().filter(|_| depth != Depth::Fixed(0)) {
-            combine::cpu(mode, &work[row], gates[row], x);
-        }
-    }
-
-    fn verdict(&self, router: &Router, role: RouterRole, input: &[f32], depth: Depth, round: u32) -> gate::Verdict {
-        let matrices = names::router(self.config, router.network, role);
-        let mlp = router.network == RouterNetwork::Mlp;
-        let inner = if mlp { matvec::cpu(self.tensor(&matrices[0].0), input) } else { input.to_vec() };
-        let Some((name, _)) = matrices.last() else { return gate::Verdict { scores: vec![], gate: 0.0, granted: 0 } };
-        let rounds = self.plan.n_rounds();
-        let params = gate_settings(router, rounds, depth, matches!(role, RouterRole::Auxiliary(_)));
-        let bias = self.tensors.get(names::ROUTER_BIAS).cloned().unwrap_or_else(|| vec![0.0; rounds as usize]);
-        gate::cpu(&params, &inner, self.tensor(name), &bias, round)
     }
 
     /// `weight . input`, with the unrolled layer's adapter.
@@ -246,6 +163,7 @@ impl<'a> Reference<'a> {
             let normed = self.norm(unrolled, Norm::PostAttention, &x[row]);
             let (gate, up) = (self.linear(unrolled, Linear::Gate, &normed), self.linear(unrolled, Linear::Up, &normed));
             add(&mut x[row], &self.linear(unrolled, Linear::Down, &swiglu::cpu(&gate, &up, gelu)));
+            // It stands behind the last layer of a round.
             if let Some(name) = names::recursion_encoding(self.config, unrolled) {
                 encode::cpu(self.tensor(&name), &mut x[row]);
             }

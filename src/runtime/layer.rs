@@ -15,7 +15,6 @@ use crate::kernels::products::lora_down::{self, LoraDown};
 use crate::kernels::products::lora_up::{self, LoraUp};
 use crate::kernels::products::matrix::Matrix;
 use crate::kernels::products::matvec;
-use crate::kernels::rows::encode::{self, Encode};
 use crate::kernels::rows::rms_norm::{self, RmsNorm};
 use crate::kernels::rows::swiglu::{self, Swiglu};
 use crate::kernels::{STRETCH, padded};
@@ -116,14 +115,7 @@ impl Network<'_> {
     ) -> Result<(), GpuError> {
         let (layer, weights) = (&self.plan.layers[index], &self.weights.layers[index]);
         self.attend(pass, layer, weights, x, batch)?;
-        self.feed_forward(pass, weights, x, batch)?;
-        if let Some(encoding) = &weights.encoding {
-            let rows = &self.state.rows;
-            let params = encode::Params { stride: self.state.sizes.hidden / 4, bank_stride: encoding.stride / 4 };
-            let (encoding, list, n_rows) = (&encoding.buffer, batch.list, batch.n_rows);
-            pass.run(&Encode { encoding, rows: &rows.info, list, hidden: x, n_rows, params })?;
-        }
-        Ok(())
+        self.feed_forward(pass, weights, x, batch)
     }
 
     fn attend(

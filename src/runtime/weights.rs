@@ -7,9 +7,10 @@ use crate::error::{Error, ModelError};
 use crate::gpu::{Buffer, Gpu};
 use crate::kernels::padded;
 use crate::kernels::products::matrix::Matrix;
-use crate::network::config::{ModelConfig, RouterKind, RouterNetwork};
+use crate::network::config::ModelConfig;
+use crate::network::gate::{Gate, Scorer};
 use crate::network::lora;
-use crate::network::names::{self, Linear, Norm, RouterRole};
+use crate::network::names::{self, Linear, Norm};
 use crate::network::plan::{Plan, PlanLayer, Writes};
 use crate::tensor::{TensorSource, values};
 
@@ -58,10 +59,10 @@ pub struct LayerWeights {
     pub head_norms: Option<Bank>,
 }
 
-/// A router's network.
+/// Weights of one [`Scorer`].
 #[derive(Debug, Clone)]
-pub struct RouterWeights {
-    /// First layer of an MLP, `[2 * hidden, hidden]`, one per round (one in all for token-choice).
+pub struct ScorerWeights {
+    /// First layer of an MLP, `[2 * hidden, hidden]`, one per round (one in all where it is asked once).
     pub first: Vec<Matrix>,
     /// Last layer, `[rounds or 1, outputs, padded(columns)]`.
     pub last: Bank,
@@ -82,14 +83,21 @@ pub struct Weights {
     pub final_norm: Bank,
     /// One per layer of the plan.
     pub layers: Vec<LayerWeights>,
-    /// Main router.
-    pub router: Option<RouterWeights>,
-    /// Router that decides where it is not the main one.
-    pub auxiliary: Option<RouterWeights>,
-    /// `[rounds]`, zero where the model has none. Expert-choice models have none of their own: theirs is minus the threshold
-    pub router_bias: Buffer,
+    /// One per scorer of the plan.
+    pub scorers: Vec<ScorerWeights>,
+    /// The gate that runs.
+    pub gate: RunningGate,
+}
+
+/// The gate that runs, and what it asks for.
+#[derive(Debug, Clone)]
+pub struct RunningGate {
+    /// The gate; `None` where every token runs all rounds.
+    pub gate: Option<Gate>,
+    /// `[rounds]`, added to what decides: minus the threshold, or the bias of a gate that is asked once.
+    pub bias: Buffer,
     /// Text of the rule that decides on a further round.
-    pub router_rule: &'static str,
+    pub rule: &'static str,
 }
 
 /// Reads tensors, checks and repacks them, and puts them on the GPU.
@@ -145,25 +153,17 @@ impl<'a> Loader<'a> {
             layers.push(self.layer(layer).await?);
             self.gpu.check().await?;
         }
-        let (mut router, mut auxiliary, mut bias) = (None, None, vec![0.0; plan.rounds.len().max(1)]);
-        if let Some(settings) = self.config.router.clone() {
-            let rounds = 0..plan.n_rounds();
-            let roles: Vec<RouterRole> = match settings.kind {
-                RouterKind::Token => vec![RouterRole::Token],
-                RouterKind::Expert => rounds.clone().map(RouterRole::Expert).collect(),
-            };
-            router = Some(self.router(settings.network, &roles).await?);
-            if settings.auxiliary {
-                let roles: Vec<RouterRole> = rounds.map(RouterRole::Auxiliary).collect();
-                auxiliary = Some(self.router(settings.network, &roles).await?);
-            }
-            if settings.bias && settings.kind == RouterKind::Token {
-                bias = values(&self.tensor(names::ROUTER_BIAS).await?);
+        let (mut scorers, mut bias) = (vec![], vec![0.0; plan.rounds.len().max(1)]);
+        for scorer in &plan.scorers {
+            scorers.push(self.scorer(scorer).await?);
+            if let Some(name) = &scorer.bias {
+                bias = values(&self.tensor(name).await?);
             }
         }
-        let router_bias = self.gpu.upload("router bias", &bias)?;
+        let bias = self.gpu.upload("bias of the gate", &bias)?;
+        let gate = RunningGate { gate: plan.gate.clone(), bias, rule: AT_LEAST };
         self.gpu.check().await?;
-        Ok(Weights { embedding, head, final_norm, layers, router, auxiliary, router_bias, router_rule: AT_LEAST })
+        Ok(Weights { embedding, head, final_norm, layers, scorers, gate })
     }
 
     /// Vectors of each depth, plus the offset, padded; one alone where all names are the same.
@@ -288,12 +288,11 @@ impl<'a> Loader<'a> {
         Ok(Some(Adapter { down, up, rank: rank as u32, outputs: outputs as u32 }))
     }
 
-    async fn router(&mut self, network: RouterNetwork, roles: &[RouterRole]) -> Result<RouterWeights, Error> {
+    async fn scorer(&mut self, scorer: &Scorer) -> Result<ScorerWeights, Error> {
         let mut first = Vec::new();
         let mut last = Vec::new();
         let (mut outputs, mut columns, mut stride) = (0, 0, 0);
-        for &role in roles {
-            let matrices = names::router(self.config, network, role);
+        for matrices in &scorer.tensors {
             let Some(((name, shape), before)) = matrices.split_last() else { continue };
             for (name, _) in before {
                 first.push(self.matrix(std::slice::from_ref(name), &[]).await?);
@@ -303,8 +302,8 @@ impl<'a> Loader<'a> {
                 stride = push_padded(&mut last, row);
             }
         }
-        let last = Bank { buffer: self.gpu.upload("router", &last)?, stride: stride * outputs as u32 };
-        Ok(RouterWeights { first, last, columns: columns as u32, outputs: outputs as u32 })
+        let last = Bank { buffer: self.gpu.upload("scorer", &last)?, stride: stride * outputs as u32 };
+        Ok(ScorerWeights { first, last, columns: columns as u32, outputs: outputs as u32 })
     }
 }
 
