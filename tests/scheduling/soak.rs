@@ -55,7 +55,7 @@ fn request(dice: &mut Dice, vocabulary: u32) -> Request {
     request
 }
 
-/// Resident memory in MiB, where the system tells.
+/// Resident memory in MiB, where the system shows it.
 fn memory() -> Option<u64> {
     let pages: u64 = fs::read_to_string("/proc/self/statm").ok()?.split(' ').nth(1)?.parse().ok()?;
     Some((pages * 4096) >> 20)
@@ -91,12 +91,12 @@ fn every_sequence_ends_once_and_nothing_is_left_behind() {
     }
     assert_eq!((ends.len() as u32, submitted), (REQUESTS, REQUESTS));
     assert!(ends.values().all(Option::is_some) && cancelled > 100, "{cancelled} were cancelled");
-    let told = engine.schedule();
-    assert_eq!((told.running, told.waiting, told.pages_used), (0, 0, [0, 0]), "{told:?}");
-    let all = [0, 1].map(|pool| told.pages_free[pool] + told.pages_cached[pool]);
-    assert_eq!(all, free, "{told:?}");
-    assert!(told.prefix_hit_tokens > 0 && told.copied_pages > 0, "{told:?}");
-    println!("{told:?}, {:?}, {cancelled} cancelled", engine.statistics());
+    let schedule = engine.schedule();
+    assert_eq!((schedule.running, schedule.waiting, schedule.pages_used), (0, 0, [0, 0]), "{schedule:?}");
+    let all = [0, 1].map(|pool| schedule.pages_free[pool] + schedule.pages_cached[pool]);
+    assert_eq!(all, free, "{schedule:?}");
+    assert!(schedule.prefix_hit_tokens > 0 && schedule.copied_pages > 0, "{schedule:?}");
+    println!("{schedule:?}, {:?}, {cancelled} cancelled", engine.statistics());
     // Told and not judged: what a driver keeps for itself is not ours to bound (docs/performance.md).
     println!("{early:?} MiB after a quarter, {:?} MiB at the end", memory());
 }

@@ -1,4 +1,4 @@
-//! What a model's files say of ends, sampling and splitting, by the command: it holds, and is told.
+//! What a model's files say of ends, sampling and splitting, by the command: it holds, and is printed.
 
 use std::fs;
 use std::io::Write;
@@ -87,12 +87,12 @@ fn chat_tells_the_sampling_that_it_takes_from_the_model() {
     let file = r#"{"eos_token_id": 0, "do_sample": true, "temperature": 0.6, "top_p": 0.9}"#;
     let home = model(0, Some(file));
     let path = home.path().to_str().unwrap();
-    let told = |flags: &[&str]| done(&[&["chat", path, "-n", "2"], flags].concat(), "hello\n").1;
-    let said = told(&[]);
+    let warnings = |flags: &[&str]| done(&[&["chat", path, "-n", "2"], flags].concat(), "hello\n").1;
+    let said = warnings(&[]);
     assert!(said.contains("sampling as generation_config.json says: temperature 0.6, top-k 50, top-p 0.9\n"), "{said}");
-    let said = told(&["--temperature", "0.1", "--top-k", "3", "--top-p", "1"]);
+    let said = warnings(&["--temperature", "0.1", "--top-k", "3", "--top-p", "1"]);
     assert!(!said.contains("sampling as"), "{said}");
-    assert!(!told(&["-q"]).contains("sampling as"));
+    assert!(!warnings(&["-q"]).contains("sampling as"));
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn a_damaged_generation_config_is_refused_by_every_command() {
 }
 
 #[test]
-fn settings_that_make_no_sense_are_left_out_and_told() {
+fn settings_that_make_no_sense_are_left_out_with_a_note() {
     let file = r#"{"eos_token_id": 0, "do_sample": true, "top_k": -1, "min_p": 1.5, "temperature": "hot"}"#;
     let home = model(0, Some(file));
     let path = home.path().to_str().unwrap();
@@ -151,16 +151,16 @@ fn gguf_file(pre: Option<&str>) -> File {
 }
 
 #[test]
-fn a_gguf_file_that_names_no_rule_is_told_of() {
+fn a_gguf_file_that_names_no_rule_is_warned_of() {
     let home = tempfile::tempdir().unwrap();
-    for (pre, told) in [(None, true), (Some("default"), false)] {
+    for (pre, warned) in [(None, true), (Some("default"), false)] {
         let path = home.path().join("model.gguf");
         fs::write(&path, gguf_file(pre).bytes()).unwrap();
         let path = path.to_str().unwrap();
         let (text, _) = done(&["inspect", path], "");
-        assert_eq!(text.contains("tokenizer.ggml.pre"), told, "{text}");
+        assert_eq!(text.contains("tokenizer.ggml.pre"), warned, "{text}");
         let (_, said) = done(&["run", path, "-p", "ab", "-n", "1"], "");
-        assert_eq!(said.contains("warning: the file does not name its way of splitting text"), told, "{said}");
+        assert_eq!(said.contains("warning: the file does not name its way of splitting text"), warned, "{said}");
         let (_, said) = done(&["run", path, "-p", "ab", "-n", "1", "-q"], "");
         assert_eq!(said, "");
     }
