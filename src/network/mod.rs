@@ -3,6 +3,7 @@
 pub mod config;
 pub mod family;
 pub mod flops;
+pub mod form;
 pub mod gate;
 pub mod generation;
 pub(crate) mod json_fields;

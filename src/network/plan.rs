@@ -13,7 +13,7 @@ use std::ops::Range;
 
 use crate::error::ModelError;
 use crate::network::config::{KvMode, ModelConfig};
-use crate::network::family::NO_WINDOW;
+use crate::network::form::{Form, LayerForm, NO_WINDOW};
 use crate::network::gate::{Change, GATES, Gate, HeadStatistic, Measure, Moment, Scorer, ScorerLayers};
 use crate::network::{names, trained};
 
@@ -52,8 +52,6 @@ pub struct PlanLayer {
     pub unrolled: Vec<u32>,
     /// Its cache.
     pub cache: CacheUse,
-    /// Positions that a token sees, its own included; [`NO_WINDOW`] where it sees all.
-    pub window: u32,
 }
 
 /// Layers that run one behind the other, and what is done beside them.
@@ -123,6 +121,8 @@ pub enum Commitment {
 /// Prologue, rounds, epilogue; and what is decided on the way.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
+    /// The form of the layers.
+    pub form: Form,
     /// All layers, each once.
     pub layers: Vec<PlanLayer>,
     /// Layers that every token runs first.
@@ -181,23 +181,34 @@ impl Plan {
             None => Self::stack(config),
         };
         plan.check()?;
-        plan.check_windows(config)?;
+        plan.form.check()?;
+        plan.check_windows()?;
         Ok(plan)
     }
 
+    /// The form of a layer: the same wherever its weights are used.
+    pub fn form_of(&self, layer: &PlanLayer) -> &LayerForm {
+        &self.form.layers[layer.unrolled[0] as usize]
+    }
+
     /// A window counts positions and is a layer's own; where that cannot be followed, the model is refused.
-    fn check_windows(&self, config: &ModelConfig) -> Result<(), ModelError> {
+    fn check_windows(&self) -> Result<(), ModelError> {
         let refuse = |what: &str, supported: &str| {
             Err(ModelError::Unsupported { what: what.to_owned(), supported: supported.to_owned() })
         };
         for layer in &self.layers {
-            if layer.unrolled.iter().any(|&unrolled| config.window_of(unrolled) != layer.window) {
+            let form = self.form_of(layer);
+            let mut others = layer.unrolled.iter().map(|&unrolled| &self.form.layers[unrolled as usize]);
+            if others.clone().any(|other| other.attention.sees != form.attention.sees) {
                 return refuse(
                     "a sliding window in some rounds of a layer",
                     "the same window for all layers that share weights",
                 );
             }
-            if layer.cache.compact && layer.window != NO_WINDOW {
+            if others.any(|other| other != form) {
+                return refuse("layers of different form that share weights", "layers of one form");
+            }
+            if layer.cache.compact && form.attention.window() != NO_WINDOW {
                 let supported = "`isobath.kv.mode` \"share\" or \"hybrid\", or no window in the block";
                 return refuse("a sliding window over entries that not every token leaves", supported);
             }
@@ -221,24 +232,21 @@ impl Plan {
             overlay: config.kv == KvMode::Hybrid,
             writes: if matches!(config.kv, KvMode::Share { .. }) { Writes::FirstRound } else { Writes::Always },
         };
-        let outside = |layer: u32, buffer: usize| PlanLayer {
-            unrolled: vec![layer],
-            cache: own_cache(buffer),
-            window: config.window_of(layer),
-        };
+        let outside = |layer: u32, buffer: usize| PlanLayer { unrolled: vec![layer], cache: own_cache(buffer) };
         let mut layers = Vec::new();
         for layer in 0..outer {
             layers.push(outside(layer, layers.len()));
         }
         for j in 0..depth {
             let unrolled = (0..count).map(|round| outer + round * depth + j).collect();
-            layers.push(PlanLayer { unrolled, cache: round_cache(j), window: config.window_of(outer + j) });
+            layers.push(PlanLayer { unrolled, cache: round_cache(j) });
         }
         for layer in config.n_layers - outer..config.n_layers {
             layers.push(outside(layer, layers.len()));
         }
         let (outer, end) = (outer as usize, layers.len());
         Self {
+            form: Form::of(config),
             prologue: 0..outer,
             rounds: (0..count).map(|round| Round::of(config, &layers, outer..end - outer, round)).collect(),
             epilogue: end - outer..end,
@@ -269,10 +277,11 @@ impl Plan {
             });
             let writes = if owner == layer { Writes::Always } else { Writes::Never };
             let cache = CacheUse { writes, ..own_cache(buffer) };
-            layers.push(PlanLayer { unrolled: vec![layer], cache, window: config.window_of(layer) });
+            layers.push(PlanLayer { unrolled: vec![layer], cache });
         }
         let end = layers.len();
         Self {
+            form: Form::of(config),
             prologue: 0..outer,
             rounds: (outer..end - outer).map(|layer| Round::of(config, &layers, layer..layer + 1, 0)).collect(),
             epilogue: end - outer..end,

@@ -52,8 +52,9 @@ impl Memory {
         let textures = state.rows.gathered.as_ref().map(|Gathered { inputs, activated }| [inputs, activated]);
         let gathered: u64 = textures.into_iter().flatten().map(Texture::bytes).sum();
         let rows = u64::from(state.sizes.room.rows + state.sizes.room.lanes);
-        let beside = [&state.rotation, &state.lanes.ends, &state.read_depths, &state.page_in_transit];
-        let fixed = beside.map(Buffer::bytes).iter().sum::<u64>() + cache.bytes() + gathered;
+        let beside =
+            [&state.lanes.ends, &state.read_depths, &state.page_in_transit].into_iter().chain(&state.rotations);
+        let fixed = beside.map(Buffer::bytes).sum::<u64>() + cache.bytes() + gathered;
         Self {
             outside: outer + weights.head.bytes() + weights.final_norm.buffer.bytes(),
             round: (inner + scorers) / u64::from(plan.n_rounds()).max(1),
@@ -134,11 +135,11 @@ fn cache(state: &State) -> Group<'_> {
 
 /// Bytes of a layer that one pass reads.
 fn layer_bytes(layer: &LayerWeights, depths: usize) -> u64 {
-    let LayerWeights { input_norm, post_norm, qkv, output, gate_up, down, adapters, encoding, head_norms } = layer;
+    let LayerWeights { before, after, qkv, output, gate_up, down, adapters, encoding, head_norms } = layer;
     let mean = |matrices: &[Matrix]| matrices.iter().map(Matrix::bytes).sum::<u64>() / matrices.len().max(1) as u64;
     let bank = |bank: &Bank| bank.buffer.bytes() / if bank.stride == 0 { 1 } else { depths as u64 };
     let adapters: u64 = adapters.values().map(|adapter| bank(&adapter.down) + bank(&adapter.up)).sum();
     let optional = [encoding, head_norms].into_iter().flatten().map(bank).sum::<u64>();
-    let norms = bank(input_norm) + bank(post_norm) + optional;
+    let norms = [before, after].into_iter().flatten().flatten().map(bank).sum::<u64>() + optional;
     mean(qkv) + mean(output) + gate_up.bytes() + down.bytes() + adapters + norms
 }

@@ -4,6 +4,7 @@ pub mod cache;
 pub(crate) mod gates;
 pub mod layer;
 pub mod memory;
+mod norms;
 pub mod product;
 pub mod room;
 pub mod rounds;

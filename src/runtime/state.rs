@@ -144,8 +144,10 @@ pub struct State {
     pub lanes: Lanes,
     /// KV cache, see `shaders/lib/kv.wgsl`.
     pub caches: Vec<Cache>,
-    /// Cosine and sine of each position.
-    pub rotation: Buffer,
+    /// Cosine and sine of each position, a table for each that [`Form::frequencies`] gives.
+    ///
+    /// [`Form::frequencies`]: crate::network::form::Form::frequencies
+    pub rotations: Vec<Buffer>,
     /// Depths of the tokens that a tick reads, until the host has them, `[rows of a step]`.
     pub read_depths: Buffer,
     /// A page on its way to another place.
@@ -194,7 +196,7 @@ impl State {
             rows: rows(gpu, config, plan, &sizes)?,
             lanes: lanes(gpu, config, plan, &sizes)?,
             caches: cache::caches(gpu, config, plan, sizes.pages)?,
-            rotation: gpu.upload("rotations", &rotations(room.context, &config.frequencies()))?,
+            rotations: rotation_tables(gpu, plan, room)?,
             read_depths: gpu.buffer("depths of a tick", u64::from(room.rows) * 4)?,
             page_in_transit: gpu.buffer("page in transit", cache::page_bytes(config))?,
         };
@@ -225,6 +227,11 @@ impl State {
     pub fn cache_bytes(&self) -> u64 {
         self.caches.iter().flat_map(|cache| &cache.bindings).map(Buffer::bytes).sum()
     }
+}
+
+fn rotation_tables(gpu: &Gpu, plan: &Plan, room: Room) -> Result<Vec<Buffer>, GpuError> {
+    let table = |frequencies: &Vec<f32>| gpu.upload("rotations", &rotations(room.context, frequencies));
+    plan.form.frequencies().iter().map(table).collect()
 }
 
 fn rows(gpu: &Gpu, config: &ModelConfig, plan: &Plan, sizes: &Sizes) -> Result<Rows, GpuError> {

@@ -179,7 +179,7 @@ impl<'a> Network<'a> {
                     rows: part.rows,
                     stride: sizes.hidden / 4,
                     seen_stride: sizes.seen,
-                    scale: self.config.architecture.embedding_scale(self.config.hidden_size),
+                    scale: self.plan.form.embedding.scale,
                 },
             })?;
         }
@@ -212,7 +212,7 @@ impl<'a> Network<'a> {
         let (rows, lanes) = (&self.state.rows, &self.state.lanes);
         let alternatives = self.state.sizes.room.alternatives;
         let batch = Batch { list, n_rows, longest: 0, round: 0, base: 0, mixed: None };
-        self.norm(pass, &rows.hidden, &self.weights.final_norm, batch)?;
+        self.norm(pass, &rows.hidden, (self.plan.form.final_norm, &self.weights.final_norm), batch)?;
         self.look(pass, probe, "final_norm", &rows.normed, Some(list))?;
         let vocabulary = self.config.vocab_size;
         let target = Target { buffer: &rows.logits, stride: vocabulary, mode: matvec::COMPACT };

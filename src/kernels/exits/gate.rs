@@ -129,7 +129,7 @@ pub struct Verdict {
 }
 
 /// Error function by its Maclaurin series, or its continued fraction where that converges better.
-fn error_function(x: f64) -> f64 {
+pub(crate) fn error_function(x: f64) -> f64 {
     let a = x.abs();
     let value = if a < 3.0 {
         let (mut term, mut sum) = (a, a);
