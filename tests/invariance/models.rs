@@ -89,7 +89,7 @@ impl Model<'_> {
         let mut single = self.load(device, plain);
         let alone: Vec<Written> = requests.iter().map(|one| write_alone(&mut single, one)).collect();
         drop(single);
-        let mixes = Order::can_mix(&Plan::of(&self.config).unwrap(), &self.config);
+        let mixes = Plan::of(&self.config).unwrap().mixable;
         for (which, (lanes, max_rows, room)) in BATCHES.into_iter().enumerate() {
             let order = if mixes && which % 2 == 1 { Order::Mixed } else { Order::Waves };
             let cache_tokens = room.map(|room| (room * lanes).max(self.prompt + self.writes + 2));

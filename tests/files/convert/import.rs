@@ -107,7 +107,7 @@ fn what_tensors_tell_is_inferred_and_said() {
             config.router.as_ref().map(|router| (router.kind, router.network, router.auxiliary, router.bias))
         };
         assert_eq!(router(&imported.config), router(&case.config), "{}", case.name);
-        let told = imported.told.join("\n");
+        let told = imported.notes.join("\n");
         if case.config.router.is_some() {
             for words in ["recursion.count: ", "by the tensors' names", "by assumption", "--set router.gating=VALUE"] {
                 assert!(told.contains(words), "{}: `{words}` is not in: {told}", case.name);
@@ -171,7 +171,7 @@ fn attention_that_differs_stays_apart() {
     assert_eq!(of(4), changed);
     assert_ne!(of(2), of(4));
     assert_eq!(of(2), of(6));
-    assert!(imported.told.iter().any(|line| line.starts_with("recursion.share_attention: false")));
+    assert!(imported.notes.iter().any(|line| line.starts_with("recursion.share_attention: false")));
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn without_config_json_the_shapes_are_asked() {
     let imported = import(&source, None, facts(&yaml, &["num_attention_heads=4"])).unwrap();
     assert_eq!(imported.config.n_kv_heads, 2);
     check_logits(&case, &imported.config, &imported.source);
-    assert!(imported.told.iter().any(|line| line.contains("rope_theta: 10000.0, by assumption")));
+    assert!(imported.notes.iter().any(|line| line.contains("rope_theta: 10000.0, by assumption")));
 }
 
 #[test]
