@@ -180,8 +180,8 @@ impl Plan {
             }
             None => Self::stack(config),
         };
-        plan.check()?;
         plan.form.check()?;
+        plan.check()?;
         plan.check_windows()?;
         Ok(plan)
     }
