@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use futures_channel::mpsc::UnboundedReceiver;
 
-use super::facts::{Adapter, ModelFacts};
+use super::facts::{Adapter, GateFacts, ModelFacts};
 use super::message::Command;
 use crate::engine::{Engine, EngineOptions};
 use crate::error::Error;
@@ -240,6 +240,8 @@ fn facts(start: &Start, engine: &Engine, source: &dyn TensorSource, chat: bool) 
         context: engine.context(),
         lanes: engine.lanes(),
         order: if engine.order() == Order::Mixed { "mixed" } else { "waves" }.into(),
+        gate: engine.gate().map(|gate| gate.name.to_owned()),
+        gates: plan.gates().iter().map(GateFacts::of).collect(),
         thresholds: engine.gate().is_some_and(Gate::has_thresholds),
         scores: engine.gate().is_some(),
         chat,

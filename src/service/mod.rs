@@ -35,6 +35,7 @@
 //!
 //! **Invariant:** no thread, file or clock of its own: the caller brings the time, in seconds since any moment.
 
+mod depth;
 mod facts;
 mod lanes;
 mod load;
@@ -45,7 +46,7 @@ mod rebuild;
 mod serve;
 pub mod trace;
 
-pub use facts::{Adapter, ModelFacts};
+pub use facts::{Adapter, GateFacts, ModelFacts};
 pub use lanes::{Lane, LaneState};
 pub use load::{Bytes, Files, Start};
 pub use message::{

@@ -40,7 +40,7 @@ impl Server<'_> {
                     return false;
                 }
                 Some(Err(again)) => error = again,
-                Some(Ok(loaded)) => match self.go_on(loaded) {
+                Some(Ok(loaded)) => match self.go_on(loaded).await {
                     Ok(()) => {
                         // The time that passed was nobody's.
                         self.meter.began += (self.clock)() - lost_at;
@@ -56,17 +56,12 @@ impl Server<'_> {
     }
 
     /// Hands all that was under way to another engine.
-    fn go_on(&mut self, loaded: Loaded) -> Result<(), Error> {
+    async fn go_on(&mut self, loaded: Loaded) -> Result<(), Error> {
         let Loaded { engine, facts, .. } = loaded;
         self.done_before = self.done();
         self.engine = engine;
         self.lanes = Lanes::new(facts.lanes);
-        if let Some(thresholds) = &self.thresholds {
-            self.engine.set_thresholds(thresholds)?;
-        }
-        if let Some(rule) = self.rule {
-            self.engine.set_rule(rule)?;
-        }
+        self.decides.on(&mut self.engine).await?;
         if let Some(race) = &mut self.race {
             race.undisturbed = false;
         }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use futures_channel::mpsc::UnboundedReceiver;
 
+use super::depth::Decides;
 use super::lanes::Lanes;
 use super::load::{Inbox, Loaded, Start, load};
 use super::message::{
@@ -11,7 +12,6 @@ use super::message::{
 };
 use super::meter::Meter;
 use super::race::Race;
-use crate::depth::policy::Rule;
 use crate::engine::event::Event;
 use crate::engine::request::{Request, Routing};
 use crate::engine::{Engine, SequenceId};
@@ -75,9 +75,7 @@ pub(super) struct Server<'a> {
     pub lanes: Lanes,
     pub under_way: HashMap<SequenceId, Live>,
     pub race: Option<Race>,
-    /// Those that were set.
-    pub thresholds: Option<Vec<f32>>,
-    pub rule: Option<Rule>,
+    pub decides: Decides,
     paused: bool,
     paused_at: f64,
     /// Ticks to be run in spite of the pause.
@@ -101,8 +99,7 @@ impl<'a> Server<'a> {
             lanes: Lanes::new(facts.lanes),
             under_way: HashMap::new(),
             race: None,
-            thresholds: None,
-            rule: None,
+            decides: Decides::default(),
             paused: false,
             paused_at: 0.0,
             steps: 0,
@@ -118,7 +115,7 @@ impl<'a> Server<'a> {
     async fn serve(&mut self, inbox: &mut Inbox) -> Result<(), Error> {
         loop {
             while let Some(command) = inbox.try_next() {
-                self.obey(command);
+                self.obey(command).await;
             }
             let idle = self.under_way.is_empty() && self.engine.is_idle();
             if idle {
@@ -131,7 +128,7 @@ impl<'a> Server<'a> {
             if at_rest || (self.paused && self.steps == 0) {
                 // Nobody is left who could end a pause.
                 let Some(command) = inbox.next().await else { return Ok(()) };
-                self.obey(command);
+                self.obey(command).await;
                 continue;
             }
             self.steps = self.steps.saturating_sub(1);
@@ -141,7 +138,7 @@ impl<'a> Server<'a> {
         }
     }
 
-    fn obey(&mut self, command: Command) {
+    async fn obey(&mut self, command: Command) {
         match command {
             Command::Submit { sequences, settings } => {
                 if self.race.is_some() {
@@ -170,20 +167,9 @@ impl<'a> Server<'a> {
                 self.end_race();
                 self.cancel_all();
             }
-            Command::Thresholds { thresholds } => match self.engine.set_thresholds(&thresholds) {
-                Ok(()) => {
-                    self.thresholds = Some(thresholds.clone());
-                    (self.tell)(Update::Thresholds { thresholds });
-                }
-                Err(error) => self.failed(FailureKind::Refused, None, error.to_string()),
-            },
-            Command::Rule { rule } => match self.engine.set_rule(rule) {
-                Ok(()) => {
-                    self.rule = Some(rule);
-                    (self.tell)(Update::Rule { rule });
-                }
-                Err(error) => self.failed(FailureKind::Refused, None, error.to_string()),
-            },
+            Command::Gate { gate } => self.set_gate(gate).await,
+            Command::Thresholds { thresholds } => self.set_thresholds(thresholds),
+            Command::Rule { rule } => self.set_rule(rule),
             Command::Pause { paused } => self.pause(paused),
             Command::Tick => self.steps += u32::from(self.paused),
             Command::Race { sequences, settings } => self.begin_race(sequences, &settings),
