@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 
 use crate::error::ModelError;
+use crate::kernels::Granted;
 use crate::kernels::attention::rope::rotations;
 use crate::kernels::attention::{attention_stretch, head_norm, rope};
 use crate::kernels::exits::{gate, select_top_k};
@@ -205,7 +206,8 @@ impl<'a> Reference<'a> {
         let rounds = self.plan.n_rounds();
         let params = gate_settings(router, rounds, depth, matches!(role, RouterRole::Auxiliary(_)));
         let bias = self.tensors.get(names::ROUTER_BIAS).cloned().unwrap_or_else(|| vec![0.0; rounds as usize]);
-        gate::cpu(&params, &inner, self.tensor(name), &bias, round)
+        let before = Granted { rounds: round, forced: 0 };
+        gate::cpu(&params, &inner, self.tensor(name), &bias, before)
     }
 
     /// `weight . input`, with the unrolled layer's adapter.

@@ -50,7 +50,7 @@ pub struct Rows {
     pub tokens: Buffer,
     /// First row of the same lane.
     pub first: Buffer,
-    /// Rounds granted.
+    /// Rounds granted, of [`crate::kernels::Granted`].
     pub granted: Buffer,
     /// Scratch of `bucket`.
     pub before: Buffer,
@@ -145,7 +145,8 @@ pub struct State {
     pub caches: Vec<Cache>,
     /// Cosine and sine of each position.
     pub rotation: Buffer,
-    /// Depths of the tokens that a tick reads, until the host has them, `[rows of a step]`.
+    /// Depths of the tokens that a tick reads, until the host has them, `[rows of a step]` of
+    /// [`crate::kernels::Granted`].
     pub read_depths: Buffer,
     /// A page on its way to another place.
     pub page_in_transit: Buffer,
@@ -194,7 +195,7 @@ impl State {
             lanes: lanes(gpu, config, plan, &sizes)?,
             caches: cache::caches(gpu, config, plan, sizes.pages)?,
             rotation: gpu.upload("rotations", &rotations(room.context, &config.frequencies()))?,
-            read_depths: gpu.buffer("depths of a tick", u64::from(room.rows) * 4)?,
+            read_depths: gpu.buffer("depths of a tick", u64::from(room.rows) * 8)?,
             page_in_transit: gpu.buffer("page in transit", cache::page_bytes(config))?,
         };
         gpu.check().await?;
@@ -249,7 +250,7 @@ fn rows(gpu: &Gpu, config: &ModelConfig, plan: &Plan, sizes: &Sizes) -> Result<R
         // A step writes its own; the rows of the lanes always take what the lane drew.
         tokens: gpu.upload("tokens", &vec![NEXT_TOKEN; own.len()])?,
         first: gpu.upload("first rows", &own)?,
-        granted: per_row("rounds granted", 1)?,
+        granted: per_row("rounds granted", 2)?,
         before: per_row("bucket scratch", 1)?,
         all: list("all rows")?,
         heads: list("rows with logits")?,
