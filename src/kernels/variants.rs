@@ -4,9 +4,10 @@ use crate::depth::policy::Rule;
 use crate::gpu::Source;
 use crate::gpu::kernel::Params;
 use crate::kernels::products::matrix::loader;
+use crate::kernels::rows::swiglu::Activation;
 use crate::kernels::{
-    ACTIVATE, ATTENDED_STRETCH, ATTENDED_WHOLE, BLOCK, COLUMN, COLUMN_SUBGROUP, DRAW, ENTRIES, FOLD, FOLD_SUBGROUP,
-    GATHERED, GATHERED_NOWHERE, KV, LANE, PRODUCT, REDUCE, REDUCE_SUBGROUP, SERIAL, SPAN, TEXEL, WEIGHTS_BUFFER,
+    ATTENDED_STRETCH, ATTENDED_WHOLE, BLOCK, COLUMN, COLUMN_SUBGROUP, DRAW, ENTRIES, FOLD, FOLD_SUBGROUP, GATHERED,
+    GATHERED_NOWHERE, GRANTED, KV, LANE, PRODUCT, REDUCE, REDUCE_SUBGROUP, SERIAL, SPAN, TEXEL, WEIGHTS_BUFFER,
     WEIGHTS_TEXTURE,
 };
 use crate::tensor::DataType;
@@ -97,7 +98,7 @@ pub fn all() -> Vec<Variant> {
         drawn[1].clone(),
     );
     add("bias", crate::kernels::products::bias::Params::FIELDS, vec![text!("products/bias")], vec![]);
-    add("bucket", crate::kernels::exits::bucket::Params::FIELDS, vec![text!("exits/bucket")], vec![]);
+    add("bucket", crate::kernels::exits::bucket::Params::FIELDS, vec![text!("exits/bucket"), GRANTED], vec![]);
     for mode in [
         crate::kernels::rows::combine::COPY,
         crate::kernels::rows::combine::ADD_GATED,
@@ -117,12 +118,12 @@ pub fn all() -> Vec<Variant> {
         vec![],
     );
     add("encode", crate::kernels::rows::encode::Params::FIELDS, vec![text!("rows/encode")], vec![]);
-    add("enter", crate::kernels::exits::enter::Params::FIELDS, vec![text!("exits/enter"), LANE], vec![]);
+    add("enter", crate::kernels::exits::enter::Params::FIELDS, vec![text!("exits/enter"), LANE, GRANTED], vec![]);
     for constants in &drawn {
         add(
             "finish",
             crate::kernels::exits::finish::Params::FIELDS,
-            vec![text!("exits/finish"), LANE],
+            vec![text!("exits/finish"), LANE, GRANTED],
             constants.clone(),
         );
         add(
@@ -145,7 +146,7 @@ pub fn all() -> Vec<Variant> {
         vec![text!("attention/head_norm"), REDUCE],
         vec![],
     );
-    add("leave", crate::kernels::exits::leave::Params::FIELDS, vec![text!("exits/leave"), LANE], vec![]);
+    add("leave", crate::kernels::exits::leave::Params::FIELDS, vec![text!("exits/leave"), LANE, GRANTED], vec![]);
     for rule in Rule::ALL {
         add(
             "gate",
@@ -163,17 +164,29 @@ pub fn all() -> Vec<Variant> {
     add("lora_up", crate::kernels::products::lora_up::Params::FIELDS, vec![text!("products/lora_up")], vec![]);
     for (part, constants) in [(GATHERED_NOWHERE, vec![]), (GATHERED, vec![("GATHERED", 6)])] {
         let parts = vec![text!("rows/rms_norm"), REDUCE, part, TEXEL];
+        let constants = [&[("MODE", crate::kernels::rows::rms_norm::WRITE)], &constants[..]].concat();
         add("rms_norm", crate::kernels::rows::rms_norm::Params::FIELDS, parts, constants);
     }
-    add("select_top_k", crate::kernels::exits::select_top_k::Params::FIELDS, vec![text!("exits/select_top_k")], vec![]);
-    for (part, mut constants) in [(GATHERED_NOWHERE, vec![]), (GATHERED, vec![("GATHERED", 4)])] {
-        constants.push(("GELU", 1));
-        add(
-            "swiglu",
-            crate::kernels::rows::swiglu::Params::FIELDS,
-            vec![text!("rows/swiglu"), ACTIVATE, part, TEXEL],
-            constants,
-        );
+    let sum = vec![text!("rows/rms_norm"), REDUCE, GATHERED_NOWHERE, TEXEL];
+    let add_sum = vec![("MODE", crate::kernels::rows::rms_norm::ADD)];
+    add("rms_norm", crate::kernels::rows::rms_norm::Params::FIELDS, sum, add_sum);
+    add(
+        "select_top_k",
+        crate::kernels::exits::select_top_k::Params::FIELDS,
+        vec![text!("exits/select_top_k"), GRANTED],
+        vec![],
+    );
+    for activation in Activation::ALL {
+        for (part, mut constants) in [(GATHERED_NOWHERE, vec![]), (GATHERED, vec![("GATHERED", 4)])] {
+            let (activate, constant) = activation.text();
+            constants.extend(constant);
+            add(
+                "swiglu",
+                crate::kernels::rows::swiglu::Params::FIELDS,
+                vec![text!("rows/swiglu"), activate, part, TEXEL],
+                constants,
+            );
+        }
     }
     all
 }
@@ -186,7 +199,8 @@ pub fn with_subgroups() -> Vec<Variant> {
     for data_type in DataType::ALL {
         for columns in ROWS {
             let parts = serial(data_type, COLUMN_SUBGROUP);
-            let gated = [&[text!("products/matvec_gated")], &parts[1..], &[ACTIVATE, GATHERED]].concat();
+            let (activate, _) = Activation::Silu.text();
+            let gated = [&[text!("products/matvec_gated")], &parts[1..], &[activate, GATHERED]].concat();
             add("matvec_serial", crate::kernels::products::matvec::Params::FIELDS, parts, vec![("COLS", columns)]);
             let constants = vec![("COLS", columns), ("GELU", 0), ("GATHERED", 4)];
             add("matvec_gated", crate::kernels::products::matvec::Params::FIELDS, gated, constants);
@@ -207,7 +221,8 @@ pub fn with_subgroups() -> Vec<Variant> {
         add("attention_subgroup", crate::kernels::attention::attention_stretch::Params::FIELDS, parts, whole);
     }
     let norm = vec![text!("rows/rms_norm"), REDUCE_SUBGROUP, GATHERED, TEXEL];
-    add("rms_norm", crate::kernels::rows::rms_norm::Params::FIELDS, norm, vec![("GATHERED", 6)]);
+    let constants = vec![("MODE", crate::kernels::rows::rms_norm::WRITE), ("GATHERED", 6)];
+    add("rms_norm", crate::kernels::rows::rms_norm::Params::FIELDS, norm, constants);
     for alternatives in [0, 4] {
         let constants = vec![("DRAWN", crate::kernels::draw::alternatives::drawn_words(alternatives))];
         add(
