@@ -18,7 +18,7 @@ pub struct Cosine<'a> {
     pub previous: &'a Buffer,
     /// `[rows, rounds]`
     pub scores: &'a Buffer,
-    /// `[rows]`: rounds
+    /// `[rows]` of [`Granted`](crate::kernels::Granted)
     pub granted: &'a Buffer,
     /// The text of `goes_on`: see [`ExitPolicy::rule`](crate::depth::policy::ExitPolicy::rule).
     pub rule: &'static str,
@@ -43,7 +43,10 @@ pub struct Params {
 /// The text with a rule of one's own.
 pub fn source(rule: &'static str) -> Source {
     let own = include_str!("../../../shaders/exits/cosine.wgsl");
-    Source { parts: vec![own, crate::kernels::REDUCE, crate::kernels::DECIDE, rule], constants: vec![] }
+    Source {
+        parts: vec![own, crate::kernels::REDUCE, crate::kernels::DECIDE, crate::kernels::GRANTED, rule],
+        constants: vec![],
+    }
 }
 
 impl Kernel for Cosine<'_> {
@@ -89,6 +92,7 @@ pub fn cpu(stream: &[f32], previous: &[f32]) -> f32 {
 mod tests {
     use super::*;
     use crate::depth::policy::Rule;
+    use crate::kernels::Granted;
     use crate::kernels::check::{Device, assert_close};
     use crate::kernels::exits::gate::NOT_FORCED;
 
@@ -110,7 +114,8 @@ mod tests {
             }
             let previous = device.again(previous);
             let (_, list, listed) = device.every_other(n_rows, 1);
-            let before: Vec<u32> = (0..n_rows).map(|row| row / 2 % 4).collect();
+            let before: Vec<Granted> =
+                (0..n_rows).map(|row| Granted { rounds: row / 2 % 4, forced: row / 5 % 4 }).collect();
             let bias = [-0.5f32, -0.3, -0.9];
             let (scores, granted) = (device.poisoned(n_rows * rounds), device.upload(&before));
             device.run(&Cosine {
@@ -125,13 +130,13 @@ mod tests {
                 params: Params { width: stream.stride / 4, rounds, forced },
             });
             let kept = device.floats(&previous.buffer);
-            let (scores, granted) = (device.floats(&scores), device.words(&granted));
+            let (scores, granted) = (device.floats(&scores), device.all::<Granted>(&granted));
             for row in 0..n_rows {
-                let round = before[row as usize];
+                let Granted { rounds: round, forced: own_forced } = before[row as usize];
                 let own = &scores[(row * rounds) as usize..][..rounds as usize];
                 let now = &kept[(row * stream.stride) as usize..][..width as usize];
                 if round >= rounds || !listed.contains(&row) {
-                    assert_eq!((granted[row as usize], own), (round, &[9.0; 3][..]), "row {row} is left alone");
+                    assert_eq!((granted[row as usize].rounds, own), (round, &[9.0; 3][..]), "row {row} is left alone");
                     assert_eq!(now, previous.row(row), "row {row} is left alone");
                     continue;
                 }
@@ -141,8 +146,9 @@ mod tests {
                 let threshold = -bias[round as usize];
                 close += u32::from((want - threshold).abs() < 1e-5);
                 let goes = round == 0 || want < threshold;
+                let forced = if own_forced > 0 { own_forced } else { forced };
                 let open = if forced == NOT_FORCED { goes } else { round < forced };
-                assert_eq!(granted[row as usize], round + u32::from(open), "row {row} of {width}: {want}");
+                assert_eq!(granted[row as usize].rounds, round + u32::from(open), "row {row} of {width}: {want}");
             }
         }
         assert_eq!(close, 0, "decisions too close to judge");

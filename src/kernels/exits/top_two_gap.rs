@@ -16,7 +16,7 @@ pub struct TopTwoGap<'a> {
     pub list: &'a Buffer,
     /// `[rows, rounds]`
     pub scores: &'a Buffer,
-    /// `[rows]`: rounds
+    /// `[rows]` of [`Granted`](crate::kernels::Granted)
     pub granted: &'a Buffer,
     /// The text of `goes_on`: see [`ExitPolicy::rule`](crate::depth::policy::ExitPolicy::rule).
     pub rule: &'static str,
@@ -43,7 +43,8 @@ pub struct Params {
 /// The text with a rule of one's own.
 pub fn source(rule: &'static str) -> Source {
     let own = include_str!("../../../shaders/exits/top_two_gap.wgsl");
-    let parts = vec![own, crate::kernels::DRAW, crate::kernels::FOLD, crate::kernels::DECIDE, rule];
+    let parts =
+        vec![own, crate::kernels::DRAW, crate::kernels::FOLD, crate::kernels::DECIDE, crate::kernels::GRANTED, rule];
     Source { parts, constants: vec![] }
 }
 
@@ -81,6 +82,7 @@ pub fn cpu(logits: &[f32]) -> f32 {
 mod tests {
     use super::*;
     use crate::depth::policy::Rule;
+    use crate::kernels::Granted;
     use crate::kernels::check::{Device, assert_close};
     use crate::kernels::exits::gate::NOT_FORCED;
 
@@ -96,7 +98,7 @@ mod tests {
             logits[1] = logits[0].max(50.0);
             logits[0] = logits[1];
             let list: Vec<u32> = std::iter::once(n_rows).chain((0..n_rows).rev()).collect();
-            let before: Vec<u32> = (0..n_rows).map(|row| row % 4).collect();
+            let before: Vec<Granted> = (0..n_rows).map(|row| Granted { rounds: row % 4, forced: 0 }).collect();
             let bias = [-0.5f32, -0.3, -0.05];
             let (scores, granted) = (device.poisoned(n_rows * rounds), device.upload(&before));
             device.run(&TopTwoGap {
@@ -109,12 +111,12 @@ mod tests {
                 n_rows,
                 params: Params { vocabulary, stride: vocabulary, rounds, forced },
             });
-            let (scores, granted) = (device.floats(&scores), device.words(&granted));
+            let (scores, granted) = (device.floats(&scores), device.all::<Granted>(&granted));
             for place in 0..n_rows {
-                let (row, round) = (n_rows - 1 - place, before[(n_rows - 1 - place) as usize]);
+                let (row, round) = (n_rows - 1 - place, before[(n_rows - 1 - place) as usize].rounds);
                 let kept = &scores[(row * rounds) as usize..][..rounds as usize];
                 if round >= rounds {
-                    assert_eq!((granted[row as usize], kept), (round, &[9.0; 3][..]), "row {row} has run all");
+                    assert_eq!((granted[row as usize].rounds, kept), (round, &[9.0; 3][..]), "row {row} has run all");
                     continue;
                 }
                 let own = &logits[(place * vocabulary) as usize..][..vocabulary as usize];
@@ -124,7 +126,11 @@ mod tests {
                 close += u32::from((want - threshold).abs() < 1e-5);
                 let goes = round == 0 || want <= threshold;
                 let open = if forced == NOT_FORCED { goes } else { round < forced };
-                assert_eq!(granted[row as usize], round + u32::from(open), "row {row} of {vocabulary} tokens: {want}");
+                assert_eq!(
+                    granted[row as usize].rounds,
+                    round + u32::from(open),
+                    "row {row} of {vocabulary} tokens: {want}"
+                );
             }
         }
         assert_eq!(close, 0, "decisions too close to judge");
