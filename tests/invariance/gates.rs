@@ -14,7 +14,7 @@ use isobath::judge::{Reference, Sequence};
 use isobath::kernels::draw::cross_entropy;
 use isobath::network::config::ModelConfig;
 use isobath::network::gate::{Change, GATES, HeadStatistic, Measure, TRAINED};
-use isobath::network::plan::Plan;
+use isobath::network::plan::{Commitment, MissingKeys, Operation, Plan};
 use isobath::runtime::gates::HeadRoom;
 use isobath::runtime::room::{Fit, Room};
 use isobath::runtime::state::State;
@@ -275,7 +275,7 @@ fn what_a_model_cannot_follow_is_refused() {
 }
 
 #[test]
-fn what_no_kernel_measures_is_refused() {
+fn what_no_kernel_runs_is_refused() {
     let plan = Plan::of(&files(STORIES).config).unwrap();
     for (measure, named) in [
         (Measure::Head(HeadStatistic::Largest), "Largest"),
@@ -289,4 +289,16 @@ fn what_no_kernel_measures_is_refused() {
         assert!(error.contains(named), "{error}");
         assert!(plan.admits(plan.gate.as_ref().unwrap()).unwrap_err().contains(named));
     }
+    let refused = |named: &str, change: &dyn Fn(&mut Plan)| {
+        let mut plan = plan.clone();
+        change(&mut plan);
+        let error = plan.check().unwrap_err().to_string();
+        assert!(error.contains(named), "{error}");
+    };
+    refused("Mix at the entry", &|plan| plan.rounds[1].entry = Some(Operation::Mix));
+    refused("Norm at the end", &|plan| plan.rounds[2].end = Some(Operation::Norm));
+    for missing in [MissingKeys::Propagated, MissingKeys::Deferred, MissingKeys::FromExit, MissingKeys::LastWrite] {
+        refused(&format!("{missing:?}"), &|plan| plan.missing = missing);
+    }
+    refused("check", &|plan| plan.commitment = Commitment::Guess);
 }
