@@ -128,6 +128,11 @@ impl Device {
         pollster::block_on(self.gpu.read(buffer, 0..buffer.bytes() / 4)).expect("read")
     }
 
+    /// All that a buffer holds.
+    pub fn all<T: bytemuck::Pod>(&self, buffer: &Buffer) -> Vec<T> {
+        bytemuck::pod_collect_to_vec(&self.words(buffer))
+    }
+
     pub fn words(&self, buffer: &Buffer) -> Vec<u32> {
         pollster::block_on(self.gpu.read(buffer, 0..buffer.bytes() / 4)).expect("read")
     }

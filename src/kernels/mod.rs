@@ -28,8 +28,10 @@ pub(crate) const ATTENDED_STRETCH: &str = include_str!("../../shaders/lib/attend
 pub(crate) const ATTENDED_WHOLE: &str = include_str!("../../shaders/lib/attended_whole.wgsl");
 pub(crate) const SPAN: &str = include_str!("../../shaders/lib/span.wgsl");
 pub(crate) const LANE: &str = include_str!("../../shaders/lib/lane.wgsl");
+pub(crate) const GRANTED: &str = include_str!("../../shaders/lib/granted.wgsl");
 pub(crate) const PRODUCT: &str = include_str!("../../shaders/lib/product.wgsl");
-pub(crate) const DECIDE: &str = include_str!("../../shaders/lib/decide.wgsl");
+pub(crate) const DECIDE: &str =
+    concat!(include_str!("../../shaders/lib/decide.wgsl"), include_str!("../../shaders/lib/granted.wgsl"));
 pub(crate) const SERIAL: &str = include_str!("../../shaders/lib/serial.wgsl");
 pub(crate) const COLUMN: &str = include_str!("../../shaders/lib/column.wgsl");
 pub(crate) const COLUMN_SUBGROUP: &str = include_str!("../../shaders/lib/column_subgroup.wgsl");
@@ -63,6 +65,16 @@ pub struct Row {
     pub depth: u32,
     /// Entry in the cache of that round.
     pub kv_index: u32,
+}
+
+/// How many rounds a row runs; see `shaders/lib/granted.wgsl`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct Granted {
+    /// Rounds granted so far, or at once.
+    pub rounds: u32,
+    /// Rounds that the row runs whatever its scores; 0: they decide.
+    pub forced: u32,
 }
 
 /// What a lane is doing, as the GPU keeps it between ticks; see `shaders/lib/lane.wgsl`.

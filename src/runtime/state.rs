@@ -51,7 +51,7 @@ pub struct Rows {
     pub tokens: Buffer,
     /// First row of the same lane.
     pub first: Buffer,
-    /// Rounds granted.
+    /// Rounds granted, of [`crate::kernels::Granted`].
     pub granted: Buffer,
     /// Scratch of `bucket`.
     pub before: Buffer,
@@ -148,7 +148,8 @@ pub struct State {
     ///
     /// [`Form::frequencies`]: crate::network::form::Form::frequencies
     pub rotations: Vec<Buffer>,
-    /// Depths of the tokens that a tick reads, until the host has them, `[rows of a step]`.
+    /// Depths of the tokens that a tick reads, until the host has them, `[rows of a step]` of
+    /// [`crate::kernels::Granted`].
     pub read_depths: Buffer,
     /// A page on its way to another place.
     pub page_in_transit: Buffer,
@@ -197,7 +198,7 @@ impl State {
             lanes: lanes(gpu, config, plan, &sizes)?,
             caches: cache::caches(gpu, config, plan, sizes.pages)?,
             rotations: rotation_tables(gpu, plan, room)?,
-            read_depths: gpu.buffer("depths of a tick", u64::from(room.rows) * 4)?,
+            read_depths: gpu.buffer("depths of a tick", u64::from(room.rows) * 8)?,
             page_in_transit: gpu.buffer("page in transit", cache::page_bytes(config))?,
         };
         gpu.check().await?;
@@ -256,7 +257,7 @@ fn rows(gpu: &Gpu, config: &ModelConfig, plan: &Plan, sizes: &Sizes) -> Result<R
         // A step writes its own; the rows of the lanes always take what the lane drew.
         tokens: gpu.upload("tokens", &vec![NEXT_TOKEN; own.len()])?,
         first: gpu.upload("first rows", &own)?,
-        granted: per_row("rounds granted", 1)?,
+        granted: per_row("rounds granted", 2)?,
         before: per_row("bucket scratch", 1)?,
         all: list("all rows")?,
         heads: list("rows with logits")?,

@@ -9,12 +9,12 @@
 use crate::error::GpuError;
 use crate::gpu::readback::Pending;
 use crate::gpu::{Buffer, Gpu, Pass};
-use crate::kernels::Row;
 use crate::kernels::draw::alternatives::{self, Alternatives};
 use crate::kernels::draw::cross_entropy::{self, CrossEntropy};
 use crate::kernels::draw::sample::{self, Sample};
 use crate::kernels::products::matvec;
 use crate::kernels::rows::embed::{self, Embed};
+use crate::kernels::{Granted, Row};
 use crate::network::config::ModelConfig;
 use crate::network::plan::Plan;
 use crate::runtime::layer::Batch;
@@ -148,12 +148,12 @@ impl<'a> Network<'a> {
         }
         gpu.write(&rows.first, 0, &first);
         // A gate grants rounds one by one or at once; without one they are granted here.
-        let granted = match (step.depth, self.gate(step.depth)) {
+        let rounds = match (step.depth, self.gate(step.depth)) {
             (_, Some(_)) => 0,
             (Depth::Fixed(rounds), None) => rounds,
             (_, None) => self.plan.n_rounds(),
         };
-        gpu.write(&rows.granted, 0, &vec![granted; step.inputs.len()]);
+        gpu.write(&rows.granted, 0, &vec![Granted { rounds, forced: 0 }; step.inputs.len()]);
         let n_rows = step.inputs.len() as u32;
         gpu.write(&rows.all, 0, &std::iter::once(n_rows).chain(0..n_rows).collect::<Vec<_>>());
         let heads = std::iter::once(step.heads.len() as u32).chain(step.heads.iter().copied());

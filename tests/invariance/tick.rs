@@ -4,7 +4,7 @@
 use isobath::gpu::Gpu;
 use isobath::kernels::draw::sample::Settings;
 use isobath::kernels::exits::finish::LaneEvent;
-use isobath::kernels::{Control, NEXT_TOKEN};
+use isobath::kernels::{Control, Granted, NEXT_TOKEN};
 use isobath::runtime::state::{Room, State};
 use isobath::runtime::step::{Depth, Input, Network, Step};
 use isobath::runtime::tick::{Order, Tick};
@@ -80,8 +80,9 @@ impl Loaded<'_> {
             let heads = [last as u32];
             network.step(&Step { inputs: &inputs, heads: &heads, depth, sample: true }, None).unwrap();
             let drawn: Vec<u32> = block_on(self.gpu.read(&self.state.rows.drawn, 0..2)).unwrap();
-            let granted: Vec<u32> = block_on(self.gpu.read(&self.state.rows.granted, last..last + 1)).unwrap();
-            written.push((drawn[0], granted[0], drawn[1]));
+            let granted: Vec<Granted> =
+                block_on(self.gpu.read(&self.state.rows.granted, 2 * last..2 * last + 2)).unwrap();
+            written.push((drawn[0], granted[0].rounds, drawn[1]));
             inputs = vec![Input { lane, position, token: NEXT_TOKEN }];
         }
         written

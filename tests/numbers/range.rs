@@ -4,6 +4,7 @@
 
 use isobath::gpu::Gpu;
 use isobath::judge::{Reference, Sequence};
+use isobath::kernels::Granted;
 use isobath::network::config::RouterKind;
 use isobath::runtime::state::{Room, State};
 use isobath::runtime::step::{Depth, Input, Network, Step};
@@ -48,12 +49,12 @@ impl Loaded<'_> {
             network.step(&Step { inputs: &inputs, heads: &heads, depth, sample: false }, None).expect("step");
             let n = inputs.len() as u64;
             let out: Vec<f32> = block_on(gpu.read(&self.state.rows.logits, 0..n * vocabulary as u64)).expect("read");
-            let granted: Vec<u32> = block_on(gpu.read(&self.state.rows.granted, 0..n)).expect("read");
+            let granted: Vec<Granted> = block_on(gpu.read(&self.state.rows.granted, 0..2 * n)).expect("read");
             for (row, input) in inputs.iter().enumerate() {
                 let lane = lanes.iter().position(|&lane| lane == input.lane).unwrap();
                 let at = lane * TOKENS as usize + input.position as usize;
                 logits[at] = out[row * vocabulary..][..vocabulary].to_vec();
-                depths[at] = granted[row];
+                depths[at] = granted[row].rounds;
             }
             from = to;
         }
