@@ -263,6 +263,45 @@ fn only_tests_unwrap() {
     );
 }
 
+/// What runs a plan asks the plan: it names no kind of gate that a config can ask for, and no family of models.
+fn the_middle_names_no_model(sources: &[Source]) -> Vec<String> {
+    const PARTS: [&str; 9] =
+        ["router", "expert-choice", "token-choice", "gemma", "huginn", "llama", "mistral", "qwen", "smollm"];
+    const WORDS: [&str; 5] = ["mor", "ouro", "phi", "recursions", "mixture"];
+    let middle = sources.iter().filter(|source| source.is("src/runtime", "rs") || source.is("src/engine", "rs"));
+    middle
+        .flat_map(|source| without_tests(&source.text).lines().map(move |line| (source, line.to_lowercase())))
+        .filter(|(_, line)| {
+            let mut words = line.split(|c: char| !c.is_alphanumeric());
+            PARTS.iter().any(|part| line.contains(part)) || words.any(|word| WORDS.contains(&word))
+        })
+        .map(|(source, line)| format!("{}: names a kind of model: {}", source.path, line.trim()))
+        .collect()
+}
+
+#[test]
+fn what_runs_a_plan_names_no_model() {
+    check(
+        the_middle_names_no_model,
+        &[
+            &[("src/runtime/rounds.rs", "if self.config.router.is_some() {}")],
+            &[("src/engine/mod.rs", "use crate::network::config::RouterKind;")],
+            &[("src/runtime/layer.rs", "let gelu = config.is_gemma();")],
+            &[("src/runtime/layer.rs", "Architecture::Qwen3 => {}")],
+            &[("src/engine/score.rs", "//! Scores of MoR models.")],
+            &[("src/engine/prompts/mod.rs", "fn mor_depth() {}")],
+        ],
+    );
+    accepts(
+        the_middle_names_no_model,
+        &[
+            ("src/runtime/memory.rs", "struct Memory { more: u32 }"),
+            ("src/network/trained.rs", "fn gate(router: &Router) {}"),
+            ("src/runtime/room.rs", "//! a\n\n#[cfg(test)]\nmod tests { const A: &str = \"llama\"; }"),
+        ],
+    );
+}
+
 fn no_loose_ends(sources: &[Source]) -> Vec<String> {
     // In pieces, so that this file does not complain of itself.
     let words = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("X", "XX")];

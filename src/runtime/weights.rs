@@ -9,10 +9,11 @@ use crate::kernels::padded;
 use crate::kernels::products::matrix::Matrix;
 use crate::network::config::ModelConfig;
 use crate::network::form::{self, HeadNorms, LayerForm, NormKind};
-use crate::network::gate::{Gate, Scorer};
+use crate::network::gate::Scorer;
 use crate::network::lora;
 use crate::network::names::{self, Linear, Norm};
 use crate::network::plan::{Plan, PlanLayer, Writes};
+use crate::runtime::gates::{GateState, RunningGate};
 use crate::tensor::{TensorSource, values};
 
 /// Vectors of several depths, one behind the other.
@@ -90,17 +91,6 @@ pub struct Weights {
     pub gate: RunningGate,
 }
 
-/// The gate that runs, and what it asks for.
-#[derive(Debug, Clone)]
-pub struct RunningGate {
-    /// The gate; `None` where every token runs all rounds.
-    pub gate: Option<Gate>,
-    /// `[rounds]`, added to what decides: minus the threshold, or the bias of a gate that is asked once.
-    pub bias: Buffer,
-    /// Text of the rule that decides on a further round.
-    pub rule: &'static str,
-}
-
 /// Reads tensors, checks and repacks them, and puts them on the GPU.
 pub struct Loader<'a> {
     /// The device.
@@ -163,7 +153,7 @@ impl<'a> Loader<'a> {
             }
         }
         let bias = self.gpu.upload("bias of the gate", &bias)?;
-        let gate = RunningGate { gate: plan.gate.clone(), bias, rule: AT_LEAST };
+        let gate = RunningGate { gate: plan.gate.clone(), bias, rule: AT_LEAST, state: GateState::default() };
         self.gpu.check().await?;
         Ok(Weights { embedding, head, final_norm, layers, scorers, gate })
     }
