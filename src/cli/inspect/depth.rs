@@ -137,7 +137,7 @@ fn together(gate: &Gate) -> String {
     let Over::Text { share, lowest } = &gate.over else { return "each token by itself".into() };
     let best = if *lowest { "lowest" } else { "highest" };
     let shares: Vec<String> = share.iter().map(|share| format!("{:.0} %", 100.0 * share)).collect();
-    format!("{}: of a prompt's tokens those of the {best} scores run, by round {}", gate.name, shares.join(", "))
+    format!("{}, on request: the {best} scores of a prompt run, by round {}", gate.name, shares.join(", "))
 }
 
 fn residual(plan: &Plan) -> String {
@@ -190,10 +190,10 @@ fn cache(layer: &PlanLayer) -> CacheFact {
 
 /// How many, and what their classes of pages are for.
 fn caches(plan: &Plan, shared: usize) -> String {
-    let mut text = format!("{} of {} layers", plan.cache_buffers, plan.layers.len());
-    if shared > 0 {
-        text += &format!(", {shared} layers read another's");
-    }
+    let mut text = match shared {
+        0 => "one for each layer".to_owned(),
+        _ => format!("{} for {} layers, {shared} of which read another's", plan.cache_buffers, plan.layers.len()),
+    };
     match plan.classes {
         1 => {}
         2 => text += "; pages of class 0 outside the rounds, of class 1 for all rounds",
@@ -230,10 +230,10 @@ mod tests {
         assert_eq!(
             text(&plan),
             "    scorer 1      linear, one per round, value = 0.1 sigmoid(score)\n    \
-                 text at once  top-k: of a prompt's tokens those of the highest scores run, by round 100 %, 50 %, 25 %\n    \
+                 text at once  top-k, on request: the highest scores of a prompt run, by round 100 %, 50 %, 25 %\n    \
                  result        each round's is added to the stream, times the scorer's value\n    \
                  left out      later tokens attend to the keys and values of those that ran the round\n    \
-                 caches        4 of 4 layers; pages of class 0 outside the rounds, of classes 1-3 round by round, \
+                 caches        one for each layer; pages of class 0 outside the rounds, of classes 1-3 round by round, \
                  counted by tokens that ran the round\n"
         );
         let facts = depth(&plan);
@@ -283,6 +283,6 @@ mod tests {
         }
         let mut config = config(6);
         config.kv = KvMode::Share { count: 3, sharing: Sharing::Sequence };
-        assert!(text(&Plan::of(&config).unwrap()).contains("2 of 6 layers, 4 layers read another's"));
+        assert!(text(&Plan::of(&config).unwrap()).contains("2 for 6 layers, 4 of which read another's"));
     }
 }

@@ -314,6 +314,10 @@ mod tests {
         let json = serde_json::to_value(report("tiny".into(), &facts())).unwrap();
         assert_eq!(json["plan"][2]["name"], "round 2");
         assert_eq!(json["plan"][2]["weights"], serde_json::json!([1, 2]));
+        assert_eq!(json["plan"][2]["gate"], "tokens go on whose score is at least 0, the others leave");
+        assert_eq!((&json["family"], &json["form"]), (&"llama".into(), &serde_json::json!([])));
+        assert_eq!(json["depth"]["commitment"], "stands");
+        assert_eq!(json["depth"]["caches"][1]["classes"], serde_json::json!([1, 2, 3]));
         assert_eq!(json["parameters"]["unrolled"], 30_000);
         assert_eq!(json["ends"][0], serde_json::json!({"token": 2, "text": "<end>"}));
         assert_eq!((&json["sampling"]["top_k"], &json["sampling"]["temperature"]), (&50.into(), &1.0.into()));

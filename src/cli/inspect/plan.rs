@@ -124,7 +124,7 @@ impl Stage {
             parts.push(format!("weights of {}", spans(&self.weights)));
         }
         if self.rounds.len() > 1 && !self.repeats() {
-            parts.push("one each, a token may be told to leave behind any".to_owned());
+            parts.push("one layer each".to_owned());
         }
         parts.extend(self.own.iter().map(|what| format!("own {what}")));
         parts.extend(self.entry.map(|entry| format!("first {entry}")));
@@ -208,7 +208,7 @@ mod tests {
             &config(3),
             &[
                 "  ┌ embedding   100 tokens x 8",
-                "  ├ rounds 1-3  layers 0-2  one each, a token may be told to leave behind any",
+                "  ├ rounds 1-3  layers 0-2  one layer each",
                 "  └ norm, head  tied to the embedding",
             ],
         );
