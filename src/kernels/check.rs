@@ -57,7 +57,7 @@ impl Device {
 
     /// Whether kernels that use subgroups can be tested here.
     pub fn subgroups(&self) -> bool {
-        self.gpu.subgroup_size() == Some(crate::kernels::SUBGROUP)
+        self.gpu.traits().subgroup_size() == Some(crate::kernels::SUBGROUP)
     }
 
     pub fn upload<T: bytemuck::NoUninit>(&self, data: &[T]) -> Buffer {

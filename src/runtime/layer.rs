@@ -8,9 +8,10 @@ use crate::error::GpuError;
 use crate::gpu::{Buffer, Pass};
 use crate::kernels::attention::attention_merge::{self, AttentionMerge};
 use crate::kernels::attention::attention_stretch::{self, Attention};
-use crate::kernels::attention::attention_subgroup::{AttentionSubgroup, Whole};
+use crate::kernels::attention::attention_subgroup::AttentionSubgroup;
 use crate::kernels::attention::head_norm::{self, HeadNorm};
 use crate::kernels::attention::rope::{self, Rope};
+use crate::kernels::padded;
 use crate::kernels::products::lora_down::{self, LoraDown};
 use crate::kernels::products::lora_up::{self, LoraUp};
 use crate::kernels::products::matrix::Matrix;
@@ -18,10 +19,10 @@ use crate::kernels::products::matvec;
 use crate::kernels::rows::encode::{self, Encode};
 use crate::kernels::rows::rms_norm::{self, RmsNorm};
 use crate::kernels::rows::swiglu::{self, Swiglu};
-use crate::kernels::{STRETCH, padded};
 use crate::network::names::Linear;
 use crate::network::plan::{PlanLayer, Writes};
-use crate::runtime::product::{Inputs, Target};
+use crate::runtime::product::{Input, Target};
+use crate::runtime::recipe::{Attending, Heads};
 use crate::runtime::step::Network;
 use crate::runtime::weights::{Bank, LayerWeights};
 
@@ -38,16 +39,15 @@ pub struct Batch<'a> {
     pub round: u32,
     /// First row of the region in which the listed rows lie.
     pub base: u32,
+    /// Rows that `base` is the first of, whether listed or not.
+    pub region: u32,
+    /// Each row is of a lane of its own, which takes its next token.
+    pub decoding: bool,
     /// Where the rows stand at different rounds: those at round 0, and the others.
     pub mixed: Option<(&'a Buffer, &'a Buffer)>,
 }
 
 impl Network<'_> {
-    /// Whether kernels that use subgroups are the faster ones: where workgroup memory is slow.
-    pub(super) fn subgroups(&self) -> bool {
-        self.software && self.gpu.subgroup_size() == Some(crate::kernels::SUBGROUP)
-    }
-
     pub(super) fn norm(
         &self,
         pass: &mut Pass<'_>,
@@ -62,9 +62,8 @@ impl Network<'_> {
             rows: &rows.info,
             list: batch.list,
             output: &rows.normed,
-            gathered: self.gathered().map(|gathered| &gathered.inputs),
             n_rows: batch.n_rows,
-            subgroups: self.subgroups(),
+            subgroups: self.recipe.by_subgroup(),
             params: rms_norm::Params {
                 width: self.config.hidden_size,
                 stride: self.state.sizes.hidden / 4,
@@ -150,15 +149,15 @@ impl Network<'_> {
         // Keys and values that only round 0 makes are computed for its rows alone.
         let (parts, input) = match batch.mixed {
             Some((first, others)) if writes == rope::WRITE_AT_ROUND_0 => {
-                (vec![(first, true), (others, false)], Inputs::Rows(&rows.normed))
+                (vec![(first, true), (others, false)], Input::Rows(&rows.normed.rows))
             }
-            _ => (vec![(batch.list, writes != rope::QUERIES)], Inputs::Gathered(&rows.normed)),
+            _ => (vec![(batch.list, writes != rope::QUERIES)], Input::Made(&rows.normed)),
         };
         for (list, with_keys) in parts {
             let batch = Batch { list, ..batch };
             self.product(pass, qkv, if with_keys { qkv.rows() } else { queries }, input, batch, target)?;
             for (which, offset) in &adapted[..if with_keys { 3 } else { 1 }] {
-                self.adapt(pass, weights, *which, &rows.normed, batch, (&rows.qkv, sizes.qkv, *offset))?;
+                self.adapt(pass, weights, *which, &rows.normed.rows, batch, (&rows.qkv, sizes.qkv, *offset))?;
             }
             self.head_norms(pass, weights, if with_keys { config.n_kv_heads } else { 0 }, batch)?;
         }
@@ -166,7 +165,7 @@ impl Network<'_> {
         let attended = self.run_attention(pass, layer, batch)?;
         let target = Target { buffer: x, stride: sizes.hidden, mode: matvec::ADD };
         self.product(pass, by_round(&weights.output, batch.round), config.hidden_size, attended, batch, target)?;
-        self.adapt(pass, weights, Linear::Output, &rows.attended, batch, (x, sizes.hidden, 0))
+        self.adapt(pass, weights, Linear::Output, &rows.attended.rows, batch, (x, sizes.hidden, 0))
     }
 
     /// Rotates queries and keys, and files keys and values.
@@ -232,13 +231,17 @@ impl Network<'_> {
     }
 
     /// Returns its output for the product behind it.
-    fn run_attention(&self, pass: &mut Pass<'_>, layer: &PlanLayer, batch: Batch<'_>) -> Result<Inputs<'_>, GpuError> {
+    fn run_attention(&self, pass: &mut Pass<'_>, layer: &PlanLayer, batch: Batch<'_>) -> Result<Input<'_>, GpuError> {
         let (config, state, sizes) = (self.config, self.state, &self.state.sizes);
         let (rows, list, n_rows) = (&state.rows, batch.list, batch.n_rows);
         let (partial, output) = (&rows.partial, &rows.attended);
-        let whole_vectors = config.head_dim.is_multiple_of(4);
-        let gathered = self.gathered().filter(|_| whole_vectors).map(|gathered| &gathered.inputs);
-        let joined = gathered.filter(|_| self.subgroups() && batch.longest <= STRETCH);
+        let by = self.recipe.attention(Heads {
+            head_dim: config.head_dim,
+            tile: sizes.tile,
+            n_rows,
+            longest: batch.longest,
+            decoding: batch.decoding,
+        });
         let kept = &state.caches[layer.cache.buffer];
         for (first_kv_head, binding) in kept.parts() {
             let attention = Attention {
@@ -251,18 +254,18 @@ impl Network<'_> {
                 partial,
                 n_rows,
                 longest: batch.longest,
-                tile: attention_stretch::Tile { rows: sizes.tile.rows.min(n_rows.next_power_of_two()), ..sizes.tile },
+                tile: if let Attending::Tiles(tile) = by { tile } else { sizes.tile },
                 params: self.attention_params(layer, first_kv_head, kept.heads),
             };
-            if self.subgroups() {
-                let whole = joined.map(|gathered| Whole { output, gathered });
-                pass.run(&AttentionSubgroup { attention, whole })?;
-            } else {
-                pass.run(&attention)?;
+            match by {
+                Attending::Subgroup { joined } => {
+                    pass.run(&AttentionSubgroup { attention, whole: joined.then_some(output) })?;
+                }
+                Attending::Tiles(_) => pass.run(&attention)?,
             }
         }
-        if joined.is_some() {
-            return Ok(Inputs::Gathered(output));
+        if by == (Attending::Subgroup { joined: true }) {
+            return Ok(Input::Made(output));
         }
         let params = attention_merge::Params {
             heads: config.n_heads,
@@ -272,8 +275,8 @@ impl Network<'_> {
             max_stretches: sizes.max_stretches,
             window: layer.window,
         };
-        pass.run(&AttentionMerge { partial, rows: &rows.info, list, output, gathered, n_rows, params })?;
-        Ok(if whole_vectors { Inputs::Gathered(output) } else { Inputs::Rows(output) })
+        pass.run(&AttentionMerge { partial, rows: &rows.info, list, output, n_rows, params })?;
+        Ok(if attention_merge::gathers(config.head_dim) { Input::Made(output) } else { Input::Rows(&output.rows) })
     }
 
     /// Attention to the KV heads of one binding.
@@ -311,22 +314,21 @@ impl Network<'_> {
         self.norm(pass, x, &weights.post_norm, batch)?;
         if !self.gated_product(pass, weights, batch)? {
             let target = Target { buffer: &rows.gate_up, stride: 2 * width, mode: matvec::WRITE };
-            self.product(pass, &weights.gate_up, 2 * width, Inputs::Gathered(&rows.normed), batch, target)?;
-            self.adapt(pass, weights, Linear::Gate, &rows.normed, batch, (&rows.gate_up, 2 * width, 0))?;
-            self.adapt(pass, weights, Linear::Up, &rows.normed, batch, (&rows.gate_up, 2 * width, width))?;
+            self.product(pass, &weights.gate_up, 2 * width, Input::Made(&rows.normed), batch, target)?;
+            self.adapt(pass, weights, Linear::Gate, &rows.normed.rows, batch, (&rows.gate_up, 2 * width, 0))?;
+            self.adapt(pass, weights, Linear::Up, &rows.normed.rows, batch, (&rows.gate_up, 2 * width, width))?;
             pass.run(&Swiglu {
                 input: &rows.gate_up,
                 list: batch.list,
                 output: &rows.activation,
-                gathered: self.gathered().map(|gathered| &gathered.activated),
                 gelu: self.config.architecture.gelu(),
                 n_rows: batch.n_rows,
                 params: swiglu::Params { width, input_stride: 2 * width, output_stride: sizes.activation / 4 },
             })?;
         }
         let target = Target { buffer: x, stride: sizes.hidden, mode: matvec::ADD };
-        self.product(pass, &weights.down, self.config.hidden_size, Inputs::Activated, batch, target)?;
-        self.adapt(pass, weights, Linear::Down, &rows.activation, batch, (x, sizes.hidden, 0))
+        self.product(pass, &weights.down, self.config.hidden_size, Input::Made(&rows.activation), batch, target)?;
+        self.adapt(pass, weights, Linear::Down, &rows.activation.rows, batch, (x, sizes.hidden, 0))
     }
 }
 

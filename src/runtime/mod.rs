@@ -4,6 +4,7 @@ pub mod cache;
 pub mod layer;
 pub mod memory;
 pub mod product;
+pub mod recipe;
 pub mod room;
 pub mod rounds;
 pub mod state;

@@ -11,7 +11,7 @@ use crate::kernels::products::matvec;
 use crate::kernels::rows::combine::{self, Combine};
 use crate::network::config::{Router, RouterFunction, RouterKind, RouterNetwork};
 use crate::runtime::layer::Batch;
-use crate::runtime::product::{Inputs, Target};
+use crate::runtime::product::{Input, Target};
 use crate::runtime::step::{Depth, Network, Probe};
 use crate::runtime::weights::RouterWeights;
 
@@ -145,7 +145,7 @@ impl<'a> Network<'a> {
             let matrix = &weights.first[last.min(batch.round as usize)];
             let stride = crate::kernels::padded(weights.columns);
             let target = Target { buffer: &rows.router_inner, stride, mode: matvec::WRITE };
-            self.product(pass, matrix, weights.columns, Inputs::Rows(&rows.hidden), batch, target)?;
+            self.product(pass, matrix, weights.columns, Input::Rows(&rows.hidden), batch, target)?;
             input = &rows.router_inner;
         }
         let width = crate::kernels::padded(weights.columns) / 4;
@@ -184,7 +184,7 @@ impl<'a> Network<'a> {
             list: &rows.rounds[round as usize % 2],
             params: bucket::Params {
                 base: all.base,
-                rows: all.n_rows,
+                rows: all.region,
                 round,
                 depth: if self.plan.shared { round } else { 0 },
                 classes: self.plan.classes,

@@ -69,6 +69,8 @@ impl<'a> Network<'a> {
             longest: tick.longest,
             round: 0,
             base: room.rows,
+            region: room.lanes,
+            decoding: true,
             mixed: None,
         };
         let entering = Batch { list: &lanes.entering, ..all };

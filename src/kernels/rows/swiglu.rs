@@ -2,8 +2,8 @@
 //!
 //! Shader: `shaders/rows/swiglu.wgsl`.
 
-use crate::gpu::{Binding, Buffer, Kernel, Source, Texture};
-use crate::kernels::products::gather;
+use crate::gpu::{Binding, Buffer, Kernel, Source};
+use crate::kernels::products::gather::{self, Inputs};
 use crate::params;
 
 /// Arguments of one dispatch. Shapes: see the shader.
@@ -14,9 +14,7 @@ pub struct Swiglu<'a> {
     /// `[count, rows...]`
     pub list: &'a Buffer,
     /// `[rows, output_stride]`
-    pub output: &'a Buffer,
-    /// What a product reads on software adapters, `[places, vectors]`: written as well where it is there.
-    pub gathered: Option<&'a Texture>,
+    pub output: &'a Inputs,
     /// GELU instead of SiLU.
     pub gelu: bool,
     /// Most rows that the list can hold.
@@ -43,7 +41,7 @@ impl Kernel for Swiglu<'_> {
 
     fn source(&self) -> Source {
         let parts = vec![include_str!("../../../shaders/rows/swiglu.wgsl"), crate::kernels::ACTIVATE];
-        gather::share(Source { parts, constants: vec![("GELU", self.gelu.into())] }, self.gathered, 4)
+        gather::share(Source { parts, constants: vec![("GELU", self.gelu.into())] }, self.output.gathered.as_ref(), 4)
     }
 
     fn params(&self) -> Params {
@@ -51,8 +49,8 @@ impl Kernel for Swiglu<'_> {
     }
 
     fn bindings(&self) -> Vec<Binding<'_>> {
-        let mut bindings = vec![self.input.read(), self.list.read(), self.output.write()];
-        bindings.extend(self.gathered.map(Texture::write));
+        let mut bindings = vec![self.input.read(), self.list.read()];
+        bindings.extend(self.output.write());
         bindings
     }
 
@@ -95,12 +93,11 @@ mod tests {
             let (_, list, listed) = device.every_other(n_rows, 1);
             let texture = device.gpu.texture("test", u64::from(n_rows * stride) * 4).expect("texture");
             let params = Params { width, input_stride: input.stride, output_stride: stride / 4 };
-            for gathered in [None, Some(&texture)] {
+            for gathered in [None, Some(texture.clone())] {
                 device.run(&Swiglu {
                     input: &input.buffer,
                     list: &list,
-                    output: &output,
-                    gathered,
+                    output: &Inputs { rows: output.clone(), gathered },
                     gelu,
                     n_rows,
                     params,
