@@ -56,7 +56,7 @@ fn scores_are_those_of_the_twin_on_the_cpu() {
     let plan = Plan::of(&config).unwrap();
     let source = Safetensors::parse(&bytes, "model.safetensors").unwrap();
     let twin = Reference::new(&config, &plan, &source, 128).unwrap();
-    for depth in [Depth::Model, Depth::Fixed(1), Depth::Fixed(3), Depth::TopK] {
+    for depth in [Depth::Model, Depth::Fixed(1), Depth::Fixed(3), Depth::Together] {
         let want = twin.run(&mut Sequence::default(), &tokens[..tokens.len() - 1], depth);
         let got = score(&mut engine, &tokens, depth);
         assert_eq!(got.len(), tokens.len() - 1);
@@ -122,7 +122,7 @@ fn what_cannot_be_scored_is_refused() {
     };
     assert!(matches!(refused(&mut engine, &tokens[..1], Depth::Model), RequestError::EmptyPrompt));
     assert!(matches!(refused(&mut engine, &[0; 200], Depth::Model), RequestError::PromptTooLong { .. }));
-    assert!(matches!(refused(&mut engine, &tokens[..20], Depth::TopK), RequestError::PromptTooLong { .. }));
+    assert!(matches!(refused(&mut engine, &tokens[..20], Depth::Together), RequestError::PromptTooLong { .. }));
     assert!(matches!(refused(&mut engine, &[0, 1 << 20], Depth::Model), RequestError::TokenOutOfRange { .. }));
     assert!(matches!(refused(&mut engine, &tokens, Depth::Fixed(4)), RequestError::Setting { .. }));
     assert!(engine.set_thresholds(&[0.0]).is_err() && engine.set_thresholds(&[f32::NAN; 3]).is_err());

@@ -19,7 +19,8 @@ use isobath::files::random::Random;
 use isobath::gpu::{Gpu, Traits};
 use isobath::judge::{Reference, Sequence};
 use isobath::network::config::ModelConfig;
-use isobath::network::family::{Architecture, RopeScaling};
+use isobath::network::family::{GgufNames, LLAMA};
+use isobath::network::form::rotary::RopeScaling;
 use isobath::network::names::check_tensors;
 use isobath::network::plan::Plan;
 use isobath::runtime::recipe::Recipe;
@@ -240,8 +241,7 @@ fn gguf_of(case: &Case) -> Vec<u8> {
     use gguf::Value::{Array, Bool, F32, U32};
     let config = &case.config;
     // Mistral has no name of its own there.
-    let permuted = matches!(config.architecture, Architecture::Llama | Architecture::Mistral);
-    let name = if permuted { "llama" } else { config.architecture.model_type() };
+    let GgufNames { architecture: name, permuted } = config.family.gguf;
     let mut file = gguf::File::default();
     file.set("general.architecture", name);
     for (key, number) in [
@@ -281,7 +281,7 @@ fn gguf_of(case: &Case) -> Vec<u8> {
         let columns = if found.shape.len() == 1 { 1 } else { found.shape[1] };
         let mut numbers = values(&found);
         if tensor.ends_with("norm.weight") {
-            numbers.iter_mut().for_each(|number| *number += config.architecture.norm_offset());
+            numbers.iter_mut().for_each(|number| *number += config.family.norms.kind.offset());
         }
         let heads = if tensor.contains("q_proj") { config.n_heads } else { config.n_kv_heads };
         if permuted && (tensor.contains("q_proj") || tensor.contains("k_proj")) {
@@ -315,15 +315,15 @@ fn gguf_files_are_the_same_models() {
         let config = gguf.config().unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(check_tensors(&config, &gguf).is_empty(), "{name}: {:?}", check_tensors(&config, &gguf));
         // A model without a window is Llama there; factors stand for Llama 3's numbers; heads are told by tensors.
-        let architecture = match case.config.architecture {
-            Architecture::Mistral if case.config.window.is_none() => Architecture::Llama,
-            member => member,
+        let family = match case.config.family.model_type {
+            "mistral" if case.config.window.is_none() => &LLAMA,
+            _ => case.config.family,
         };
         let rope_scaling = match config.rope_scaling.clone() {
             RopeScaling::Factors(_) => case.config.rope_scaling.clone(),
             other => other,
         };
-        let same = ModelConfig { architecture, ..case.config.clone() };
+        let same = ModelConfig { family, ..case.config.clone() };
         assert_eq!(ModelConfig { rope_scaling, ..config.clone() }, same, "{name}");
         let plan = Plan::of(&config).unwrap();
         let reference = Reference::new(&config, &plan, &gguf, config.context_length).unwrap();

@@ -168,7 +168,7 @@ fn check_prefill(loaded: &Loaded<'_>) {
     let router = case.config.router.as_ref();
     let expert = router.is_some_and(|router| router.kind == RouterKind::Expert);
     let mut probe = Probe::default();
-    let depth = if expert { Depth::TopK } else { Depth::Model };
+    let depth = if expert { Depth::Together } else { Depth::Model };
     let outcome = loaded.run(&state, 0, loaded.tokens, depth, Some(&mut probe));
     if expert && !same_selection(loaded, &outcome) {
         return;
@@ -444,7 +444,7 @@ fn check_on_the_cpu(case: &Case) {
     let ids = case.act("input_ids");
     for lane in 0..ids.shape[0] {
         let tokens = ids.indices(lane);
-        let depth = if expert && official { Depth::TopK } else { Depth::Model };
+        let depth = if expert && official { Depth::Together } else { Depth::Model };
         let (logits, outcomes) = judge(&reference, &tokens, &[tokens.len()], depth);
         if official && !check_routing(case, lane, &outcomes[0]) {
             continue;

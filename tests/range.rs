@@ -99,7 +99,7 @@ fn check_kernels(gpu: &Gpu, model: &Model, own: bool) -> usize {
     let reference = Reference::new(&model.config, &model.plan, &model.source, 64).expect("reference");
     let expert = model.config.router.as_ref().is_some_and(|router| router.kind == RouterKind::Expert);
     let mut close = 0;
-    for depth in [Depth::Model, Depth::Fixed(2), Depth::TopK] {
+    for depth in [Depth::Model, Depth::Fixed(2), Depth::Together] {
         let whole = loaded.run(&[0, 1, 2], &[TOKENS], depth);
         for lane in 0..LANES {
             let tokens: Vec<u32> = (0..TOKENS).map(|position| token(lane, position)).collect();
@@ -116,7 +116,7 @@ fn check_kernels(gpu: &Gpu, model: &Model, own: bool) -> usize {
                 assert!((got - want).abs() <= 2e-4 * largest, "{name} {depth:?}: got {got}, want {want}");
             }
         }
-        if depth == Depth::TopK && expert {
+        if depth == Depth::Together && expert {
             continue; // not causal: pieces differ by its nature
         }
         for pieces in [&[][..], &[1, 7, 4], &[18]] {

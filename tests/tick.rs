@@ -151,7 +151,7 @@ fn check(gpu: &Gpu, model: &Model) -> bool {
     let state = block_on(State::new(gpu, &model.config, &model.plan, &weights, room)).unwrap();
     let loaded = Loaded { model, gpu, weights, state };
     let sequences = sequences(model.plan.n_rounds());
-    let mixes = Order::can_mix(&model.plan, &model.config);
+    let mixes = model.plan.mixable;
     // The device's own kernels, and those of a GPU that tells nothing, whose sums may go in another order.
     for recipe in [&loaded.state.recipe, &Recipe::new(&Traits::default(), LANES)] {
         let alone: Vec<Written> =

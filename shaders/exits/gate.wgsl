@@ -1,4 +1,4 @@
-// The router: scores a row before its next round and decides whether the round is run.
+// A scorer: scores a row before its next round and decides whether the round is run.
 //
 //     score = weight . act(input / temperature)       act: identity, or exact GELU behind the first layer of an MLP
 //     expert-choice: gate = f(score); the round is granted iff goes_on(score, score before, -bias[round], round)
@@ -17,7 +17,8 @@ struct Params {
     gelu: u32,
     function: u32,      // 0 identity, 1 sigmoid, 2 tanh, 3 softmax
     token_choice: u32,
-    write_gate: u32,    // scores and gate are kept (not for the auxiliary router)
+    write_scores: u32,  // scores are kept; always where the depth is chosen at once
+    write_gate: u32,    // the gate is kept; always where the depth is chosen at once
     decide: u32,        // rounds are granted
     first_free: u32,    // 1: round 0 is granted whatever the score
     forced: u32,        // number of rounds to run whatever the score; NOT_FORCED leaves it to the score
@@ -120,9 +121,11 @@ fn route(row: u32, thread: u32) {
         }
         let score = workgroup_sum(thread, (sum.x + sum.y) + (sum.z + sum.w));
         if thread == 0u {
-            if params.write_gate == 1u {
-                scores[row * params.rounds + select(round, j, params.token_choice == 1u)] = score;
-                if params.token_choice == 0u { gates[row] = gate_of(score); }
+            if params.token_choice == 1u {
+                scores[row * params.rounds + j] = score;
+            } else {
+                if params.write_scores == 1u { scores[row * params.rounds + round] = score; }
+                if params.write_gate == 1u { gates[row] = gate_of(score); }
             }
             if params.decide == 1u && params.token_choice == 0u {
                 var previous = score;

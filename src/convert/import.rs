@@ -240,7 +240,7 @@ fn tell_ties(source: &dyn TensorSource, names: &Names, facts: &mut Facts) -> Res
         let linears = Linear::ALL.into_iter().filter(|linear| linear.is_attention());
         linears.map(|linear| names.linear(layer, linear)).collect()
     };
-    let norms = |layer: u32| vec![names.norm(layer, Norm::Input), names.norm(layer, Norm::PostAttention)];
+    let norms = |layer: u32| vec![names.norm(layer, Norm::BeforeAttention), names.norm(layer, Norm::BeforeFeedForward)];
     let origin = "the tensors' contents";
     facts.add("recursion.share_attention", !differs(&attention)?, origin)?;
     facts.add("recursion.share_norms", !differs(&norms)?, origin)
@@ -303,7 +303,7 @@ fn shared(
     let mut map: BTreeMap<String, String> = BTreeMap::new();
     for layer in 0..config.n_layers {
         let linears = Linear::ALL.map(|linear| (names::linear(config, layer, linear), names.linear(layer, linear)));
-        let norms = [Norm::Input, Norm::PostAttention];
+        let norms = [Norm::BeforeAttention, Norm::BeforeFeedForward];
         let norms = norms.map(|norm| (names::norm(config, layer, norm), names.norm(layer, norm)));
         for (ours, theirs) in linears.into_iter().chain(norms) {
             for name in theirs {

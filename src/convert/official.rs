@@ -184,7 +184,7 @@ impl Names {
 
     /// The names in the file that stand for a norm of an unrolled layer.
     pub(super) fn norm(&self, layer: u32, norm: Norm) -> Vec<String> {
-        let path = if norm == Norm::Input { "input_layernorm" } else { "post_attention_layernorm" };
+        let path = if norm == Norm::BeforeAttention { "input_layernorm" } else { "post_attention_layernorm" };
         self.of_layer(layer, &[format!("{path}.weight")])
     }
 

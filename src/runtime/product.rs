@@ -10,6 +10,7 @@ use crate::kernels::products::matrix::{Matrix, Part};
 use crate::kernels::products::matvec::{self, Matvec, Operands};
 use crate::kernels::products::matvec_gated::MatvecGated;
 use crate::kernels::products::matvec_serial::MatvecSerial;
+use crate::kernels::rows::swiglu::Activation;
 use crate::network::names::Linear;
 use crate::runtime::layer::Batch;
 use crate::runtime::recipe::Product;
@@ -81,26 +82,29 @@ impl Network<'_> {
         &self,
         pass: &mut Pass<'_>,
         weights: &LayerWeights,
+        activation: Activation,
+        input: Input<'_>,
         batch: Batch<'_>,
     ) -> Result<bool, GpuError> {
         let (rows, sizes, matrix) = (&self.state.rows, &self.state.sizes, &weights.gate_up);
         let adapted =
             [Linear::Gate, Linear::Up, Linear::Down].iter().any(|linear| weights.adapters.contains_key(linear));
-        let (Some(gathered), Some(activated)) = (&rows.normed.gathered, &rows.activation.gathered) else {
+        let (Input::Made(Inputs { rows: input, gathered: Some(gathered) }), Some(activated)) =
+            (input, &rows.activation.gathered)
+        else {
             return Ok(false);
         };
-        let ([part], None) = (&matrix.parts[..], &matrix.bias) else { return Ok(false) };
         let columns = padded(matrix.columns);
-        let Product::Serial { columns: width } = self.recipe.product(columns / 32, batch.n_rows) else {
+        let product = self.recipe.product(columns / 32, batch.n_rows);
+        let ([part], None, Product::Serial { columns: width }) = (&matrix.parts[..], &matrix.bias, product) else {
             return Ok(false);
         };
         if adapted || !self.recipe.gated() {
             return Ok(false);
         }
         let target = Target { buffer: &rows.activation.rows, stride: sizes.activation, mode: matvec::WRITE };
-        let operands = operands(part, columns, part.rows, &rows.normed.rows, batch, target);
-        let product = self.serial(operands, gathered, width);
-        pass.run(&MatvecGated { product, activated, gelu: self.config.architecture.gelu() })?;
+        let operands = operands(part, columns, part.rows, input, batch, target);
+        pass.run(&MatvecGated { product: self.serial(operands, gathered, width), activated, activation })?;
         Ok(true)
     }
 

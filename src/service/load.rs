@@ -15,8 +15,9 @@ use crate::files::gguf::{self, Gguf};
 use crate::files::index::WeightFile;
 use crate::files::safetensors::Folder;
 use crate::gpu::Gpu;
-use crate::network::config::{ModelConfig, RouterKind};
+use crate::network::config::ModelConfig;
 use crate::network::flops::TokenFlops;
+use crate::network::gate::Gate;
 use crate::network::generation::{Generation, Suggestion};
 use crate::runtime::room::Cut;
 use crate::runtime::tick::Order;
@@ -232,15 +233,15 @@ fn facts(start: &Start, engine: &Engine, source: &dyn TensorSource, chat: bool) 
         name: start.name.clone(),
         note: start.note.clone(),
         rounds: plan.n_rounds(),
-        layers_per_round: plan.rounds.first().map_or(0, |round| round.len() as u32),
+        layers_per_round: plan.rounds.first().map_or(0, |round| round.layers.len() as u32),
         layers_outside: (plan.prologue.len() + plan.epilogue.len()) as u32,
         parameters: source.names().iter().map(size).sum(),
         vocabulary: config.vocab_size,
         context: engine.context(),
         lanes: engine.lanes(),
         order: if engine.order() == Order::Mixed { "mixed" } else { "waves" }.into(),
-        thresholds: config.router.as_ref().is_some_and(|router| router.kind == RouterKind::Expert),
-        scores: config.router.is_some(),
+        thresholds: engine.gate().is_some_and(Gate::has_thresholds),
+        scores: engine.gate().is_some(),
         chat,
         flops: TokenFlops::of(config, plan, middle),
         suggestion: Suggestion::default(),

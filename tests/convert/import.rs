@@ -68,7 +68,7 @@ fn named(name: &str) -> Case {
 
 fn check_logits(case: &Case, config: &ModelConfig, source: &dyn TensorSource) {
     let expert = config.router.as_ref().is_some_and(|router| router.kind == RouterKind::Expert);
-    let depth = if expert { Depth::TopK } else { Depth::Model };
+    let depth = if expert { Depth::Together } else { Depth::Model };
     let got = logits(config, source, &case.act("input_ids").indices(0), depth);
     let off = farthest(&got, &case.act("prefill.logits").row(0));
     assert!(off <= 1e-3, "{}: logits off by {off}", case.name);

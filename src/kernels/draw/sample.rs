@@ -262,7 +262,7 @@ mod tests {
                 drawn: &drawn,
                 alternatives: 0,
                 n_rows,
-                subgroups,
+                subgroups: subgroups && Sample::by_subgroup(device.gpu.traits(), vocabulary),
                 params: Params { vocabulary, stride, seen_stride },
             });
             let got = device.words(&drawn);

@@ -19,6 +19,8 @@ pub struct RmsNorm<'a> {
     pub list: &'a Buffer,
     /// `[rows, stride]`
     pub output: &'a Inputs,
+    /// [`WRITE`] or [`ADD`].
+    pub mode: u32,
     /// Most rows that the list can hold.
     pub n_rows: u32,
     /// A subgroup computes a row: sums need no workgroup memory, see [`by_subgroup`](crate::kernels::by_subgroup).
@@ -48,7 +50,7 @@ impl Kernel for RmsNorm<'_> {
     fn source(&self) -> Source {
         let reduce = if self.subgroups { crate::kernels::REDUCE_SUBGROUP } else { crate::kernels::REDUCE };
         let parts = vec![include_str!("../../../shaders/rows/rms_norm.wgsl"), reduce];
-        gather::share(Source { parts, constants: vec![] }, self.output.gathered.as_ref(), 6)
+        gather::share(Source { parts, constants: vec![("MODE", self.mode)] }, self.output.gathered.as_ref(), 6)
     }
 
     fn params(&self) -> Params {
@@ -70,7 +72,12 @@ impl Kernel for RmsNorm<'_> {
     }
 }
 
-/// CPU twin: one row.
+/// The rows are overwritten.
+pub const WRITE: u32 = 0;
+/// The rows are added to.
+pub const ADD: u32 = 1;
+
+/// CPU twin: one row, as [`WRITE`] leaves it.
 pub fn cpu(input: &[f32], weight: &[f32], epsilon: f32) -> Vec<f32> {
     let squares: f64 = input.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
     let factor = 1.0 / (squares / input.len() as f64 + f64::from(epsilon)).sqrt();
@@ -92,6 +99,36 @@ mod tests {
         }
     }
 
+    #[test]
+    fn rows_can_be_added_to() {
+        let device = Device::open();
+        let (n_rows, width) = (5, 70);
+        let (input, weight, before) =
+            (device.rows(n_rows, width, 1), device.rows(3, width, 2), device.rows(n_rows, width, 3));
+        let (rows, list, listed) = device.every_other(n_rows, 3);
+        let stride = input.stride / 4;
+        device.run(&RmsNorm {
+            input: &input.buffer,
+            weight: &weight.buffer,
+            rows: &rows,
+            list: &list,
+            output: &Inputs { rows: before.buffer.clone(), gathered: None },
+            mode: ADD,
+            n_rows,
+            subgroups: false,
+            params: Params { width, stride, bank_stride: stride, epsilon: 1e-5 },
+        });
+        let got = device.floats(&before.buffer);
+        for row in 0..n_rows {
+            let mut want = before.row(row).to_vec();
+            if listed.contains(&row) {
+                let normed = cpu(input.row(row), weight.row(row % 3), 1e-5);
+                want.iter_mut().zip(normed).for_each(|(x, normed)| *x += normed);
+            }
+            assert_close("rms_norm", &got[(row * input.stride) as usize..][..width as usize], &want, 1e-5);
+        }
+    }
+
     fn check(device: &Device, subgroups: bool) {
         // The last has more loops than a workgroup can take turns for.
         for (n_rows, width) in [(1, 1), (3, 31), (2, 64), (5, 65), (17, 576), (560, 32_768)] {
@@ -108,6 +145,7 @@ mod tests {
                 rows: &rows,
                 list: &list,
                 output: &Inputs { rows: output.clone(), gathered: subgroups.then(|| gathered.clone()) },
+                mode: WRITE,
                 n_rows,
                 subgroups,
                 params: Params { width, stride: stride / 4, bank_stride: stride / 4, epsilon: 1e-5 },
