@@ -84,7 +84,7 @@ impl Windows {
         Ok(Self { windows })
     }
 
-    /// Judges all windows one way; `told` hears of each window as it is done. Returns the scores of each window.
+    /// Judges all windows one way; `progress` hears of each window as it is done. Returns the scores of each window.
     ///
     /// # Errors
     /// What [`Engine::score`] reports. The model's own threshold holds again afterwards, whatever happened.
@@ -92,13 +92,13 @@ impl Windows {
         &self,
         engine: &mut Engine,
         way: Way,
-        told: &mut dyn FnMut(usize),
+        progress: &mut dyn FnMut(usize),
     ) -> Result<Vec<Vec<Score>>, Error> {
         let rounds = engine.plan().rounds.len();
         if let Way::Threshold(threshold) = way {
             engine.set_thresholds(&vec![threshold; rounds])?;
         }
-        let scores = self.score(engine, way, told).await;
+        let scores = self.score(engine, way, progress).await;
         if matches!(way, Way::Threshold(_)) {
             engine.set_thresholds(&vec![0.0; rounds])?;
         }
@@ -109,7 +109,7 @@ impl Windows {
         &self,
         engine: &mut Engine,
         way: Way,
-        told: &mut dyn FnMut(usize),
+        progress: &mut dyn FnMut(usize),
     ) -> Result<Vec<Vec<Score>>, Error> {
         let depth = match way {
             Way::Adaptive | Way::Threshold(_) => Depth::Model,
@@ -119,7 +119,7 @@ impl Windows {
         let mut all = Vec::with_capacity(self.windows.len());
         for (done, window) in self.windows.iter().enumerate() {
             all.push(engine.score(window, depth).await?);
-            told(done + 1);
+            progress(done + 1);
         }
         Ok(all)
     }

@@ -29,6 +29,7 @@ pub(crate) const ATTENDED_WHOLE: &str = include_str!("../../shaders/lib/attended
 pub(crate) const SPAN: &str = include_str!("../../shaders/lib/span.wgsl");
 pub(crate) const LANE: &str = include_str!("../../shaders/lib/lane.wgsl");
 pub(crate) const PRODUCT: &str = include_str!("../../shaders/lib/product.wgsl");
+pub(crate) const DECIDE: &str = include_str!("../../shaders/lib/decide.wgsl");
 pub(crate) const SERIAL: &str = include_str!("../../shaders/lib/serial.wgsl");
 pub(crate) const COLUMN: &str = include_str!("../../shaders/lib/column.wgsl");
 pub(crate) const COLUMN_SUBGROUP: &str = include_str!("../../shaders/lib/column_subgroup.wgsl");

@@ -153,7 +153,12 @@ pub fn all() -> Vec<Variant> {
             crate::kernels::exits::gate::source(rule.text()).parts,
             vec![],
         );
+        let parts = crate::kernels::exits::cosine::source(rule.text()).parts;
+        add("cosine", crate::kernels::exits::cosine::Params::FIELDS, parts, vec![]);
+        let parts = crate::kernels::exits::top_two_gap::source(rule.text()).parts;
+        add("top_two_gap", crate::kernels::exits::top_two_gap::Params::FIELDS, parts, vec![]);
     }
+    add("slice", crate::kernels::exits::slice::Params::FIELDS, vec![text!("exits/slice")], vec![]);
     add(
         "lora_down",
         crate::kernels::products::lora_down::Params::FIELDS,

@@ -146,7 +146,7 @@ impl Panel {
     }
 
     /// Shows a message of whoever shows the panel.
-    pub fn tell(&mut self, message: String) {
+    pub fn show_message(&mut self, message: String) {
         self.failed(FailureKind::Refused, message);
     }
 

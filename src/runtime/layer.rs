@@ -154,6 +154,7 @@ impl Network<'_> {
                 qkv: &rows.qkv,
                 cache: binding,
                 n_rows: batch.n_rows,
+                share: self.recipe.share((config.n_heads + config.n_kv_heads) * config.head_dim / 2),
                 params: rope::Params {
                     heads: config.n_heads,
                     kv_heads: config.n_kv_heads,

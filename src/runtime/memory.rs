@@ -55,7 +55,8 @@ impl Memory {
         let rows = u64::from(state.sizes.room.rows + state.sizes.room.lanes);
         let beside =
             [&state.lanes.ends, &state.read_depths, &state.page_in_transit].into_iter().chain(&state.rotations);
-        let fixed = beside.map(Buffer::bytes).sum::<u64>() + cache.bytes() + gathered;
+        let beside = beside.map(Buffer::bytes).sum::<u64>() + weights.gate.state.bytes();
+        let fixed = beside + cache.bytes() + gathered;
         Self {
             outside: outer + weights.head.bytes() + weights.final_norm.buffer.bytes(),
             round: (inner + scorers) / u64::from(plan.n_rounds()).max(1),

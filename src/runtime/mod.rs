@@ -1,7 +1,7 @@
 //! A network on the GPU: weights, rows and lanes, and the dispatches that move them on.
 
 pub mod cache;
-pub(crate) mod gates;
+pub mod gates;
 pub mod layer;
 pub mod memory;
 mod norms;

@@ -115,6 +115,12 @@ impl Recipe {
         Attending::Tiles(Tile { rows, ..tile })
     }
 
+    /// Workgroups of 64 threads that share a row of so many pieces of work, each as small as the other.
+    pub fn share(&self, pieces: u32) -> u32 {
+        // Where few workgroups are enough, more of them only begin more often.
+        if self.traits.workgroups.is_some() { 1 } else { pieces.div_ceil(64).max(1) }
+    }
+
     /// Norms and products by a subgroup, without workgroup memory.
     pub fn by_subgroup(&self) -> bool {
         by_subgroup(&self.traits)
@@ -201,6 +207,12 @@ mod tests {
         assert_eq!(slow.attention(odd), Attending::Subgroup { joined: false });
         // Subgroups of another size than the kernels are written for.
         assert_eq!(Recipe::new(&processors(4), 32).attention(heads(32, 256, true)), tile(1));
+    }
+
+    #[test]
+    fn rows_are_shared_where_there_are_workgroups_to_spare() {
+        assert_eq!([1, 64, 65, 1280].map(|pieces| Recipe::new(&gpu(), 1).share(pieces)), [1, 1, 2, 20]);
+        assert_eq!(Recipe::new(&processors(8), 1).share(1280), 1);
     }
 
     #[test]

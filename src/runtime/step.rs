@@ -203,6 +203,15 @@ impl<'a> Network<'a> {
         Ok(pass.submit_and_read(&[(judged, 0..u64::from(n_rows) * 4)]))
     }
 
+    /// Final norm and head of the listed rows; logits are `[places, vocabulary]`.
+    pub(super) fn head(&self, pass: &mut Pass<'_>, logits: &Buffer, batch: Batch<'_>) -> Result<(), GpuError> {
+        let rows = &self.state.rows;
+        self.norm(pass, &rows.hidden, (self.plan.form.final_norm, &self.weights.final_norm), batch)?;
+        let vocabulary = self.config.vocab_size;
+        let target = Target { buffer: logits, stride: vocabulary, mode: matvec::COMPACT };
+        self.product(pass, &self.weights.head, vocabulary, product::Input::Made(&rows.normed), batch, target)
+    }
+
     /// Final norm, head, and draw of the listed rows.
     pub(super) fn draw(
         &self,
@@ -214,11 +223,9 @@ impl<'a> Network<'a> {
         let (rows, lanes) = (&self.state.rows, &self.state.lanes);
         let alternatives = self.state.sizes.room.alternatives;
         let batch = Batch { list, n_rows, longest: 0, round: 0, base: 0, region: n_rows, decoding: false, mixed: None };
-        self.norm(pass, &rows.hidden, (self.plan.form.final_norm, &self.weights.final_norm), batch)?;
+        self.head(pass, &rows.logits, batch)?;
         self.look(pass, probe, "final_norm", &rows.normed.rows, Some(list))?;
         let vocabulary = self.config.vocab_size;
-        let target = Target { buffer: &rows.logits, stride: vocabulary, mode: matvec::COMPACT };
-        self.product(pass, &self.weights.head, vocabulary, product::Input::Made(&rows.normed), batch, target)?;
         if sample {
             pass.run(&Sample {
                 settings: &lanes.settings,

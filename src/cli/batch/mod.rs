@@ -66,7 +66,7 @@ pub fn batch(run: &Run, prompts: &Path) -> anyhow::Result<u8> {
     let place = Place::of(&run.loading)?;
     let interrupt = Interrupt::listen()?;
     let options = EngineOptions { lanes: run.lanes, cache_tokens: run.cache_tokens, ..EngineOptions::default() };
-    // A line that cannot be read is told of when it is its turn.
+    // A line that cannot be read is next of when it is its turn.
     let needs = |line: &Line, tokenizer: &Tokenizer, template: Option<&ChatTemplate>| {
         let prompt = line.prompt.as_ref().ok()?;
         let tokens = encode(&prompt.input, tokenizer, template).ok()?.len() as u32;
@@ -105,9 +105,9 @@ impl Batch<'_> {
                     Err(error) => write_line(out, answer::refused(&line, &error))?,
                 }
             }
-            let told = if interrupt.requested() || open.is_empty() { None } else { block_on(self.engine.next())? };
+            let next = if interrupt.requested() || open.is_empty() { None } else { block_on(self.engine.next())? };
             preparing.take().iter().for_each(Progress::end);
-            let Some((id, event)) = told else { return Ok(()) };
+            let Some((id, event)) = next else { return Ok(()) };
             let Some(one) = open.get_mut(&id) else { continue };
             one.begun.get_or_insert_with(Instant::now);
             match event {
