@@ -22,9 +22,9 @@ mod view;
 
 use egui::{CentralPanel, Frame, Margin, ScrollArea, Ui};
 
-use crate::service::{
-    Command, Contestant, Failure, FailureKind, Prompt, Role, Settings, Stamped, Task, Turn, Update, trace,
-};
+use crate::race::{Race, Told};
+use crate::service::{Command, Contestant, Failure, FailureKind, Prompt, Settings, Stamped, Task, Update, trace};
+use crate::text::{Message, Role};
 
 pub use controls::Controls;
 pub use frame_times::FrameTimes;
@@ -99,6 +99,7 @@ pub struct Panel {
     live: View,
     recording: Recording,
     replay: Option<Replay>,
+    race: Option<Race>,
     touch: Touch,
     prompt: String,
     next_name: u64,
@@ -123,6 +124,7 @@ impl Panel {
             live: View::default(),
             recording: Recording::default(),
             replay: None,
+            race: None,
             touch: Touch::default(),
             prompt: String::new(),
             next_name: 1,
@@ -135,8 +137,29 @@ impl Panel {
         }
     }
 
-    /// Takes in an update.
+    /// Takes in an update. What is to be done then, [`Panel::asked`] tells.
     pub fn apply(&mut self, stamped: &Stamped) {
+        match self.race.take().filter(|race| !race.is_over()) {
+            None => self.show(stamped),
+            Some(mut race) => {
+                let told = race.hear(stamped);
+                self.race = Some(race);
+                self.follow(told);
+            }
+        }
+    }
+
+    /// What is to be done before the next frame: a race goes on without one.
+    pub fn asked(&mut self) -> Vec<Action> {
+        std::mem::take(&mut self.touch.actions)
+    }
+
+    fn follow(&mut self, told: Told) {
+        told.updates.iter().for_each(|stamped| self.show(stamped));
+        told.commands.into_iter().for_each(|command| self.touch.command(command));
+    }
+
+    fn show(&mut self, stamped: &Stamped) {
         self.recording.add(stamped);
         self.live.apply(stamped);
         let ready = matches!(stamped.update, Update::Ready(_));
@@ -232,7 +255,11 @@ impl Panel {
                 None => {}
             }
         }
-        std::mem::take(&mut self.touch.actions)
+        let actions = self.asked();
+        if let Some(race) = self.race.as_mut().filter(|_| actions.contains(&Action::Command(Command::CancelAll))) {
+            race.stop();
+        }
+        actions
     }
 
     fn wide(&mut self, ui: &mut Ui, width: f32, side: i8) {
@@ -328,12 +355,12 @@ impl Panel {
         let chat = self.controls.chat && !race;
         let mut turns = Vec::new();
         for entry in self.live.entries.iter().filter(|entry| chat && entry.chat) {
-            turns.push(Turn { role: Role::User, content: entry.prompt.clone() });
+            turns.push(Message::new(Role::User, &entry.prompt));
             let answer = entry.sequences.first().and_then(|name| self.live.sequences.get(&(*name, None)));
             let content = answer.map(|answer| answer.text().trim().to_owned()).unwrap_or_default();
-            turns.push(Turn { role: Role::Assistant, content });
+            turns.push(Message::new(Role::Assistant, content));
         }
-        turns.push(Turn { role: Role::User, content: prompt.clone() });
+        turns.push(Message::new(Role::User, &prompt));
         let prompt = if chat { Prompt::Chat(turns) } else { Prompt::Text(prompt) };
         let sequences: Vec<Task> = (0..u64::from(self.controls.copies.max(1)))
             .map(|place| Task { name: self.next_name + place, prompt: prompt.clone() })
@@ -343,11 +370,14 @@ impl Panel {
         self.touch.pinned = None;
         self.replay = None;
         let settings = self.controls.settings.clone();
-        let most = settings.max_tokens.min(RACE_TOKENS);
-        self.touch.command(match race {
-            true => Command::Race { sequences, settings: Settings { max_tokens: most, ..settings } },
-            false => Command::Submit { sequences, settings },
-        });
+        if race {
+            let settings = Settings { max_tokens: settings.max_tokens.min(RACE_TOKENS), ..settings };
+            let (race, told) = Race::begin(self.live.now, sequences, &settings, self.live.rounds());
+            self.race = Some(race);
+            self.follow(told);
+        } else {
+            self.touch.command(Command::Submit { sequences, settings });
+        }
         if chat {
             self.prompt.clear();
         }
