@@ -94,7 +94,7 @@ impl Race {
                     told.commands.push(Command::CancelAll);
                 }
             }
-            Update::Failed(_) | Update::LoadingCancelled | Update::Loading { .. } => {
+            Update::Failed(_) | Update::LoadingCancelled => {
                 self.open.clear();
                 self.stopping = true;
                 self.end_if_done(at, &mut told);

@@ -180,14 +180,14 @@ fn a_device_with_less_room_takes_on_what_fits() {
     let (sender, received) = unbounded();
     let settings = Settings { max_tokens: 100, ignore_end: true, ..Settings::default() };
     let short = Task { name: 1, prompt: Prompt::Text("The sea".into()) };
-    let long = Task { name: 2, prompt: Prompt::Text("The sea was calm and blue. ".repeat(24)) };
+    let long = Task { name: 2, prompt: Prompt::Text("The sea was calm and blue. ".repeat(45)) };
     let ask = |task: &Task| Command::Submit { sequences: vec![task.clone()], settings: settings.clone() };
     [&long, &short].into_iter().for_each(|task| sender.unbounded_send(ask(task)).unwrap());
     drop(sender);
     let mut start = bundled();
     start.options.lanes = 2;
     start.options.context = Some(512);
-    let small = memory_for(&start, 110..160);
+    let small = memory_for(&start, 256..257);
     let plug: RefCell<Option<Box<dyn Fn()>>> = RefCell::new(None);
     let memory = std::cell::Cell::new(u64::MAX);
     let open = async || {
@@ -207,7 +207,7 @@ fn a_device_with_less_room_takes_on_what_fits() {
         told.push(update);
     }));
     let facts = told.iter().find_map(|update| if let Update::Rebuilt(facts) = update { Some(facts) } else { None });
-    assert!(facts.unwrap().context < 200, "{:?}", facts.unwrap().cuts);
+    assert!(facts.unwrap().context == 256, "{:?}", facts.unwrap().cuts);
     let events = events(&told);
     let Some(Event::Finished { reason, tokens: written, .. }) = events[&2].last() else { panic!("{:?}", events[&2]) };
     assert_eq!((*reason, *written as usize), (FinishReason::Cancelled, events[&2].len() - 1));

@@ -16,15 +16,15 @@ mod others;
 mod rates;
 mod replay;
 mod sampling;
+mod send;
 mod throughput;
 mod token;
 mod view;
 
 use egui::{CentralPanel, Frame, Margin, ScrollArea, Ui};
 
-use crate::race::{Race, Told};
-use crate::service::{Command, Contestant, Failure, FailureKind, Prompt, Settings, Stamped, Task, Update, trace};
-use crate::text::{Message, Role};
+use crate::race::Race;
+use crate::service::{Command, Contestant, Failure, FailureKind, Stamped, Update, trace};
 
 pub use controls::Controls;
 pub use frame_times::FrameTimes;
@@ -32,8 +32,6 @@ pub use look::install;
 use replay::{Recording, Replay};
 use view::{Key, View};
 
-/// Tokens of a sequence in a heat, at most: heats that alternate often share what else the machine does.
-const RACE_TOKENS: u32 = 64;
 /// Tokens that are shown as what might have stood in the place of one.
 pub const ALTERNATIVES: u32 = 4;
 
@@ -139,7 +137,9 @@ impl Panel {
 
     /// Takes in an update. What is to be done then, [`Panel::asked`] tells.
     pub fn apply(&mut self, stamped: &Stamped) {
-        match self.race.take().filter(|race| !race.is_over()) {
+        // Another model knows nothing of it.
+        let ends = matches!(stamped.update, Update::Loading { .. });
+        match self.race.take().filter(|race| !ends && !race.is_over()) {
             None => self.show(stamped),
             Some(mut race) => {
                 let told = race.hear(stamped);
@@ -152,11 +152,6 @@ impl Panel {
     /// What is to be done before the next frame: a race goes on without one.
     pub fn asked(&mut self) -> Vec<Action> {
         std::mem::take(&mut self.touch.actions)
-    }
-
-    fn follow(&mut self, told: Told) {
-        told.updates.iter().for_each(|stamped| self.show(stamped));
-        told.commands.into_iter().for_each(|command| self.touch.command(command));
     }
 
     fn show(&mut self, stamped: &Stamped) {
@@ -344,43 +339,6 @@ impl Panel {
                 self.touch.pinned = None;
             }
         });
-    }
-
-    /// Sends the prompt, as many times as asked.
-    fn send(&mut self, race: bool) {
-        let prompt = self.prompt.trim_end_matches(['\n', '\r']).to_owned();
-        if prompt.trim().is_empty() && !race {
-            return;
-        }
-        let chat = self.controls.chat && !race;
-        let mut turns = Vec::new();
-        for entry in self.live.entries.iter().filter(|entry| chat && entry.chat) {
-            turns.push(Message::new(Role::User, &entry.prompt));
-            let answer = entry.sequences.first().and_then(|name| self.live.sequences.get(&(*name, None)));
-            let content = answer.map(|answer| answer.text().trim().to_owned()).unwrap_or_default();
-            turns.push(Message::new(Role::Assistant, content));
-        }
-        turns.push(Message::new(Role::User, &prompt));
-        let prompt = if chat { Prompt::Chat(turns) } else { Prompt::Text(prompt) };
-        let sequences: Vec<Task> = (0..u64::from(self.controls.copies.max(1)))
-            .map(|place| Task { name: self.next_name + place, prompt: prompt.clone() })
-            .collect();
-        self.next_name += sequences.len() as u64;
-        self.touch.focus = sequences.first().map(|task| task.name);
-        self.touch.pinned = None;
-        self.replay = None;
-        let settings = self.controls.settings.clone();
-        if race {
-            let settings = Settings { max_tokens: settings.max_tokens.min(RACE_TOKENS), ..settings };
-            let (race, told) = Race::begin(self.live.now, sequences, &settings, self.live.rounds());
-            self.race = Some(race);
-            self.follow(told);
-        } else {
-            self.touch.command(Command::Submit { sequences, settings });
-        }
-        if chat {
-            self.prompt.clear();
-        }
     }
 }
 

@@ -86,8 +86,7 @@ fn check(config: &ModelConfig, vocabulary: &GgufVocabulary) -> Result<(), ModelE
     if let Some((what, _)) = parts.iter().find(|(_, is)| *is) {
         return Err(ModelError::Unsupported {
             what: format!("a GGUF file of a model that {what}"),
-            supported: "GGUF for plain Llama models; write a folder instead (DEST without .gguf), or unroll a model \
-                        without router first (`isobath convert --merge`)"
+            supported: "GGUF for plain Llama models; write a folder instead, or unroll a model without router first"
                 .into(),
         });
     }
