@@ -42,9 +42,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
             return;
         };
-        let heard = racing.hear(&stamped);
-        heard.commands.into_iter().for_each(|command| drop(say(command)));
-        for stamped in heard.updates {
+        let turn = racing.apply(&stamped);
+        turn.commands.into_iter().for_each(|command| drop(say(command)));
+        for stamped in turn.updates {
             if let Update::HeatEnds(heat) = &stamped.update {
                 heats += u32::from(heat.counts);
                 if heats == 4 {

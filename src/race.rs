@@ -1,7 +1,7 @@
 //! A race: the same sequences again and again, in turns as deep as the model decides and at full depth.
 //!
 //! Both run on one engine, one after the other, so that neither disturbs the other's time. The service knows nothing of
-//! it: [`Race::begin`] and [`Race::hear`] ask it for ordinary sequences, and turn what it tells of these into the updates
+//! it: [`Race::begin`] and [`Race::apply`] ask it for ordinary sequences, and turn what it tells of these into the updates
 //! of a race, [`Update::RaceBegins`], [`Update::HeatBegins`], [`Update::HeatEnds`] and [`Update::RaceEnds`].
 //!
 //! **Invariant:** plain data in, plain data out: no clock but the stamps of updates, nobody who waits.
@@ -13,7 +13,7 @@ use crate::service::{Command, Contestant, FailureKind, Heat, Settings, Stamped, 
 
 /// What follows from an update.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Told {
+pub struct Turn {
     /// What is to be shown in place of the update, and kept of the run.
     pub updates: Vec<Stamped>,
     /// What is asked of the service.
@@ -46,7 +46,7 @@ pub struct Race {
 impl Race {
     /// Begins at a time with the first heat, for a model of so many rounds. `depth`, `stop` and `ignore_end` are left
     /// aside: both write `max_tokens` each, or the one with the shorter texts would end with idle lanes.
-    pub fn begin(at: f64, tasks: Vec<Task>, settings: &Settings, rounds: u32) -> (Self, Told) {
+    pub fn begin(at: f64, tasks: Vec<Task>, settings: &Settings, rounds: u32) -> (Self, Turn) {
         let settings = Settings { ignore_end: true, stop: vec![], ..settings.clone() };
         let mut race = Self {
             tasks,
@@ -60,10 +60,10 @@ impl Race {
             stopping: false,
             over: false,
         };
-        let mut told = Told::default();
-        told.updates.push(Stamped { at, update: Update::RaceBegins { sequences: race.tasks.clone() } });
-        race.begin_heat(at, &mut told);
-        (race, told)
+        let mut turn = Turn::default();
+        turn.updates.push(Stamped { at, update: Update::RaceBegins { sequences: race.tasks.clone() } });
+        race.begin_heat(at, &mut turn);
+        (race, turn)
     }
 
     /// Nothing follows any more.
@@ -77,27 +77,27 @@ impl Race {
     }
 
     /// Takes in what the service tells.
-    pub fn hear(&mut self, stamped: &Stamped) -> Told {
-        let (mut told, at) = (Told::default(), stamped.at);
+    pub fn apply(&mut self, stamped: &Stamped) -> Turn {
+        let (mut turn, at) = (Turn::default(), stamped.at);
         let mut update = stamped.update.clone();
         match &mut update {
             // What is written again and again is no prompt of the person's.
-            Update::Submitted { sequences } if sequences.iter().all(|task| self.has(task.name)) => return told,
+            Update::Submitted { sequences } if sequences.iter().all(|task| self.has(task.name)) => return turn,
             Update::Failed(failure) if failure.kind == FailureKind::Refused => {
                 let own = failure.sequence.is_some_and(|name| self.open.remove(&name));
                 if own && std::mem::replace(&mut self.stopping, true) {
                     // One reason is enough: all of them ask for the same.
-                    self.end_if_done(at, &mut told);
-                    return told;
+                    self.end_if_done(at, &mut turn);
+                    return turn;
                 }
                 if own {
-                    told.commands.push(Command::CancelAll);
+                    turn.commands.push(Command::CancelAll);
                 }
             }
             Update::Failed(_) | Update::LoadingCancelled => {
                 self.open.clear();
                 self.stopping = true;
-                self.end_if_done(at, &mut told);
+                self.end_if_done(at, &mut turn);
             }
             Update::Paused { paused: true } | Update::Rebuilding { .. } => self.undisturbed = false,
             Update::Sequence { sequence, contestant, event } if self.has(*sequence) => {
@@ -115,13 +115,13 @@ impl Race {
             _ => {}
         }
         let tick = if let Update::Tick(tick) = &update { Some(tick.clone()) } else { None };
-        told.updates.push(Stamped { at, update });
+        turn.updates.push(Stamped { at, update });
         if let Some(tick) = tick.filter(|_| self.open.is_empty() && !self.stopping) {
-            told.updates.push(Stamped { at, update: Update::HeatEnds(self.end_heat(&tick)) });
-            self.begin_heat(at, &mut told);
+            turn.updates.push(Stamped { at, update: Update::HeatEnds(self.end_heat(&tick)) });
+            self.begin_heat(at, &mut turn);
         }
-        self.end_if_done(at, &mut told);
-        told
+        self.end_if_done(at, &mut turn);
+        turn
     }
 
     fn has(&self, name: u64) -> bool {
@@ -140,13 +140,13 @@ impl Race {
         Settings { depth, ..self.settings.at(place) }
     }
 
-    fn begin_heat(&mut self, at: f64, told: &mut Told) {
+    fn begin_heat(&mut self, at: f64, turn: &mut Turn) {
         self.open = self.tasks.iter().map(|task| task.name).collect();
         (self.tokens, self.undisturbed) = (0, true);
         let update = Update::HeatBegins { contestant: self.contestant(), number: self.number };
-        told.updates.push(Stamped { at, update });
+        turn.updates.push(Stamped { at, update });
         let settings = self.heat_settings();
-        told.commands.push(Command::Submit { sequences: self.tasks.clone(), settings });
+        turn.commands.push(Command::Submit { sequences: self.tasks.clone(), settings });
     }
 
     /// The heat is over; what it took. It began when the engine had nothing to do, and ended with this tick.
@@ -167,9 +167,9 @@ impl Race {
         heat
     }
 
-    fn end_if_done(&mut self, at: f64, told: &mut Told) {
+    fn end_if_done(&mut self, at: f64, turn: &mut Turn) {
         if self.stopping && self.open.is_empty() && !std::mem::replace(&mut self.over, true) {
-            told.updates.push(Stamped { at, update: Update::RaceEnds });
+            turn.updates.push(Stamped { at, update: Update::RaceEnds });
         }
     }
 }
@@ -184,12 +184,12 @@ mod tests {
         [7, 8].map(|name| Task { name, prompt: Prompt::Text("a".into()) }).into()
     }
 
-    fn begin() -> (Race, Told) {
+    fn begin() -> (Race, Turn) {
         Race::begin(1.0, tasks(), &Settings { seed: 5, stop: vec!["x".into()], ..Settings::default() }, 3)
     }
 
-    fn hear(race: &mut Race, update: Update) -> Told {
-        race.hear(&Stamped { at: 2.0, update })
+    fn apply(race: &mut Race, update: Update) -> Turn {
+        race.apply(&Stamped { at: 2.0, update })
     }
 
     fn of(sequence: u64, event: serde_json::Value) -> Update {
@@ -211,32 +211,32 @@ mod tests {
         let token = serde_json::json!({"event": "token", "position": 1, "token": 5, "text": "a", "depth": 2,
             "scores": [], "log_probability": -1.0});
         for name in [7, 8] {
-            let told = hear(race, of(name, token.clone()));
-            let Update::Sequence { contestant, .. } = &told.updates[0].update else { panic!("{told:?}") };
+            let turn = apply(race, of(name, token.clone()));
+            let Update::Sequence { contestant, .. } = &turn.updates[0].update else { panic!("{turn:?}") };
             assert_eq!(*contestant, Some(race.contestant()));
-            hear(race, ends(name, "length"));
+            apply(race, ends(name, "length"));
         }
-        let told = hear(race, tick(2.5, 2 + others));
+        let turn = apply(race, tick(2.5, 2 + others));
         let [Stamped { update: Update::Tick(_), .. }, Stamped { update: Update::HeatEnds(heat), .. }, begins] =
-            &told.updates[..]
+            &turn.updates[..]
         else {
-            panic!("{told:?}")
+            panic!("{turn:?}")
         };
         assert!(matches!(begins.update, Update::HeatBegins { number, .. } if number == heat.number + 1), "{begins:?}");
-        let [Command::Submit { sequences, settings }] = &told.commands[..] else { panic!("{told:?}") };
+        let [Command::Submit { sequences, settings }] = &turn.commands[..] else { panic!("{turn:?}") };
         assert_eq!(*sequences, tasks());
         (*heat, settings.clone())
     }
 
     #[test]
     fn pairs_share_their_seeds_and_change_their_order() {
-        let (mut race, told) = begin();
-        let [Command::Submit { settings, .. }] = &told.commands[..] else { panic!("{told:?}") };
+        let (mut race, turn) = begin();
+        let [Command::Submit { settings, .. }] = &turn.commands[..] else { panic!("{turn:?}") };
         assert!(settings.ignore_end && settings.stop.is_empty());
         let mut settings = settings.clone();
         let mut seen = Vec::new();
         for _ in 0..6 {
-            assert_eq!(hear(&mut race, Update::Submitted { sequences: tasks() }), Told::default());
+            assert_eq!(apply(&mut race, Update::Submitted { sequences: tasks() }), Turn::default());
             let (heat, next) = heat(&mut race, 0);
             assert_eq!((heat.seconds, heat.tokens, heat.ceiling), (2.5, 2, 1.4));
             seen.push((heat.contestant, settings.seed, settings.depth, heat.counts));
@@ -254,10 +254,10 @@ mod tests {
     fn a_heat_that_was_disturbed_does_not_count() {
         let (mut race, _) = begin();
         (heat(&mut race, 0), heat(&mut race, 0));
-        hear(&mut race, Update::Paused { paused: true });
+        apply(&mut race, Update::Paused { paused: true });
         assert!(!heat(&mut race, 0).0.counts);
         assert!(heat(&mut race, 0).0.counts, "the next is undisturbed");
-        hear(&mut race, Update::Rebuilding { why: "lost".into(), done: 0, total: 0 });
+        apply(&mut race, Update::Rebuilding { why: "lost".into(), done: 0, total: 0 });
         assert!(!heat(&mut race, 0).0.counts);
         assert!(!heat(&mut race, 1).0.counts, "somebody else wrote a token");
     }
@@ -267,15 +267,15 @@ mod tests {
         let (mut race, _) = begin();
         race.stop();
         assert!(!race.is_over());
-        hear(&mut race, ends(7, "cancelled"));
-        let told = hear(&mut race, ends(8, "cancelled"));
-        let [last, end] = &told.updates[..] else { panic!("{told:?}") };
+        apply(&mut race, ends(7, "cancelled"));
+        let turn = apply(&mut race, ends(8, "cancelled"));
+        let [last, end] = &turn.updates[..] else { panic!("{turn:?}") };
         assert!(matches!(last.update, Update::Sequence { contestant: Some(Adaptive), .. }), "{last:?}");
-        assert_eq!((&end.update, told.commands.len(), race.is_over()), (&Update::RaceEnds, 0, true));
+        assert_eq!((&end.update, turn.commands.len(), race.is_over()), (&Update::RaceEnds, 0, true));
         // The same where somebody else cancels.
         let (mut race, _) = begin();
-        hear(&mut race, ends(7, "cancelled"));
-        hear(&mut race, ends(8, "length"));
+        apply(&mut race, ends(7, "cancelled"));
+        apply(&mut race, ends(8, "length"));
         assert!(race.is_over());
     }
 
@@ -284,15 +284,15 @@ mod tests {
         let (mut race, _) = begin();
         let failed =
             |sequence| Update::Failed(Failure { kind: FailureKind::Refused, sequence, message: "too long".into() });
-        assert_eq!(hear(&mut race, failed(None)).updates.len(), 1, "it concerns something else");
-        let first = hear(&mut race, failed(Some(7)));
+        assert_eq!(apply(&mut race, failed(None)).updates.len(), 1, "it concerns something else");
+        let first = apply(&mut race, failed(Some(7)));
         assert_eq!((first.updates.len(), &first.commands[..]), (1, &[Command::CancelAll][..]));
-        let second = hear(&mut race, failed(Some(8)));
+        let second = apply(&mut race, failed(Some(8)));
         assert_eq!(second.updates, [Stamped { at: 2.0, update: Update::RaceEnds }]);
         let (mut race, _) = begin();
         let lost = Update::Failed(Failure { kind: FailureKind::Lost, sequence: None, message: "gone".into() });
-        let told = hear(&mut race, lost.clone());
-        let updates: Vec<Update> = told.updates.into_iter().map(|stamped| stamped.update).collect();
+        let turn = apply(&mut race, lost.clone());
+        let updates: Vec<Update> = turn.updates.into_iter().map(|stamped| stamped.update).collect();
         assert_eq!((updates, race.is_over()), (vec![Update::RaceEnds, lost], true));
     }
 }

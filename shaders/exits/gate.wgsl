@@ -1,4 +1,4 @@
-// The router: scores a row before its next round and decides whether the round is run.
+// A scorer: scores a row before its next round and decides whether the round is run.
 //
 //     score = weight . act(input / temperature)       act: identity, or exact GELU behind the first layer of an MLP
 //     expert-choice: gate = f(score); the round is granted iff goes_on(score, score before, -bias[round], round)
@@ -17,15 +17,14 @@ struct Params {
     gelu: u32,
     function: u32,      // 0 identity, 1 sigmoid, 2 tanh, 3 softmax
     token_choice: u32,
-    write_gate: u32,    // scores and gate are kept (not for the auxiliary router)
+    write_scores: u32,  // scores are kept; always where the depth is chosen at once
+    write_gate: u32,    // the gate is kept; always where the depth is chosen at once
     decide: u32,        // rounds are granted
     first_free: u32,    // 1: round 0 is granted whatever the score
     forced: u32,        // number of rounds to run whatever the score; NOT_FORCED leaves it to the score
     inverse_temperature: f32,
     alpha: f32,
 }
-
-const NOT_FORCED = 0xffffffffu;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;     // [rows, input_stride]
@@ -108,7 +107,6 @@ fn route(row: u32, thread: u32) {
     if thread == 0u { granted_here = granted[row]; }
     let word = workgroupUniformLoad(&granted_here);
     let round = word & 0xffffu;
-    let forced = select(params.forced, word >> 16u, word >= 0x10000u);
     if round >= params.rounds { return; }
     let start = row * params.input_stride;
     for (var j = 0u; j < params.outputs; j++) {
@@ -120,18 +118,16 @@ fn route(row: u32, thread: u32) {
         }
         let score = workgroup_sum(thread, (sum.x + sum.y) + (sum.z + sum.w));
         if thread == 0u {
-            if params.write_gate == 1u {
-                scores[row * params.rounds + select(round, j, params.token_choice == 1u)] = score;
-                if params.token_choice == 0u { gates[row] = gate_of(score); }
+            if params.token_choice == 1u {
+                scores[row * params.rounds + j] = score;
+            } else {
+                if params.write_scores == 1u { scores[row * params.rounds + round] = score; }
+                if params.write_gate == 1u { gates[row] = gate_of(score); }
             }
             if params.decide == 1u && params.token_choice == 0u {
-                var previous = score;
-                if round > 0u { previous = scores[row * params.rounds + round - 1u]; }
-                let goes = goes_on(score, previous, -bias[round], round);
-                let open = goes || (params.first_free == 1u && round == 0u);
-                granted[row] = word + u32(select(round < forced, open, forced == NOT_FORCED));
+                decide(row, word, score, params.first_free == 1u && round == 0u);
             }
         }
     }
-    if thread == 0u && params.token_choice == 1u { choose_depth(row, forced); }
+    if thread == 0u && params.token_choice == 1u { choose_depth(row, forced_rounds(word)); }
 }

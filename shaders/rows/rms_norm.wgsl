@@ -1,6 +1,6 @@
 // Root-mean-square normalisation with a learned weight.
 //
-//     output = weight * input / sqrt(mean(input^2) + epsilon)
+//     output = weight * input / sqrt(mean(input^2) + epsilon)      MODE 1: output += the same
 //
 // Weights of several depths stand one behind the other. Grid: rows of the list in turns.
 // CPU twin: `cpu` in `src/kernels/rows/rms_norm.rs`.
@@ -39,7 +39,8 @@ fn normalise(row: u32, place: u32, thread: u32) {
     let factor = inverseSqrt(sum / f32(params.width) + params.epsilon);
     let bank = rows[row].z * params.bank_stride;
     for (var i = thread; i < params.stride; i += WG) {
-        let x = weight[bank + i] * (input[start + i] * factor);
+        var x = weight[bank + i] * (input[start + i] * factor);
+        if MODE == 1u { x += output[start + i]; }
         output[start + i] = x;
         share(place * params.stride + i, x);
     }

@@ -48,14 +48,15 @@ fn entries(engine: &Engine, outcome: &Outcome, context: f64, reads: bool) -> f64
     let (plan, config) = (engine.plan(), engine.config());
     let entry = f64::from(2 * config.n_kv_heads * config.head_dim * 4);
     let outer = (plan.prologue.len() + plan.epilogue.len()) as f64;
-    let inner = plan.rounds.iter().map(|round| round.len()).sum::<usize>() as f64 / f64::from(plan.n_rounds().max(1));
+    let inner =
+        plan.rounds.iter().map(|round| round.layers.len()).sum::<usize>() as f64 / f64::from(plan.n_rounds().max(1));
     if reads {
         // A chunk reads what stands before it once for all its rows.
         let chunks = outcome.engine.outside_passes as f64;
         return chunks * context * entry * (outer + inner * outcome.mean_depth);
     }
     // Where a round's cache holds only tokens that ran it, a row finds as many fewer entries there.
-    let compact = plan.rounds.first().is_some_and(|round| plan.layers[round.start].cache.compact);
+    let compact = plan.rounds.first().is_some_and(|round| plan.layers[round.layers.start].cache.compact);
     let rounds: f64 = outcome.reach.iter().map(|share| if compact { share * share } else { *share }).sum();
     outcome.tokens as f64 * context * entry * (outer + inner * rounds)
 }

@@ -31,7 +31,7 @@ pub fn convert(command: &Convert) -> anyhow::Result<u8> {
             } else {
                 let made = Recursive::new(config, source, recipe(command)?)?;
                 if !writing.quiet {
-                    tell(config, &made);
+                    print_shape(config, &made);
                 }
                 write(made.config(), &made)?;
             }
@@ -69,7 +69,7 @@ fn recipe(command: &Convert) -> anyhow::Result<Recipe> {
     })
 }
 
-fn tell(config: &ModelConfig, made: &Recursive<'_>) {
+fn print_shape(config: &ModelConfig, made: &Recursive<'_>) {
     let layers = made.config().n_layers;
     if layers != config.n_layers {
         let kept: Vec<String> = made.picked().iter().map(ToString::to_string).collect();

@@ -9,7 +9,7 @@ use isobath::engine::score::Score;
 use isobath::engine::{Engine, EngineOptions};
 use isobath::error::RequestError;
 use isobath::eval::{Figures, Way, Windows, agreement, thresholds};
-use isobath::network::config::RouterKind;
+use isobath::network::gate::Gate;
 use pollster::block_on;
 use serde_json::{Value, json};
 
@@ -86,15 +86,14 @@ impl Judge<'_> {
         if let Some(path) = &self.command.tokens {
             self.write_tokens(path, &adaptive, &fixed).with_context(|| format!("cannot write {}", path.display()))?;
         }
-        let expert = self.engine.config().router.as_ref().is_some_and(|router| router.kind == RouterKind::Expert);
         let mut agrees = None;
-        if expert {
+        if self.engine.plan().together.is_some() {
             let top_k = self.judge(Way::TopK)?;
             agrees = agreement(&self.engine, &top_k);
         }
         if self.command.sweep > 0 {
-            if !expert {
-                let range = "0: this model has no expert-choice router whose threshold could be moved".into();
+            if !self.engine.gate().is_some_and(Gate::has_thresholds) {
+                let range = "0: this model has no gate whose threshold could be moved".into();
                 let value = self.command.sweep.to_string();
                 return Err(RequestError::Setting { name: "sweep", value, range }.into());
             }

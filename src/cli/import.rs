@@ -29,9 +29,9 @@ pub fn import(command: &Import) -> anyhow::Result<u8> {
     }
     let export = command.dtype.unwrap_or(ExportType::Keep);
     source::open(&place, writing.tokenizer.as_deref(), &mut facts, |opened, facts| {
-        with_model(opened, facts, &mut |config, source, text, told| {
+        with_model(opened, facts, &mut |config, source, text, notes| {
             if !writing.quiet {
-                told.iter().for_each(|line| eprintln!("{line}"));
+                notes.iter().for_each(|line| eprintln!("{line}"));
             }
             println!("{}", destination.write(config, source, text, export)?);
             loss::compare(writing, &command.source, &command.dest, config, source, text)
@@ -58,7 +58,7 @@ pub fn with_model(opened: Opened<'_>, facts: &Facts, then: Then<'_>) -> anyhow::
         }
         Settings::Partial(json) => {
             let imported = read(tensors, json.as_deref(), facts.clone())?;
-            then(&imported.config, &imported.source, &text, &imported.told)
+            then(&imported.config, &imported.source, &text, &imported.notes)
         }
     }
 }

@@ -141,7 +141,7 @@ impl Names {
     }
 
     /// What the names say; `layers` and blocks cannot be misread, so these are facts.
-    pub(super) fn tell(&self, facts: &mut Facts) -> Result<(), ModelError> {
+    pub(super) fn add_to(&self, facts: &mut Facts) -> Result<(), ModelError> {
         let example = self.layout.prefix(1);
         let origin = format!("the tensors' names ({example}...)");
         facts.add("num_hidden_layers", self.layout.layers(), &origin)?;
@@ -184,7 +184,7 @@ impl Names {
 
     /// The names in the file that stand for a norm of an unrolled layer.
     pub(super) fn norm(&self, layer: u32, norm: Norm) -> Vec<String> {
-        let path = if norm == Norm::Input { "input_layernorm" } else { "post_attention_layernorm" };
+        let path = if norm == Norm::BeforeAttention { "input_layernorm" } else { "post_attention_layernorm" };
         self.of_layer(layer, &[format!("{path}.weight")])
     }
 

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use super::low_rank::{Factors, factors};
 use crate::error::ModelError;
 use crate::network::config::{KvMode, LIMITS, Lora, ModelConfig, Recursion, Sharing};
-use crate::network::family::{Architecture, Biases};
+use crate::network::form::Form;
 use crate::network::names::{self, EMBEDDING, FINAL_NORM, LM_HEAD, Linear, Norm};
 use crate::tensor::{DataType, Tensor, TensorSource, values};
 
@@ -93,9 +93,9 @@ impl<'a> Recursive<'a> {
                 supported: "plain Llama models; unroll it first (`isobath convert --merge`)".into(),
             });
         }
-        if config.architecture != Architecture::Llama || config.biases != Biases::default() || config.window.is_some() {
+        if let Some(difference) = Form::of(config).first_difference_but_of_positions() {
             return Err(ModelError::Unsupported {
-                what: format!("a model of type {} as the start of a recursive one", config.architecture.model_type()),
+                what: format!("a model that differs in its {difference}, as the start of a recursive one"),
                 supported: "Llama models without biases and windows".into(),
             });
         }
@@ -137,7 +137,7 @@ impl<'a> Recursive<'a> {
         }
         let (layer, rest) = name.strip_prefix("model.layers.")?.split_once('.')?;
         let layer: u32 = layer.parse().ok().filter(|layer| *layer < self.config.n_layers)?;
-        let norms = [Norm::Input, Norm::PostAttention];
+        let norms = [Norm::BeforeAttention, Norm::BeforeFeedForward];
         if let Some(norm) = norms.into_iter().find(|norm| name == names::norm(&self.config, layer, *norm)) {
             return Some(Part::Norm(layer, norm));
         }

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use super::low_rank::{Factors, add};
 use crate::error::ModelError;
 use crate::network::config::ModelConfig;
-use crate::network::family::{Architecture, Biases};
+use crate::network::form::Form;
 use crate::network::lora;
 use crate::network::names::{self, EMBEDDING, FINAL_NORM, LM_HEAD, Linear, Norm, lora_a, lora_b};
 use crate::tensor::{DataType, Tensor, TensorSource, values};
@@ -33,10 +33,10 @@ impl<'a> Unrolled<'a> {
             None => return refuse("that is not recursive"),
             Some(recursion) if recursion.encoding => return refuse("with recursion encodings"),
             Some(_) if config.router.is_some() => return refuse("with a router"),
-            Some(_) if config.architecture != Architecture::Llama || config.biases != Biases::default() => {
-                return refuse("of another type than llama");
-            }
             Some(_) => {}
+        }
+        if let Some(difference) = Form::of(config).first_difference_but_of_positions() {
+            return refuse(&format!("that differs from Llama in its {difference}"));
         }
         let mut plain = config.clone();
         (plain.recursion, plain.lora) = (None, None);
@@ -56,7 +56,7 @@ impl<'a> Unrolled<'a> {
         }
         let layer = name.strip_prefix("model.layers.")?.split('.').next()?.parse().ok()?;
         let layer: u32 = Some(layer).filter(|layer| *layer < self.config.n_layers)?;
-        let mut norms = [Norm::Input, Norm::PostAttention].into_iter();
+        let mut norms = [Norm::BeforeAttention, Norm::BeforeFeedForward].into_iter();
         if let Some(norm) = norms.find(|norm| name == names::norm(&self.config, layer, *norm)) {
             return Some((names::norm(&self.recursive, layer, norm), None));
         }

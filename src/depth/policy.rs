@@ -1,4 +1,4 @@
-//! Who goes deeper: the rule from a router's score to a further round.
+//! Who goes deeper: the rule from a gate's score to a further round.
 //!
 //! A policy is data and, where that is not enough, a line of WGSL. Both are on the GPU before the first token needs
 //! them, so that no depth waits for the host.
@@ -17,22 +17,38 @@ pub enum Rule {
     AtLeast,
     /// A token goes on where its score has risen by at least the threshold since the round before.
     Rising,
+    /// A token goes on where its score is at most the threshold: it stops above.
+    AtMost,
+    /// A token goes on where its score is below the threshold: it stops there and above.
+    Below,
 }
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 2] = [Self::AtLeast, Self::Rising];
+    pub const ALL: [Self; 4] = [Self::AtLeast, Self::Rising, Self::AtMost, Self::Below];
 
     /// Its WGSL.
     pub fn text(self) -> &'static str {
         match self {
             Self::AtLeast => AT_LEAST,
             Self::Rising => include_str!("../../shaders/lib/rule_rising.wgsl"),
+            Self::AtMost => include_str!("../../shaders/lib/rule_at_most.wgsl"),
+            Self::Below => include_str!("../../shaders/lib/rule_below.wgsl"),
+        }
+    }
+
+    /// The same on the CPU; `previous` is the score of the round before.
+    pub fn goes_on(self, score: f32, previous: f32, threshold: f32, round: u32) -> bool {
+        match self {
+            Self::AtLeast => score >= threshold,
+            Self::Rising => round == 0 || score - previous >= threshold,
+            Self::AtMost => score <= threshold,
+            Self::Below => score < threshold,
         }
     }
 }
 
-/// Says whether a token runs a further round of an expert-choice model (Mixture-of-Recursions, section 2.2.1).
+/// Says whether a token runs a further round, where a gate asks before each of them.
 pub trait ExitPolicy {
     /// The score that a token needs for `round`, the first one being 0. Infinite ones count as very large.
     fn threshold(&self, round: u32) -> f32;
@@ -43,7 +59,7 @@ pub trait ExitPolicy {
     /// fn goes_on(score: f32, previous: f32, threshold: f32, round: u32) -> bool
     /// ```
     ///
-    /// `score` is the router's logit for the round, `previous` that of the round before (in the first round `score`
+    /// `score` is what the gate measured before the round, `previous` that of the round before (in the first round `score`
     /// itself), `threshold` is [`ExitPolicy::threshold`] of the round.
     fn rule(&self) -> &'static str {
         AT_LEAST

@@ -27,7 +27,7 @@ pub struct TokenEvent {
     pub text: String,
     /// Rounds that were run to predict it.
     pub depth: u32,
-    /// Router logits of the rounds that were scored, first round first; empty without a router.
+    /// What the gate measured before the rounds that it was asked for, first round first; empty without a gate.
     pub scores: Vec<f32>,
     /// Natural logarithm of the probability the model gave it (before temperature and filters).
     pub log_probability: f32,

@@ -157,7 +157,7 @@ fn submission(id: SequenceId, request: &Request, depth: Depth, written: &[u32]) 
         _ if request.drawn_depths.is_some() => 1 << 63 | lot(request) >> 1,
         Depth::Model => 0,
         Depth::Fixed(rounds) => u64::from(rounds),
-        Depth::TopK => 1 << 62,
+        Depth::Together => 1 << 62,
     };
     Submission {
         id: Name(id.0),

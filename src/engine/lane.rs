@@ -42,7 +42,7 @@ impl Active {
             Depth::Fixed(_) if self.request.drawn_depths.is_some() => 0,
             Depth::Fixed(depth) => depth,
             // The best of one token is that token: the released code runs every round.
-            Depth::TopK => rounds,
+            Depth::Together => rounds,
             Depth::Model => 0,
         }
     }
@@ -51,7 +51,7 @@ impl Active {
     pub fn reading_depth(&self, start: u32, rounds: u32) -> Depth {
         // What was written before a preemption is read again as it was written.
         let written = start >= self.request.prompt.len() as u32;
-        if self.depth == Depth::TopK && written { Depth::Fixed(rounds) } else { self.depth }
+        if self.depth == Depth::Together && written { Depth::Fixed(rounds) } else { self.depth }
     }
 
     /// The event of one drawn token, and whether it completes a stop text.

@@ -24,7 +24,7 @@ impl Engine {
 
     /// Whether lanes at different rounds can share a pass.
     pub fn can_mix(&self) -> bool {
-        Order::can_mix(&self.plan, &self.config)
+        self.plan.mixable
     }
 
     /// Runs the rounds in another order from now on. What was kept for later prompts is forgotten.
@@ -50,7 +50,7 @@ impl Engine {
         self.lanes.fill(None);
         self.order = order;
         let prefix_cache = self.scheduler.keeps_prefixes();
-        let shape = Self::shape(&self.config, &self.plan, &self.state, order, prefix_cache);
+        let shape = Self::shape(&self.plan, &self.state, order, prefix_cache);
         // Sizes that were fit for one order are fit for the other.
         self.scheduler = Scheduler::new(shape).map_err(|refusal| RequestError::Setting {
             name: "order",

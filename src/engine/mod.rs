@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, GpuError, RequestError};
 use crate::gpu::Gpu;
-use crate::network::config::{KvMode, ModelConfig, RouterKind};
+use crate::network::config::ModelConfig;
 use crate::network::plan::Plan;
 use crate::runtime::room::{Cut, Fit, Room};
 use crate::runtime::state::State;
@@ -187,7 +187,7 @@ impl Engine {
         let mut fit = Fit::new(config, &plan, wanted, gpu.max_binding_bytes());
         let state = State::fitting(&gpu, config, &plan, &weights, &mut fit).await?;
         let lanes = state.sizes.room.lanes;
-        let mixes = Order::can_mix(&plan, config);
+        let mixes = plan.mixable;
         let order = match options.order {
             Some(Order::Mixed) if !mixes => return Err(measure::cannot_mix().into()),
             Some(order) => order,
@@ -196,7 +196,7 @@ impl Engine {
             None if mixes && lanes > 1 && !gpu.summary().is_software() => Order::Mixed,
             None => Order::Waves,
         };
-        let shape = Self::shape(config, &plan, &state, order, options.prefix_cache);
+        let shape = Self::shape(&plan, &state, order, options.prefix_cache);
         let scheduler = Scheduler::new(shape).map_err(|refusal| GpuError::Internal { why: refusal.to_string() })?;
         if options.profile && !gpu.start_profile() {
             log::warn!("this device has no timestamps, so nothing is profiled");
@@ -223,7 +223,7 @@ impl Engine {
     }
 
     /// Sizes of what is scheduled.
-    fn shape(config: &ModelConfig, plan: &Plan, state: &State, order: Order, prefix_cache: bool) -> Shape {
+    fn shape(plan: &Plan, state: &State, order: Order, prefix_cache: bool) -> Shape {
         let Room { lanes, context, rows, .. } = state.sizes.room;
         Shape {
             lanes,
@@ -233,7 +233,7 @@ impl Engine {
             classes: plan.classes,
             rounds: plan.n_rounds(),
             ticks_per_token: if order == Order::Mixed { plan.n_rounds() } else { 1 },
-            compact: config.router.is_some() && config.kv == KvMode::Own,
+            compact: plan.compact(),
             pages: [state.sizes.pages, state.sizes.pages * (plan.classes - 1)],
             prefix_cache,
         }
@@ -346,19 +346,16 @@ impl Engine {
             }
             (None, Routing::Threshold) => Ok(Depth::Model),
             (None, Routing::TopK) => {
-                if self.config.router.as_ref().is_none_or(|router| router.kind != RouterKind::Expert) {
-                    return setting(
-                        "routing",
-                        "top-k".into(),
-                        "threshold: this model has no expert-choice router".into(),
-                    );
+                if self.plan.together.is_none() {
+                    let range = "threshold: this model was not trained to let the tokens of a text compete".to_owned();
+                    return setting("routing", "top-k".into(), range);
                 }
                 let most = self.state.sizes.room.rows as usize;
                 if tokens > most {
                     let hint = "; top-k routing reads a prompt in one piece".to_owned();
                     return Err(RequestError::PromptTooLong { tokens, context: most, hint });
                 }
-                Ok(Depth::TopK)
+                Ok(Depth::Together)
             }
         }
     }

@@ -1,28 +1,55 @@
-//! Who goes deeper, set from outside: thresholds and rules of an expert-choice model.
-
-use std::fmt::Debug;
+//! Who goes deeper, set from outside: the gate, its thresholds and its rule.
 
 use super::Engine;
 use crate::depth::policy::{AT_LEAST, ExitPolicy, Rule};
 use crate::error::{Error, RequestError};
-use crate::kernels::exits::gate;
-use crate::network::config::RouterKind;
+use crate::network::gate::Gate;
+use crate::runtime::gates::{GateState, deciding};
 
 impl Engine {
-    /// Puts a policy in place of the model's own; it holds from the next tick on, for sequences under way too. What these computed
+    /// The gate that decides on depth; `None` where every token runs all rounds.
+    pub fn gate(&self) -> Option<&Gate> {
+        self.weights.gate.gate.as_ref()
+    }
+
+    /// Puts another gate in place of the one before it, by its name among [`Plan::gates`]; its own thresholds and rule hold.
+    /// It decides from the next tick on, for sequences under way too, and what these computed before is shared with no later
+    /// prompt.
+    ///
+    /// # Errors
+    /// A name that is not known, a model that cannot be run with it, or no room for what it measures. The gate before it
+    /// stays.
+    ///
+    /// [`Plan::gates`]: crate::network::plan::Plan::gates
+    pub async fn set_gate(&mut self, name: &str) -> Result<(), Error> {
+        let gate = self.plan.gate_named(name)?;
+        let state = GateState::of(&self.gpu, gate.measure, &self.state.sizes, self.config.vocab_size)?;
+        self.gpu.check().await?;
+        self.weights.gate.state = state;
+        self.weights.gate.rule = gate.rule.text();
+        let thresholds: Option<Vec<f32>> = gate.has_thresholds().then(|| vec![gate.threshold; self.plan.rounds.len()]);
+        self.weights.gate.gate = Some(gate);
+        if let Some(thresholds) = thresholds {
+            self.set_thresholds(&thresholds)?;
+        }
+        Ok(())
+    }
+
+    /// Puts a policy in place of the gate's own; it holds from the next tick on, for sequences under way too. What these computed
     /// under the policy before is shared with no later prompt.
     ///
     /// # Errors
-    /// A model without an expert-choice router; [`GpuError::Pipeline`](crate::error::GpuError::Pipeline) with the
-    /// compiler's words for a rule that is no WGSL. The policy before it stays.
+    /// A model without a gate that is asked before each round; [`GpuError::Pipeline`](crate::error::GpuError::Pipeline) with
+    /// the compiler's words for a rule that is no WGSL. The policy before it stays.
     pub async fn set_policy(&mut self, policy: &dyn ExitPolicy) -> Result<(), Error> {
         let rule = policy.rule();
-        if rule != AT_LEAST {
-            self.gpu.try_pipeline("gate", &gate::source(rule)).await?;
+        if let Some(gate) = self.gate().filter(|_| rule != AT_LEAST) {
+            let (kernel, source) = deciding(gate.measure, rule);
+            self.gpu.try_pipeline(kernel, &source).await?;
         }
         let thresholds: Vec<f32> = (0..self.plan.n_rounds()).map(|round| policy.threshold(round)).collect();
         self.set_thresholds(&thresholds)?;
-        self.weights.router_rule = rule;
+        self.weights.gate.rule = rule;
         Ok(())
     }
 
@@ -30,31 +57,31 @@ impl Engine {
     /// tick on, for sequences under way too.
     ///
     /// # Errors
-    /// A model without an expert-choice router.
+    /// A model without a gate that is asked before each round.
     pub fn set_rule(&mut self, rule: Rule) -> Result<(), RequestError> {
-        self.expert_choice("rule", &rule)?;
+        self.has_thresholds("rule", format!("{rule:?}"))?;
         // What is kept of earlier prompts was computed with other depths, and so is a part of what is under way.
         self.scheduler.policy_changed();
-        self.weights.router_rule = rule.text();
+        self.weights.gate.rule = rule.text();
         Ok(())
     }
 
-    /// Refuses to set what only an expert-choice router asks for.
-    fn expert_choice(&self, name: &'static str, value: &dyn Debug) -> Result<(), RequestError> {
-        if self.config.router.as_ref().is_some_and(|router| router.kind == RouterKind::Expert) {
+    /// Refuses to set what only a gate asks for that decides before each round.
+    fn has_thresholds(&self, name: &'static str, value: String) -> Result<(), RequestError> {
+        if self.gate().is_some_and(Gate::has_thresholds) {
             return Ok(());
         }
-        let range = "left alone: this model has no expert-choice router".into();
-        Err(RequestError::Setting { name, value: format!("{value:?}"), range })
+        let range = "left alone: this model has no gate that decides before each round".into();
+        Err(RequestError::Setting { name, value, range })
     }
 
-    /// Shifts the threshold of each round of an expert-choice model: a token goes on where its score is at least this.
-    /// Holds from the next tick on; a trained model's own threshold is 0.
+    /// Sets the threshold of each round, first round first; what it asks for is the rule's matter. Holds from the next tick
+    /// on. The threshold of a gate that was trained is 0, and one where the first round is free for all counts for nothing.
     ///
     /// # Errors
-    /// A model without an expert-choice router, or another number of rounds.
+    /// A model without a gate that is asked before each round, or another number of rounds.
     pub fn set_thresholds(&mut self, thresholds: &[f32]) -> Result<(), RequestError> {
-        self.expert_choice("threshold", &thresholds)?;
+        self.has_thresholds("threshold", format!("{thresholds:?}"))?;
         if thresholds.len() != self.plan.rounds.len() || thresholds.iter().any(|x| x.is_nan()) {
             let range = format!("one number for each of {} rounds", self.plan.n_rounds());
             return Err(RequestError::Setting { name: "threshold", value: format!("{thresholds:?}"), range });
@@ -63,7 +90,7 @@ impl Engine {
         let bias: Vec<f32> = thresholds.iter().map(|x| -x.clamp(-1e30, 1e30)).collect();
         // What is kept of earlier prompts was computed with other depths, and so is a part of what is under way.
         self.scheduler.policy_changed();
-        self.gpu.write(&self.weights.router_bias, 0, &bias);
+        self.gpu.write(&self.weights.gate.bias, 0, &bias);
         Ok(())
     }
 }

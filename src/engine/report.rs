@@ -103,7 +103,7 @@ impl Engine {
     fn tell_token(&mut self, id: SequenceId, drawn: &LaneEvent) {
         let Some(active) = self.active.get(&id) else { return };
         // While decoding, top-k runs every round.
-        let forced = active.request.depth.is_some() || active.depth == Depth::TopK;
+        let forced = active.request.depth.is_some() || active.depth == Depth::Together;
         let scored = self.scored(drawn.depth, if forced { Depth::Fixed(0) } else { active.depth });
         let Some(active) = self.active.get_mut(&id) else { return };
         let (event, stopped) = active.token(drawn, scored, &self.tokenizer);

@@ -3,7 +3,6 @@
 use super::Engine;
 use crate::error::{Error, RequestError};
 use crate::kernels::draw::cross_entropy::Judged;
-use crate::network::config::RouterKind;
 use crate::runtime::step::{Depth, Input, Step};
 
 /// What the model says of one token of a text.
@@ -17,7 +16,7 @@ pub struct Score {
     pub log_probability: f32,
     /// Rounds run by the token before it, which predicts it.
     pub depth: u32,
-    /// Router logits of the rounds that were scored, first round first; empty without a router.
+    /// What the gate measured before the rounds that it was asked for, first round first; empty without a gate.
     pub scores: Vec<f32>,
     /// The token that the model finds most probable.
     pub best: u32,
@@ -99,14 +98,8 @@ impl Engine {
 
     /// Rounds that were scored for a token that ran `depth` of them.
     pub(super) fn scored(&self, depth: u32, decided: Depth) -> usize {
-        let rounds = self.plan.n_rounds();
-        let scored = match &self.config.router {
-            None => 0,
-            Some(router) if router.kind == RouterKind::Token => rounds,
-            // The round that refused a token has scored it; where the caller decides, it is not asked.
-            Some(_) => depth + u32::from(!matches!(decided, Depth::Fixed(_))),
-        };
-        scored.min(rounds) as usize
+        let forced = matches!(decided, Depth::Fixed(_));
+        self.weights.gate.gate.as_ref().map_or(0, |gate| gate.scores(depth, self.plan.n_rounds(), forced)) as usize
     }
 
     fn check_score(&self, tokens: &[u32], depth: Depth) -> Result<(), RequestError> {
@@ -120,7 +113,7 @@ impl Engine {
         let mut request = super::request::Request::new(tokens[..tokens.len() - 1].to_vec(), 1);
         match depth {
             Depth::Fixed(rounds) => request.depth = Some(rounds),
-            Depth::TopK => request.routing = super::request::Routing::TopK,
+            Depth::Together => request.routing = super::request::Routing::TopK,
             Depth::Model => {}
         }
         self.check(&request, 0)?;

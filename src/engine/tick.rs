@@ -124,7 +124,7 @@ impl Engine {
             let Some(active) = self.active.get(&SequenceId(chunk.sequence.0)) else { continue };
             let depth = active.reading_depth(chunk.start, rounds);
             // Top-k selects among the tokens of one call, so nobody may be beside it.
-            match kinds.iter_mut().find(|(kind, _)| *kind == depth && depth != Depth::TopK) {
+            match kinds.iter_mut().find(|(kind, _)| *kind == depth && depth != Depth::Together) {
                 Some((_, chunks)) => chunks.push(chunk),
                 None => kinds.push((depth, vec![chunk])),
             }

@@ -7,7 +7,6 @@
 use crate::engine::Engine;
 use crate::engine::score::Score;
 use crate::error::{Error, RequestError};
-use crate::network::config::RouterKind;
 use crate::runtime::step::Depth;
 use crate::text::tokenizer::Tokenizer;
 
@@ -85,7 +84,7 @@ impl Windows {
         Ok(Self { windows })
     }
 
-    /// Judges all windows one way; `told` hears of each window as it is done. Returns the scores of each window.
+    /// Judges all windows one way; `progress` hears of each window as it is done. Returns the scores of each window.
     ///
     /// # Errors
     /// What [`Engine::score`] reports. The model's own threshold holds again afterwards, whatever happened.
@@ -93,13 +92,13 @@ impl Windows {
         &self,
         engine: &mut Engine,
         way: Way,
-        told: &mut dyn FnMut(usize),
+        progress: &mut dyn FnMut(usize),
     ) -> Result<Vec<Vec<Score>>, Error> {
         let rounds = engine.plan().rounds.len();
         if let Way::Threshold(threshold) = way {
             engine.set_thresholds(&vec![threshold; rounds])?;
         }
-        let scores = self.score(engine, way, told).await;
+        let scores = self.score(engine, way, progress).await;
         if matches!(way, Way::Threshold(_)) {
             engine.set_thresholds(&vec![0.0; rounds])?;
         }
@@ -110,17 +109,17 @@ impl Windows {
         &self,
         engine: &mut Engine,
         way: Way,
-        told: &mut dyn FnMut(usize),
+        progress: &mut dyn FnMut(usize),
     ) -> Result<Vec<Vec<Score>>, Error> {
         let depth = match way {
             Way::Adaptive | Way::Threshold(_) => Depth::Model,
             Way::Fixed(rounds) => Depth::Fixed(rounds),
-            Way::TopK => Depth::TopK,
+            Way::TopK => Depth::Together,
         };
         let mut all = Vec::with_capacity(self.windows.len());
         for (done, window) in self.windows.iter().enumerate() {
             all.push(engine.score(window, depth).await?);
-            told(done + 1);
+            progress(done + 1);
         }
         Ok(all)
     }
@@ -158,9 +157,11 @@ impl Figures {
 /// a [`Way::TopK`] run. Round 1 is left out where it is free to all. `None` without an expert-choice router, or where an
 /// auxiliary router decides, whose scores are not kept.
 pub fn agreement(engine: &Engine, top_k: &[Vec<Score>]) -> Option<f64> {
-    let router = engine.config().router.as_ref();
-    let router = router.filter(|router| router.kind == RouterKind::Expert && !router.auxiliary)?;
-    let first = usize::from(!router.gate_first);
+    let gate = engine.gate().filter(|gate| gate.has_thresholds())?;
+    if engine.plan().together.as_ref().is_none_or(|together| together.measure != gate.measure) {
+        return None;
+    }
+    let first = usize::from(gate.first_free);
     let (mut same, mut all) = (0u64, 0u64);
     for score in top_k.iter().flatten() {
         for (round, value) in score.scores.iter().enumerate().skip(first) {

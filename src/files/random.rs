@@ -36,7 +36,7 @@ impl Random {
                 }
             }
         }
-        Self { seed, norm_offset: config.architecture.norm_offset(), matrices: DataType::F32, shapes }
+        Self { seed, norm_offset: config.family.norms.kind.offset(), matrices: DataType::F32, shapes }
     }
 
     /// Matrices are stored in this type, where their rows are whole blocks of it; f32 without.

@@ -2,18 +2,21 @@
 //!
 //! **Invariant:** no tiling, no lists, no pages: a sequence is a vector of rows, a cache a vector of entries.
 
+mod gates;
+
 use std::collections::HashMap;
 
 use crate::error::ModelError;
 use crate::kernels::attention::rope::rotations;
 use crate::kernels::attention::{attention_stretch, head_norm, rope};
-use crate::kernels::exits::{gate, select_top_k};
 use crate::kernels::products::{bias, lora_down, lora_up, matvec};
 use crate::kernels::rows::{combine, embed, encode, rms_norm, swiglu};
-use crate::network::config::{ModelConfig, Router, RouterFunction, RouterKind, RouterNetwork};
-use crate::network::names::{self, Linear, Norm, RouterRole};
+use crate::network::config::ModelConfig;
+use crate::network::form::{self, HeadNorms, LayerForm};
+use crate::network::gate::Gate;
+use crate::network::names::{self, Linear, Norm};
 use crate::network::plan::{Plan, PlanLayer, Writes};
-use crate::runtime::rounds::{gate_settings, kept};
+use crate::runtime::layer::activation;
 use crate::runtime::step::Depth;
 use crate::tensor::{TensorSource, values};
 
@@ -22,7 +25,10 @@ pub struct Reference<'a> {
     config: &'a ModelConfig,
     plan: &'a Plan,
     tensors: HashMap<String, Vec<f32>>,
-    rotations: Vec<f32>,
+    /// By table of [`Form::frequencies`](crate::network::form::Form::frequencies).
+    rotations: Vec<Vec<f32>>,
+    gate: Option<Gate>,
+    thresholds: Vec<f32>,
 }
 
 /// Keys and values of one position.
@@ -71,7 +77,15 @@ impl<'a> Reference<'a> {
                 tensors.insert(name, values(&tensor));
             }
         }
-        Ok(Self { config, plan, tensors, rotations: rotations(positions, &config.frequencies()) })
+        let tables = plan.form.frequencies();
+        let rotations = tables.iter().map(|frequencies| rotations(positions, frequencies)).collect();
+        let thresholds = vec![plan.gate.as_ref().map_or(0.0, |gate| gate.threshold); plan.rounds.len()];
+        Ok(Self { config, plan, tensors, rotations, gate: plan.gate.clone(), thresholds })
+    }
+
+    /// Puts a gate in place of the model's own, with a threshold for each round.
+    pub fn set_gate(&mut self, gate: Gate, thresholds: Vec<f32>) {
+        (self.gate, self.thresholds) = (Some(gate), thresholds);
     }
 
     fn tensor(&self, name: &str) -> &[f32] {
@@ -82,7 +96,7 @@ impl<'a> Reference<'a> {
     pub fn run(&self, sequence: &mut Sequence, tokens: &[u32], depth: Depth) -> Outcome {
         let width = self.config.hidden_size as usize;
         let table = self.tensor(names::EMBEDDING);
-        let scale = self.config.architecture.embedding_scale(self.config.hidden_size);
+        let scale = self.plan.form.embedding.scale;
         let mut hidden: Vec<Vec<f32>> = tokens.iter().map(|&token| embed::cpu(table, width, token, scale)).collect();
         let everyone: Vec<usize> = (0..tokens.len()).collect();
         let rounds = self.plan.n_rounds();
@@ -94,118 +108,27 @@ impl<'a> Reference<'a> {
         for layer in self.plan.prologue.clone() {
             self.layer(sequence, layer, 0, &everyone, &mut hidden, &mut outcome);
         }
-        match &self.config.router {
-            Some(router) if router.kind == RouterKind::Expert => {
-                self.expert_rounds(sequence, router, depth, &mut hidden, &mut outcome);
-            }
-            Some(router) => self.token_rounds(sequence, router, depth, &mut hidden, &mut outcome),
-            None => {
-                let rounds = if let Depth::Fixed(fixed) = depth { fixed.min(rounds) } else { rounds };
-                outcome.granted.fill(rounds);
-                for round in 0..rounds {
-                    self.round(sequence, round, &everyone, &mut hidden, &mut outcome);
-                }
-            }
-        }
+        self.rounds(sequence, depth, &mut hidden, &mut outcome);
         for layer in self.plan.epilogue.clone() {
             self.layer(sequence, layer, 0, &everyone, &mut hidden, &mut outcome);
         }
-        let head = if self.tensors.contains_key(names::LM_HEAD) { names::LM_HEAD } else { names::EMBEDDING };
-        let norm = |row: &Vec<f32>| self.normed(row, names::FINAL_NORM);
-        outcome.logits = hidden.iter().map(|row| matvec::cpu(self.tensor(head), &norm(row))).collect();
+        outcome.logits = hidden.iter().map(|row| self.logits(row)).collect();
         sequence.length += tokens.len();
         outcome
     }
 
+    /// Final norm and head.
+    fn logits(&self, row: &[f32]) -> Vec<f32> {
+        let head = if self.tensors.contains_key(names::LM_HEAD) { names::LM_HEAD } else { names::EMBEDDING };
+        let (norm, scale) = (self.plan.form.final_norm, self.plan.form.logits.scale);
+        let logits = matvec::cpu(self.tensor(head), &self.normed(row, norm, names::FINAL_NORM));
+        logits.iter().map(|z| z * scale).collect()
+    }
+
     fn round(&self, sequence: &mut Sequence, round: u32, rows: &[usize], x: &mut [Vec<f32>], outcome: &mut Outcome) {
-        for layer in self.plan.rounds[round as usize].clone() {
+        for layer in self.plan.rounds[round as usize].layers.clone() {
             self.layer(sequence, layer, round, rows, x, outcome);
         }
-    }
-
-    fn expert_rounds(
-        &self,
-        sequence: &mut Sequence,
-        router: &Router,
-        depth: Depth,
-        hidden: &mut [Vec<f32>],
-        outcome: &mut Outcome,
-    ) {
-        let positional = !self.plan.layers[self.plan.rounds[0].start].cache.compact;
-        let mut active: Vec<usize> = (0..hidden.len()).collect();
-        for round in 0..self.plan.n_rounds() {
-            let mut gates = vec![0.0; hidden.len()];
-            let mut selected = Vec::new();
-            for &row in &active {
-                let main = self.verdict(router, RouterRole::Expert(round), &hidden[row], depth, round);
-                outcome.scores[row][round as usize] = main.scores[0];
-                gates[row] = main.gate;
-                let judge = match router.auxiliary {
-                    true => self.verdict(router, RouterRole::Auxiliary(round), &hidden[row], depth, round),
-                    false => main,
-                };
-                if judge.granted > round {
-                    selected.push(row);
-                }
-            }
-            if depth == Depth::TopK {
-                let scores: Vec<f32> = active.iter().map(|&row| outcome.scores[row][round as usize]).collect();
-                let falling = router.function != RouterFunction::Identity && router.alpha < 0.0;
-                let ranked: Vec<f32> = scores.iter().map(|z| if falling { -z } else { *z }).collect();
-                let keep = kept(router.capacity[round as usize], hidden.len()) as usize;
-                selected = select_top_k::cpu(&ranked, keep).into_iter().map(|place| active[place]).collect();
-            }
-            for &row in &selected {
-                outcome.granted[row] = round + 1;
-            }
-            // Where deeper rounds attend to round 0, every row leaves its keys and values there.
-            let running: Vec<usize> =
-                if round == 0 && positional { (0..hidden.len()).collect() } else { selected.clone() };
-            let mut work = hidden.to_vec();
-            self.round(sequence, round, &running, &mut work, outcome);
-            let mode = if router.weighted { combine::ADD_GATED } else { combine::ADD };
-            for &row in &selected {
-                combine::cpu(mode, &work[row], gates[row], &mut hidden[row]);
-            }
-            active = selected;
-        }
-    }
-
-    fn token_rounds(
-        &self,
-        sequence: &mut Sequence,
-        router: &Router,
-        depth: Depth,
-        hidden: &mut [Vec<f32>],
-        outcome: &mut Outcome,
-    ) {
-        let mut gates = Vec::new();
-        for (row, x) in hidden.iter().enumerate() {
-            let verdict = self.verdict(router, RouterRole::Token, x, depth, 0);
-            gates.push(verdict.gate);
-            outcome.granted[row] = verdict.granted;
-            outcome.scores[row] = verdict.scores;
-        }
-        let mut work = hidden.to_vec();
-        for round in 0..self.plan.n_rounds() {
-            let running: Vec<usize> = (0..hidden.len()).filter(|&row| outcome.granted[row] > round).collect();
-            self.round(sequence, round, &running, &mut work, outcome);
-        }
-        let mode = if router.weighted { combine::ADD_GATED } else { combine::ADD };
-        for (row, x) in hidden.iter_mut().enumerate().filter(|_| depth != Depth::Fixed(0)) {
-            combine::cpu(mode, &work[row], gates[row], x);
-        }
-    }
-
-    fn verdict(&self, router: &Router, role: RouterRole, input: &[f32], depth: Depth, round: u32) -> gate::Verdict {
-        let matrices = names::router(self.config, router.network, role);
-        let mlp = router.network == RouterNetwork::Mlp;
-        let inner = if mlp { matvec::cpu(self.tensor(&matrices[0].0), input) } else { input.to_vec() };
-        let Some((name, _)) = matrices.last() else { return gate::Verdict { scores: vec![], gate: 0.0, granted: 0 } };
-        let rounds = self.plan.n_rounds();
-        let params = gate_settings(router, rounds, depth, matches!(role, RouterRole::Auxiliary(_)));
-        let bias = self.tensors.get(names::ROUTER_BIAS).cloned().unwrap_or_else(|| vec![0.0; rounds as usize]);
-        gate::cpu(&params, &inner, self.tensor(name), &bias, round)
     }
 
     /// `weight . input`, with the unrolled layer's adapter.
@@ -239,13 +162,17 @@ impl<'a> Reference<'a> {
     ) {
         let layer = &self.plan.layers[index];
         let unrolled = layer.unrolled[(round as usize).min(layer.unrolled.len() - 1)];
-        let gelu = self.config.architecture.gelu();
+        let form = self.plan.form_of(layer);
         let attended = self.attend(sequence, layer, unrolled, round, rows, x);
         for (&row, attended) in rows.iter().zip(&attended) {
-            add(&mut x[row], &self.linear(unrolled, Linear::Output, attended));
-            let normed = self.norm(unrolled, Norm::PostAttention, &x[row]);
+            let output = self.linear(unrolled, Linear::Output, attended);
+            add(&mut x[row], &self.after(form, unrolled, Norm::AfterAttention, output));
+            let normed = self.before(form, unrolled, Norm::BeforeFeedForward, &x[row]);
             let (gate, up) = (self.linear(unrolled, Linear::Gate, &normed), self.linear(unrolled, Linear::Up, &normed));
-            add(&mut x[row], &self.linear(unrolled, Linear::Down, &swiglu::cpu(&gate, &up, gelu)));
+            let down =
+                self.linear(unrolled, Linear::Down, &swiglu::cpu(&gate, &up, activation(form.feed_forward.activation)));
+            add(&mut x[row], &self.after(form, unrolled, Norm::AfterFeedForward, down));
+            // It stands behind the last layer of a round.
             if let Some(name) = names::recursion_encoding(self.config, unrolled) {
                 encode::cpu(self.tensor(&name), &mut x[row]);
             }
@@ -253,25 +180,36 @@ impl<'a> Reference<'a> {
         outcome.layers.insert(unrolled, (rows.to_vec(), x.to_vec()));
     }
 
-    fn norm(&self, layer: u32, which: Norm, x: &[f32]) -> Vec<f32> {
-        self.normed(x, &names::norm(self.config, layer, which))
+    /// What attention or the feed-forward part reads.
+    fn before(&self, form: &LayerForm, layer: u32, place: Norm, x: &[f32]) -> Vec<f32> {
+        form.before.map_or_else(|| x.to_vec(), |norm| self.normed(x, norm, &names::norm(self.config, layer, place)))
     }
 
-    fn normed(&self, x: &[f32], name: &str) -> Vec<f32> {
-        let offset = self.config.architecture.norm_offset();
-        let weight: Vec<f32> = self.tensor(name).iter().map(|w| w + offset).collect();
-        rms_norm::cpu(x, &weight, self.config.rms_norm_eps)
+    /// What is added of attention or of the feed-forward part.
+    fn after(&self, form: &LayerForm, layer: u32, place: Norm, x: Vec<f32>) -> Vec<f32> {
+        let name = || names::norm(self.config, layer, place);
+        form.after.map_or_else(|| x.clone(), |after| self.normed(&x, after.norm, &name()))
+    }
+
+    fn normed(&self, x: &[f32], norm: form::Norm, name: &str) -> Vec<f32> {
+        rms_norm::cpu(x, &self.weights_of(norm, name), norm.epsilon)
+    }
+
+    fn weights_of(&self, norm: form::Norm, name: &str) -> Vec<f32> {
+        self.tensor(name).iter().map(|w| w + norm.kind.offset()).collect()
     }
 
     /// Queries or keys of one row: each head normalised, where the network does so, and turned by its position.
-    fn turned(&self, layer: u32, (linear, norm): (Linear, Norm), input: &[f32], position: usize) -> Vec<f32> {
+    fn turned(&self, layer: u32, (linear, place): (Linear, Norm), input: &[f32], position: usize) -> Vec<f32> {
         let head_dim = self.config.head_dim as usize;
+        let form = &self.plan.form.layers[layer as usize];
         let mut heads = self.linear(layer, linear, input);
-        if self.config.architecture.head_norms() {
-            let weight = self.tensor(&names::norm(self.config, layer, norm));
-            head_norm::cpu(&mut heads, weight, self.config.rms_norm_eps);
+        if let HeadNorms::Each(norm) = form.attention.head_norms {
+            let weight = self.weights_of(norm, &names::norm(self.config, layer, place));
+            head_norm::cpu(&mut heads, &weight, norm.epsilon);
         }
-        let turn = &self.rotations[position * head_dim..][..head_dim];
+        let table = &self.rotations[self.plan.form.table_of(form)];
+        let turn = &table[position * head_dim..][..head_dim];
         heads.chunks_exact_mut(head_dim).for_each(|head| rope::cpu(head, turn));
         heads
     }
@@ -285,13 +223,13 @@ impl<'a> Reference<'a> {
         rows: &[usize],
         x: &[Vec<f32>],
     ) -> Vec<Vec<f32>> {
-        let cache = &layer.cache;
+        let (cache, form) = (&layer.cache, self.plan.form_of(layer));
         let class = cache.class_base + round * cache.class_step;
         let writes = cache.writes == Writes::Always || cache.writes == Writes::FirstRound && round == 0;
         let mut queries = Vec::new();
         for &row in rows {
             let position = sequence.length + row;
-            let normed = self.norm(unrolled, Norm::Input, &x[row]);
+            let normed = self.before(form, unrolled, Norm::BeforeAttention, &x[row]);
             queries.push(self.turned(unrolled, (Linear::Query, Norm::Query), &normed, position));
             if writes {
                 let key = self.turned(unrolled, (Linear::Key, Norm::Key), &normed, position);
@@ -305,7 +243,8 @@ impl<'a> Reference<'a> {
         let mut attended = Vec::new();
         for (&row, query) in rows.iter().zip(&queries) {
             let last = sequence.length + row;
-            let sees = |entry: &&Entry| entry.position <= last && last - entry.position < layer.window as usize;
+            let sees =
+                |entry: &&Entry| entry.position <= last && last - entry.position < form.attention.window() as usize;
             let mut seen: Vec<&Entry> = own.iter().filter(sees).collect();
             if cache.overlay {
                 // Entries of round 0, replaced where the position ran this round too.
@@ -313,13 +252,16 @@ impl<'a> Reference<'a> {
                 seen.extend(base.iter().filter(|entry| sees(entry) && !ran.contains(&entry.position)));
                 seen.sort_by_key(|entry| entry.position);
             }
-            attended.push(self.heads(query, &seen));
+            attended.push(self.heads(form.attention.scores.scale, query, &seen));
         }
         attended
     }
 
-    fn heads(&self, query: &[f32], entries: &[&Entry]) -> Vec<f32> {
+    fn heads(&self, scale: f32, query: &[f32], entries: &[&Entry]) -> Vec<f32> {
         let head_dim = self.config.head_dim as usize;
+        // The twin of attention takes its own scale, 1 / sqrt(head_dim).
+        let factor = scale * (head_dim as f32).sqrt();
+        let query: Vec<f32> = query.iter().map(|q| q * factor).collect();
         let group = (self.config.n_heads / self.config.n_kv_heads) as usize;
         let head = |(head, query): (usize, &[f32])| {
             let at = head / group * head_dim;

@@ -24,12 +24,12 @@ pub(crate) const FOLD_SUBGROUP: &str = concat!(
     include_str!("../../shaders/lib/reduce_subgroup.wgsl")
 );
 pub(crate) const ENTRIES: &str = include_str!("../../shaders/lib/entries.wgsl");
-pub(crate) const ACTIVATE: &str = include_str!("../../shaders/lib/activate.wgsl");
 pub(crate) const ATTENDED_STRETCH: &str = include_str!("../../shaders/lib/attended_stretch.wgsl");
 pub(crate) const ATTENDED_WHOLE: &str = include_str!("../../shaders/lib/attended_whole.wgsl");
 pub(crate) const SPAN: &str = include_str!("../../shaders/lib/span.wgsl");
 pub(crate) const LANE: &str = include_str!("../../shaders/lib/lane.wgsl");
 pub(crate) const PRODUCT: &str = include_str!("../../shaders/lib/product.wgsl");
+pub(crate) const DECIDE: &str = include_str!("../../shaders/lib/decide.wgsl");
 pub(crate) const SERIAL: &str = include_str!("../../shaders/lib/serial.wgsl");
 pub(crate) const COLUMN: &str = include_str!("../../shaders/lib/column.wgsl");
 pub(crate) const COLUMN_SUBGROUP: &str = include_str!("../../shaders/lib/column_subgroup.wgsl");

@@ -4,10 +4,10 @@ use crate::depth::policy::Rule;
 use crate::gpu::Source;
 use crate::gpu::kernel::Params;
 use crate::kernels::products::matrix::loader;
+use crate::kernels::rows::swiglu::Activation;
 use crate::kernels::{
-    ACTIVATE, ATTENDED_STRETCH, ATTENDED_WHOLE, BLOCK, COLUMN, COLUMN_SUBGROUP, DRAW, ENTRIES, FOLD, FOLD_SUBGROUP,
-    GATHERED, GATHERED_NOWHERE, KV, LANE, PRODUCT, REDUCE, REDUCE_SUBGROUP, SERIAL, SPAN, TEXEL, WEIGHTS_BUFFER,
-    WEIGHTS_TEXTURE,
+    ATTENDED_STRETCH, ATTENDED_WHOLE, BLOCK, COLUMN, COLUMN_SUBGROUP, DRAW, ENTRIES, FOLD, FOLD_SUBGROUP, GATHERED,
+    GATHERED_NOWHERE, KV, LANE, PRODUCT, REDUCE, REDUCE_SUBGROUP, SERIAL, SPAN, TEXEL, WEIGHTS_BUFFER, WEIGHTS_TEXTURE,
 };
 use crate::tensor::DataType;
 
@@ -153,7 +153,12 @@ pub fn all() -> Vec<Variant> {
             crate::kernels::exits::gate::source(rule.text()).parts,
             vec![],
         );
+        let parts = crate::kernels::exits::cosine::source(rule.text()).parts;
+        add("cosine", crate::kernels::exits::cosine::Params::FIELDS, parts, vec![]);
+        let parts = crate::kernels::exits::top_two_gap::source(rule.text()).parts;
+        add("top_two_gap", crate::kernels::exits::top_two_gap::Params::FIELDS, parts, vec![]);
     }
+    add("slice", crate::kernels::exits::slice::Params::FIELDS, vec![text!("exits/slice")], vec![]);
     add(
         "lora_down",
         crate::kernels::products::lora_down::Params::FIELDS,
@@ -163,17 +168,24 @@ pub fn all() -> Vec<Variant> {
     add("lora_up", crate::kernels::products::lora_up::Params::FIELDS, vec![text!("products/lora_up")], vec![]);
     for (part, constants) in [(GATHERED_NOWHERE, vec![]), (GATHERED, vec![("GATHERED", 6)])] {
         let parts = vec![text!("rows/rms_norm"), REDUCE, part, TEXEL];
+        let constants = [&[("MODE", crate::kernels::rows::rms_norm::WRITE)], &constants[..]].concat();
         add("rms_norm", crate::kernels::rows::rms_norm::Params::FIELDS, parts, constants);
     }
+    let sum = vec![text!("rows/rms_norm"), REDUCE, GATHERED_NOWHERE, TEXEL];
+    let add_sum = vec![("MODE", crate::kernels::rows::rms_norm::ADD)];
+    add("rms_norm", crate::kernels::rows::rms_norm::Params::FIELDS, sum, add_sum);
     add("select_top_k", crate::kernels::exits::select_top_k::Params::FIELDS, vec![text!("exits/select_top_k")], vec![]);
-    for (part, mut constants) in [(GATHERED_NOWHERE, vec![]), (GATHERED, vec![("GATHERED", 4)])] {
-        constants.push(("GELU", 1));
-        add(
-            "swiglu",
-            crate::kernels::rows::swiglu::Params::FIELDS,
-            vec![text!("rows/swiglu"), ACTIVATE, part, TEXEL],
-            constants,
-        );
+    for activation in Activation::ALL {
+        for (part, mut constants) in [(GATHERED_NOWHERE, vec![]), (GATHERED, vec![("GATHERED", 4)])] {
+            let (activate, constant) = activation.text();
+            constants.extend(constant);
+            add(
+                "swiglu",
+                crate::kernels::rows::swiglu::Params::FIELDS,
+                vec![text!("rows/swiglu"), activate, part, TEXEL],
+                constants,
+            );
+        }
     }
     all
 }
@@ -186,7 +198,8 @@ pub fn with_subgroups() -> Vec<Variant> {
     for data_type in DataType::ALL {
         for columns in ROWS {
             let parts = serial(data_type, COLUMN_SUBGROUP);
-            let gated = [&[text!("products/matvec_gated")], &parts[1..], &[ACTIVATE, GATHERED]].concat();
+            let (activate, _) = Activation::Silu.text();
+            let gated = [&[text!("products/matvec_gated")], &parts[1..], &[activate, GATHERED]].concat();
             add("matvec_serial", crate::kernels::products::matvec::Params::FIELDS, parts, vec![("COLS", columns)]);
             let constants = vec![("COLS", columns), ("GELU", 0), ("GATHERED", 4)];
             add("matvec_gated", crate::kernels::products::matvec::Params::FIELDS, gated, constants);
@@ -207,7 +220,8 @@ pub fn with_subgroups() -> Vec<Variant> {
         add("attention_subgroup", crate::kernels::attention::attention_stretch::Params::FIELDS, parts, whole);
     }
     let norm = vec![text!("rows/rms_norm"), REDUCE_SUBGROUP, GATHERED, TEXEL];
-    add("rms_norm", crate::kernels::rows::rms_norm::Params::FIELDS, norm, vec![("GATHERED", 6)]);
+    let constants = vec![("MODE", crate::kernels::rows::rms_norm::WRITE), ("GATHERED", 6)];
+    add("rms_norm", crate::kernels::rows::rms_norm::Params::FIELDS, norm, constants);
     for alternatives in [0, 4] {
         let constants = vec![("DRAWN", crate::kernels::draw::alternatives::drawn_words(alternatives))];
         add(

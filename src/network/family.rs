@@ -1,239 +1,186 @@
-//! What the members of the Llama family add to the plain network: biases, norms of heads, windows, scaled rotations.
+//! The table of families: what each calls itself, which parts it is made of, and what its files may say.
 //!
-//! **Invariant:** data only. A member that needs more than these numbers is refused by whoever reads its file.
+//! A family whose parts are known is one more entry of [`FAMILIES`]. Files are read by the table ([`ModelConfig`]
+//! `::from_json`, GGUF), and what runs is told by the [`Form`](crate::network::form::Form) that entry and file make.
+//!
+//! **Invariant:** data only. Nothing outside of readers and writers of files asks for a family.
+//!
+//! [`ModelConfig`]: crate::network::config::ModelConfig
 
-use crate::error::{ModelError, refuse};
-use crate::network::config::ModelConfig;
-use crate::network::names::Linear;
+use crate::network::form::{Activation, NormKind};
 
-/// Which member of the family a model is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Architecture {
-    /// Llama 1 to 3, SmolLM 2 and what shares their shape.
-    #[default]
-    Llama,
-    /// Llama with a window.
-    Mistral,
-    /// Biases on queries, keys and values; a window on the upper layers.
-    Qwen2,
-    /// Norms of the heads' queries and keys; windows as in Qwen 2.
-    Qwen3,
-    /// Scaled embedding, norm weights counted from 1, GELU in place of SiLU.
-    Gemma,
-}
-
-/// Which linears have a bias.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Biases {
-    /// Queries, keys and values.
-    pub qkv: bool,
-    /// Output of attention.
-    pub output: bool,
-    /// Gate, up- and down-projection.
-    pub feed_forward: bool,
-}
-
-/// How far back some of the layers see.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Window {
-    /// Positions that a token sees, its own included.
-    pub entries: u32,
-    /// Which unrolled layers have the window, one per layer; the others see everything.
-    pub layers: Vec<bool>,
-}
-
-/// Frequencies other than `theta^(-2i / head_dim)`.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub enum RopeScaling {
-    /// None.
-    #[default]
-    None,
-    /// All are divided by the factor.
-    Linear {
-        /// At least 1.
-        factor: f32,
-    },
-    /// Slow ones are divided by the factor, fast ones stay, those between are blended (Llama 3.1).
-    Llama3 {
-        /// At least 1.
-        factor: f32,
-        /// Turns within the original context below which a frequency counts as slow.
-        low: f32,
-        /// Turns above which it counts as fast.
-        high: f32,
-        /// Context of the first training.
-        original: u32,
-    },
-    /// Each is divided by a number of its own, `[head_dim / 2]`.
-    Factors(Vec<f32>),
-}
-
-/// The window of a layer that sees everything.
-pub const NO_WINDOW: u32 = u32::MAX;
-
-impl Architecture {
-    /// All of them.
-    pub const ALL: [Self; 5] = [Self::Llama, Self::Mistral, Self::Qwen2, Self::Qwen3, Self::Gemma];
-
-    /// Name as `model_type` in `config.json`.
-    pub fn model_type(self) -> &'static str {
-        match self {
-            Self::Llama => "llama",
-            Self::Mistral => "mistral",
-            Self::Qwen2 => "qwen2",
-            Self::Qwen3 => "qwen3",
-            Self::Gemma => "gemma",
-        }
-    }
-
+/// A family of models: an entry of the table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Family {
+    /// `model_type` in `config.json`.
+    pub model_type: &'static str,
     /// Name among `architectures` in `config.json`.
-    pub fn class(self) -> &'static str {
-        match self {
-            Self::Llama => "LlamaForCausalLM",
-            Self::Mistral => "MistralForCausalLM",
-            Self::Qwen2 => "Qwen2ForCausalLM",
-            Self::Qwen3 => "Qwen3ForCausalLM",
-            Self::Gemma => "GemmaForCausalLM",
-        }
-    }
-
-    /// All names, for messages.
-    pub fn supported() -> String {
-        let names = Self::ALL.map(|member| format!("\"{}\" ({})", member.model_type(), member.class()));
-        format!("model_type {}", names.join(", "))
-    }
-
-    /// Queries and keys are normalised head by head.
-    pub fn head_norms(self) -> bool {
-        self == Self::Qwen3
-    }
-
-    /// What is added to the weights of norms.
-    pub fn norm_offset(self) -> f32 {
-        if self == Self::Gemma { 1.0 } else { 0.0 }
-    }
-
-    /// The feed-forward part's gate is GELU (by tanh) instead of SiLU.
-    pub fn gelu(self) -> bool {
-        self == Self::Gemma
-    }
-
+    pub class: &'static str,
+    /// How GGUF files hold it.
+    pub gguf: GgufNames,
+    /// Its norms.
+    pub norms: Norms,
+    /// Each head's queries and keys are normalised, by a norm of the same kind.
+    pub head_norms: bool,
+    /// Activation of the feed-forward part.
+    pub activation: Activation,
+    /// Further names by which `hidden_act` may mean it.
+    pub activation_aliases: &'static [&'static str],
     /// Factor of the embedding.
-    pub fn embedding_scale(self, hidden_size: u32) -> f32 {
-        if self == Self::Gemma { f64::from(hidden_size).sqrt() as f32 } else { 1.0 }
+    pub embedding: EmbeddingScale,
+    /// Biases of attention.
+    pub attention_bias: AttentionBias,
+    /// `mlp_bias` may ask for biases of the feed-forward part.
+    pub feed_forward_bias: bool,
+    /// Which layers may have a window.
+    pub windows: Windows,
+    /// `head_dim` where the file does not name it; `None`: hidden size over heads.
+    pub head_dim: Option<u32>,
+    /// `num_key_value_heads` may be left out, for one per query head.
+    pub key_heads_optional: bool,
+}
+
+/// What llama.cpp makes of a family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GgufNames {
+    /// `general.architecture`; families may share one.
+    pub architecture: &'static str,
+    /// Rows of q and k stand in the order of neighbouring pairs.
+    pub permuted: bool,
+}
+
+/// Norms of a family's layers; a place without names has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Norms {
+    /// Of all of them.
+    pub kind: NormKind,
+    /// In front of attention and of the feed-forward part: their names within a layer.
+    pub before: Option<[&'static str; 2]>,
+    /// Behind attention and the feed-forward part, before these are added: their names within a layer.
+    pub after: Option<[&'static str; 2]>,
+}
+
+/// Factor of the embedding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EmbeddingScale {
+    /// 1.
+    One,
+    /// The square root of the width.
+    RootOfWidth,
+}
+
+/// Biases of attention.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AttentionBias {
+    /// None.
+    Never,
+    /// On all four linears where `attention_bias` is true.
+    Asked,
+    /// Always on queries, keys and values, and no field is read about them.
+    QueriesKeysValues,
+}
+
+/// Which layers may have a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Windows {
+    /// None.
+    Never,
+    /// All or none, as `sliding_window` says.
+    Everywhere,
+    /// Those that `layer_types` or `max_window_layers` name, where `use_sliding_window` is true.
+    ByLayer,
+}
+
+/// Llama 1 to 3, SmolLM 2 and what shares their shape: the plain case, of which the others say only what differs.
+pub const LLAMA: Family = Family {
+    model_type: "llama",
+    class: "LlamaForCausalLM",
+    gguf: GgufNames { architecture: "llama", permuted: true },
+    norms: Norms { kind: NormKind::Rms, before: Some(["input_layernorm", "post_attention_layernorm"]), after: None },
+    head_norms: false,
+    activation: Activation::Silu,
+    activation_aliases: &[],
+    embedding: EmbeddingScale::One,
+    attention_bias: AttentionBias::Asked,
+    feed_forward_bias: true,
+    windows: Windows::Never,
+    head_dim: None,
+    key_heads_optional: true,
+};
+
+/// All families that can be read.
+pub const FAMILIES: &[Family] = &[
+    LLAMA,
+    // llama.cpp files it under Llama's name.
+    Family {
+        model_type: "mistral",
+        class: "MistralForCausalLM",
+        attention_bias: AttentionBias::Never,
+        feed_forward_bias: false,
+        windows: Windows::Everywhere,
+        key_heads_optional: false,
+        ..LLAMA
+    },
+    Family {
+        model_type: "qwen2",
+        class: "Qwen2ForCausalLM",
+        gguf: GgufNames { architecture: "qwen2", permuted: false },
+        attention_bias: AttentionBias::QueriesKeysValues,
+        feed_forward_bias: false,
+        windows: Windows::ByLayer,
+        key_heads_optional: false,
+        ..LLAMA
+    },
+    Family {
+        model_type: "qwen3",
+        class: "Qwen3ForCausalLM",
+        gguf: GgufNames { architecture: "qwen3", permuted: false },
+        head_norms: true,
+        feed_forward_bias: false,
+        windows: Windows::ByLayer,
+        head_dim: Some(128),
+        key_heads_optional: false,
+        ..LLAMA
+    },
+    Family {
+        model_type: "gemma",
+        class: "GemmaForCausalLM",
+        gguf: GgufNames { architecture: "gemma", permuted: false },
+        norms: Norms { kind: NormKind::RmsFromOne, ..LLAMA.norms },
+        activation: Activation::GeluTanh,
+        // Its first files say so and mean the approximation, as transformers knows.
+        activation_aliases: &["gelu"],
+        embedding: EmbeddingScale::RootOfWidth,
+        feed_forward_bias: false,
+        head_dim: Some(256),
+        key_heads_optional: false,
+        ..LLAMA
+    },
+];
+
+impl Family {
+    /// The family of that `model_type`.
+    pub fn named(model_type: &str) -> Option<&'static Self> {
+        FAMILIES.iter().find(|family| family.model_type == model_type)
+    }
+
+    /// The first family that GGUF files hold under that architecture.
+    pub fn of_gguf(architecture: &str) -> Option<&'static Self> {
+        FAMILIES.iter().find(|family| family.gguf.architecture == architecture)
+    }
+
+    /// The family that has windows among those of the same architecture in GGUF files.
+    pub fn with_windows(&self) -> Option<&'static Self> {
+        let mut kin = FAMILIES.iter().filter(|other| other.gguf == self.gguf);
+        kin.find(|other| other.windows != Windows::Never)
     }
 }
 
-impl Biases {
-    /// Whether that linear has one.
-    pub fn has(self, linear: Linear) -> bool {
-        match linear {
-            Linear::Query | Linear::Key | Linear::Value => self.qkv,
-            Linear::Output => self.output,
-            Linear::Gate | Linear::Up | Linear::Down => self.feed_forward,
-        }
-    }
-}
-
-impl RopeScaling {
-    fn check(&self, head_dim: u32) -> Result<(), ModelError> {
-        let at_least_1 = |factor: f32| factor.is_finite() && factor >= 1.0;
-        match self {
-            Self::None => Ok(()),
-            Self::Linear { factor } | Self::Llama3 { factor, .. } if !at_least_1(*factor) => {
-                Err(refuse(format!("`rope_scaling.factor` is {factor}; it must be a finite number of at least 1")))
-            }
-            Self::Linear { .. } => Ok(()),
-            Self::Llama3 { low, high, .. } if !(*low > 0.0 && low < high && high.is_finite()) => Err(refuse(format!(
-                "`rope_scaling` has `low_freq_factor` {low} and `high_freq_factor` {high}; they must be finite, above 0, \
-                 and the second above the first"
-            ))),
-            Self::Llama3 { original: 0, .. } => {
-                Err(refuse("`rope_scaling.original_max_position_embeddings` is 0; it must be at least 1"))
-            }
-            Self::Llama3 { .. } => Ok(()),
-            Self::Factors(factors) => {
-                let wrong = factors.iter().find(|factor| !(factor.is_finite() && **factor > 0.0));
-                match wrong {
-                    Some(factor) => {
-                        Err(refuse(format!("the rotary embedding's factors hold {factor}; they must be above 0")))
-                    }
-                    None if factors.len() != head_dim as usize / 2 => Err(refuse(format!(
-                        "there are {} factors of the rotary embedding; there must be {}, half of `head_dim`",
-                        factors.len(),
-                        head_dim / 2
-                    ))),
-                    None => Ok(()),
-                }
-            }
-        }
-    }
-
-    /// The frequency of pair `index` with this scaling.
-    fn apply(&self, index: usize, frequency: f64) -> f64 {
-        match self {
-            Self::None => frequency,
-            Self::Linear { factor } => frequency / f64::from(*factor),
-            Self::Factors(factors) => frequency / f64::from(factors.get(index).copied().unwrap_or(1.0)),
-            Self::Llama3 { factor, low, high, original } => {
-                let (low, high) = (f64::from(*low), f64::from(*high));
-                let turns = f64::from(*original) * frequency / std::f64::consts::TAU;
-                let kept = ((turns - low) / (high - low)).clamp(0.0, 1.0);
-                kept * frequency + (1.0 - kept) * frequency / f64::from(*factor)
-            }
-        }
-    }
-}
-
-impl ModelConfig {
-    /// The rules of this file's settings.
-    pub(crate) fn check_family(&self) -> Result<(), ModelError> {
-        self.rope_scaling.check(self.head_dim)?;
-        let Biases { qkv, output, feed_forward } = self.biases;
-        let fits = match self.architecture {
-            Architecture::Llama => qkv == output,
-            Architecture::Qwen3 | Architecture::Gemma => qkv == output && !feed_forward,
-            Architecture::Qwen2 => qkv && !output && !feed_forward,
-            Architecture::Mistral => !qkv && !output && !feed_forward,
-        };
-        if !fits {
-            let name = |(has, name): (bool, &'static str)| has.then_some(name);
-            let parts =
-                [(qkv, "q, k, v"), (output, "the output of attention"), (feed_forward, "the feed-forward part")];
-            let parts: Vec<&str> = parts.into_iter().filter_map(name).collect();
-            return Err(ModelError::Unsupported {
-                what: format!("a {} model with biases on: {}", self.architecture.model_type(), parts.join("; ")),
-                supported: "all of attention's linears (llama, qwen3, gemma), q, k, v alone (qwen2), the feed-forward \
-                            part (llama), or none"
-                    .into(),
-            });
-        }
-        match &self.window {
-            Some(window) if window.entries == 0 => {
-                Err(refuse("`sliding_window` is 0; it must be at least 1, or null for none"))
-            }
-            Some(window) if window.layers.len() != self.n_layers as usize => Err(refuse(format!(
-                "`layer_types` has {} entries; it must have one per layer, which is {}",
-                window.layers.len(),
-                self.n_layers
-            ))),
-            _ => Ok(()),
-        }
-    }
-
-    /// Radians per position of each pair of a head, `[head_dim / 2]`.
-    pub fn frequencies(&self) -> Vec<f32> {
-        let plain = |i: u32| 1.0 / f64::from(self.rope_theta).powf(f64::from(2 * i) / f64::from(self.head_dim));
-        (0..self.head_dim / 2).map(|i| self.rope_scaling.apply(i as usize, plain(i)) as f32).collect()
-    }
-
-    /// Positions that a token sees in this unrolled layer, its own included; [`NO_WINDOW`] where it sees all.
-    pub fn window_of(&self, layer: u32) -> u32 {
-        match &self.window {
-            Some(window) if window.layers.get(layer as usize) == Some(&true) => window.entries,
-            _ => NO_WINDOW,
-        }
-    }
+/// All names of these, for messages.
+pub fn names(families: &[Family]) -> String {
+    let names: Vec<String> =
+        families.iter().map(|family| format!("\"{}\" ({})", family.model_type, family.class)).collect();
+    format!("model_type {}", names.join(", "))
 }
 
 #[cfg(test)]
@@ -241,19 +188,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn llama_3_keeps_fast_frequencies_and_stretches_slow_ones() {
-        let scaling = RopeScaling::Llama3 { factor: 8.0, low: 1.0, high: 4.0, original: 8192 };
-        let turns = |n: f64| n * std::f64::consts::TAU / 8192.0;
-        assert_eq!(scaling.apply(0, turns(4.5)), turns(4.5));
-        assert_eq!(scaling.apply(0, turns(0.9)), turns(0.9) / 8.0);
-        let middle = scaling.apply(0, turns(2.5)) / turns(2.5);
-        assert!((middle - (0.5 + 0.5 / 8.0)).abs() < 1e-12, "{middle}");
-        assert_eq!(RopeScaling::Factors(vec![1.0, 4.0]).apply(1, 2.0), 0.5);
-        assert_eq!(RopeScaling::Linear { factor: 4.0 }.apply(1, 2.0), 0.5);
+    fn names_are_those_of_transformers() {
+        assert!(names(FAMILIES).contains("\"qwen2\" (Qwen2ForCausalLM), \"qwen3\""));
     }
 
     #[test]
-    fn names_are_those_of_transformers() {
-        assert!(Architecture::supported().contains("\"qwen2\" (Qwen2ForCausalLM), \"qwen3\""));
+    fn names_tell_families_apart() {
+        for family in FAMILIES {
+            let same = |name: fn(&Family) -> &str| FAMILIES.iter().filter(|other| name(other) == name(family)).count();
+            assert_eq!((same(|family| family.model_type), same(|family| family.class)), (1, 1), "{family:?}");
+        }
+        assert_eq!(Family::of_gguf("llama").and_then(Family::with_windows), Family::named("mistral"));
+        assert_eq!(Family::of_gguf("gemma").and_then(Family::with_windows), None);
     }
 }

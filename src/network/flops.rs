@@ -25,7 +25,7 @@ impl TokenFlops {
             hidden * (queries + 2.0 * keys) + queries * hidden + 3.0 * hidden * wide(config.intermediate_size);
         let layer = 2.0 * products + 4.0 * context * queries;
         let outer = (plan.prologue.len() + plan.epilogue.len()) as f64;
-        let inner: usize = plan.rounds.iter().map(|round| round.len()).sum();
+        let inner: usize = plan.rounds.iter().map(|round| round.layers.len()).sum();
         let rounds = plan.rounds.len().max(1) as f64;
         Self { outside: outer * layer + Self::head(config), round: inner as f64 * layer / rounds, rounds }
     }

@@ -3,8 +3,11 @@
 pub mod config;
 pub mod family;
 pub mod flops;
+pub mod form;
+pub mod gate;
 pub mod generation;
 pub(crate) mod json_fields;
 pub mod lora;
 pub mod names;
 pub mod plan;
+mod trained;

@@ -11,6 +11,7 @@ use std::ops::ControlFlow;
 
 use crate::error::ModelError;
 use crate::network::config::{ModelConfig, RouterKind, RouterNetwork};
+use crate::network::family::Norms;
 use crate::tensor::TensorSource;
 
 /// Embedding, `[vocabulary, hidden]`.
@@ -84,10 +85,14 @@ impl Linear {
 /// A norm of a layer, `[hidden]`, or of each head, `[head_dim]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Norm {
-    /// Before attention.
-    Input,
-    /// Before the feed-forward part.
-    PostAttention,
+    /// In front of attention.
+    BeforeAttention,
+    /// In front of the feed-forward part.
+    BeforeFeedForward,
+    /// Behind attention.
+    AfterAttention,
+    /// Behind the feed-forward part.
+    AfterFeedForward,
     /// Of each head's queries.
     Query,
     /// Of each head's keys.
@@ -121,16 +126,20 @@ fn place(config: &ModelConfig, layer: u32, linear: Linear) -> String {
     format!("model.layers.{owner}.{}", linear.path())
 }
 
-/// Name of a norm of an unrolled layer. Those of the heads go with the attention's matrices.
+/// Name of a norm of an unrolled layer, where its family has one there. Those of the heads go with the attention's
+/// matrices.
 pub fn norm(config: &ModelConfig, layer: u32, norm: Norm) -> String {
+    let Norms { before, after, .. } = config.family.norms;
     let (own, path) = match norm {
-        Norm::Input => (own_norms(config), "input_layernorm"),
-        Norm::PostAttention => (own_norms(config), "post_attention_layernorm"),
-        Norm::Query => (own_attention(config, layer), "self_attn.q_norm"),
-        Norm::Key => (own_attention(config, layer), "self_attn.k_norm"),
+        Norm::BeforeAttention => (own_norms(config), before.map(|[path, _]| path)),
+        Norm::BeforeFeedForward => (own_norms(config), before.map(|[_, path]| path)),
+        Norm::AfterAttention => (own_norms(config), after.map(|[path, _]| path)),
+        Norm::AfterFeedForward => (own_norms(config), after.map(|[_, path]| path)),
+        Norm::Query => (own_attention(config, layer), Some("self_attn.q_norm")),
+        Norm::Key => (own_attention(config, layer), Some("self_attn.k_norm")),
     };
     let owner = if own { layer } else { config.unique(layer) };
-    format!("model.layers.{owner}.{path}.weight")
+    format!("model.layers.{owner}.{}.weight", path.unwrap_or("no_norm"))
 }
 
 /// Name of the first adapter matrix, `[rank, in]`, of an unrolled layer.
@@ -236,17 +245,20 @@ fn visit_layer(config: &ModelConfig, layer: u32, visitor: Visitor) -> ControlFlo
         let shape = which.shape(config);
         visitor((linear(config, layer, which), shape.to_vec(), because))?;
         if let Some(name) = bias(config, layer, which) {
-            visitor((name, vec![shape[0]], "this linear has a bias in this member of the Llama family"))?;
+            visitor((name, vec![shape[0]], "this linear has a bias in this family"))?;
         }
     }
     let makes_keys = config.kv_layer(layer) == layer;
     for which in [Norm::Query, Norm::Key] {
-        if config.architecture.head_norms() && (which == Norm::Query || makes_keys) {
-            let because = "heads are normalised in this member of the Llama family";
+        if config.family.head_norms && (which == Norm::Query || makes_keys) {
+            let because = "heads are normalised in this family";
             visitor((norm(config, layer, which), vec![config.head_dim as usize], because))?;
         }
     }
-    for which in [Norm::Input, Norm::PostAttention] {
+    let Norms { before, after, .. } = config.family.norms;
+    let before = before.map(|_| [Norm::BeforeAttention, Norm::BeforeFeedForward]);
+    let after = after.map(|_| [Norm::AfterAttention, Norm::AfterFeedForward]);
+    for which in [before, after].into_iter().flatten().flatten() {
         let because = match own_norms(config) && !shared {
             true => "`isobath.recursion.share_norms` is false",
             false => "`num_hidden_layers` counts its layer",

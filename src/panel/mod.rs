@@ -142,9 +142,9 @@ impl Panel {
         match self.race.take().filter(|race| !ends && !race.is_over()) {
             None => self.show(stamped),
             Some(mut race) => {
-                let told = race.hear(stamped);
+                let turn = race.apply(stamped);
                 self.race = Some(race);
-                self.follow(told);
+                self.follow(turn);
             }
         }
     }
@@ -164,7 +164,7 @@ impl Panel {
     }
 
     /// Shows a message of whoever shows the panel.
-    pub fn tell(&mut self, message: String) {
+    pub fn show_message(&mut self, message: String) {
         self.failed(FailureKind::Refused, message);
     }
 

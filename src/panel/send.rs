@@ -1,7 +1,7 @@
 //! What is sent to the service: a prompt as many times as asked, or a race of it.
 
 use super::Panel;
-use crate::race::{Race, Told};
+use crate::race::{Race, Turn};
 use crate::service::{Command, Prompt, Settings, Task};
 use crate::text::{Message, Role};
 
@@ -34,9 +34,9 @@ impl Panel {
         let settings = self.controls.settings.clone();
         if race {
             let settings = Settings { max_tokens: settings.max_tokens.min(RACE_TOKENS), ..settings };
-            let (race, told) = Race::begin(self.live.now, sequences, &settings, self.live.rounds());
+            let (race, turn) = Race::begin(self.live.now, sequences, &settings, self.live.rounds());
             self.race = Some(race);
-            self.follow(told);
+            self.follow(turn);
         } else {
             self.touch.command(Command::Submit { sequences, settings });
         }
@@ -46,8 +46,8 @@ impl Panel {
     }
 
     /// Shows what a race tells, and asks for what it needs.
-    pub(super) fn follow(&mut self, told: Told) {
-        told.updates.iter().for_each(|stamped| self.show(stamped));
-        told.commands.into_iter().for_each(|command| self.touch.command(command));
+    pub(super) fn follow(&mut self, turn: Turn) {
+        turn.updates.iter().for_each(|stamped| self.show(stamped));
+        turn.commands.into_iter().for_each(|command| self.touch.command(command));
     }
 }

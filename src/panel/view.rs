@@ -43,7 +43,7 @@ pub struct Sequence {
 }
 
 impl Sequence {
-    fn tell(&mut self, event: &Event) {
+    fn apply(&mut self, event: &Event) {
         match event {
             Event::Prefill { done, total } => self.prompt = (*done, *total),
             Event::Token(token) => {
@@ -197,7 +197,7 @@ impl View {
                 {
                     self.histogram.add(token.depth);
                 }
-                self.sequences.entry((*sequence, *contestant)).or_default().tell(event);
+                self.sequences.entry((*sequence, *contestant)).or_default().apply(event);
                 if matches!(event, Event::Finished { .. }) {
                     self.forget();
                 }
@@ -308,7 +308,7 @@ fn shown(prompt: &Prompt) -> (String, bool) {
 mod tests {
     use super::*;
 
-    fn told(view: &mut View, at: f64, update: Update) {
+    fn show(view: &mut View, at: f64, update: Update) {
         view.apply(&Stamped { at, update });
     }
 
@@ -326,11 +326,11 @@ mod tests {
         let end = Event::Finished { reason: FinishReason::Length, text: String::new(), tokens: 0 };
         for name in 0..2000 {
             let sequences = vec![Task { name, prompt: Prompt::Text("p".into()) }];
-            told(&mut view, name as f64, Update::Submitted { sequences });
-            told(&mut view, name as f64, Update::Sequence { sequence: name, contestant: None, event: end.clone() });
+            show(&mut view, name as f64, Update::Submitted { sequences });
+            show(&mut view, name as f64, Update::Sequence { sequence: name, contestant: None, event: end.clone() });
         }
         for _ in 0..2 * MOST_TOKENS {
-            told(&mut view, 2e3, Update::Sequence { sequence: 9000, contestant: None, event: token(2) });
+            show(&mut view, 2e3, Update::Sequence { sequence: 9000, contestant: None, event: token(2) });
         }
         assert!(view.sequences.len() <= MOST_SEQUENCES + 1 && view.entries.len() <= MOST_ENTRIES);
         let long = &view.sequences[&(9000, None)];
@@ -353,7 +353,7 @@ mod tests {
             heat(5, Full, 2.6, true),
             heat(6, Adaptive, 9.0, true),
         ] {
-            told(&mut view, 0.0, update);
+            show(&mut view, 0.0, update);
         }
         let (adaptive, full) = view.race.rates().unwrap();
         assert!((adaptive / full - 1.3).abs() < 1e-9, "{adaptive} {full}");
@@ -364,7 +364,7 @@ mod tests {
     fn a_new_model_starts_afresh() {
         let mut view = View { ended: true, ..View::default() };
         view.histogram.add(1);
-        told(&mut view, 5.0, Update::Loading { done: 1, total: 2 });
+        show(&mut view, 5.0, Update::Loading { done: 1, total: 2 });
         assert_eq!((view.histogram.total(), view.loading, view.ended), (0, Some((1, 2)), false));
     }
 }

@@ -3,27 +3,28 @@
 //! ```text
 //! x += Wo . attention(rope(Wqkv . norm(x)))        x += Wdown . swiglu(Wgate_up . norm(x))
 //! ```
+//!
+//! What stands where in it, and every number of it, is the layer's [form](crate::network::form::LayerForm).
 
 use crate::error::GpuError;
 use crate::gpu::{Buffer, Pass};
+use crate::kernels::STRETCH;
 use crate::kernels::attention::attention_merge::{self, AttentionMerge};
 use crate::kernels::attention::attention_stretch::{self, Attention};
 use crate::kernels::attention::attention_subgroup::{AttentionSubgroup, Whole};
-use crate::kernels::attention::head_norm::{self, HeadNorm};
 use crate::kernels::attention::rope::{self, Rope};
 use crate::kernels::products::lora_down::{self, LoraDown};
 use crate::kernels::products::lora_up::{self, LoraUp};
 use crate::kernels::products::matrix::Matrix;
 use crate::kernels::products::matvec;
-use crate::kernels::rows::encode::{self, Encode};
-use crate::kernels::rows::rms_norm::{self, RmsNorm};
 use crate::kernels::rows::swiglu::{self, Swiglu};
-use crate::kernels::{STRETCH, padded};
+use crate::network::form::{self, LayerForm};
 use crate::network::names::Linear;
 use crate::network::plan::{PlanLayer, Writes};
+use crate::runtime::norms::{ATTENTION, FEED_FORWARD};
 use crate::runtime::product::{Inputs, Target};
 use crate::runtime::step::Network;
-use crate::runtime::weights::{Bank, LayerWeights};
+use crate::runtime::weights::LayerWeights;
 
 /// The rows that run, and how far they can see.
 #[derive(Debug, Clone, Copy)]
@@ -46,32 +47,6 @@ impl Network<'_> {
     /// Whether kernels that use subgroups are the faster ones: where workgroup memory is slow.
     pub(super) fn subgroups(&self) -> bool {
         self.software && self.gpu.subgroup_size() == Some(crate::kernels::SUBGROUP)
-    }
-
-    pub(super) fn norm(
-        &self,
-        pass: &mut Pass<'_>,
-        input: &Buffer,
-        weight: &Bank,
-        batch: Batch<'_>,
-    ) -> Result<(), GpuError> {
-        let rows = &self.state.rows;
-        pass.run(&RmsNorm {
-            input,
-            weight: &weight.buffer,
-            rows: &rows.info,
-            list: batch.list,
-            output: &rows.normed,
-            gathered: self.gathered().map(|gathered| &gathered.inputs),
-            n_rows: batch.n_rows,
-            subgroups: self.subgroups(),
-            params: rms_norm::Params {
-                width: self.config.hidden_size,
-                stride: self.state.sizes.hidden / 4,
-                bank_stride: weight.stride / 4,
-                epsilon: self.config.rms_norm_eps,
-            },
-        })
     }
 
     /// Adds the adapter of a linear, if the layer has one, behind the first `offset` numbers of the target.
@@ -116,14 +91,7 @@ impl Network<'_> {
     ) -> Result<(), GpuError> {
         let (layer, weights) = (&self.plan.layers[index], &self.weights.layers[index]);
         self.attend(pass, layer, weights, x, batch)?;
-        self.feed_forward(pass, weights, x, batch)?;
-        if let Some(encoding) = &weights.encoding {
-            let rows = &self.state.rows;
-            let params = encode::Params { stride: self.state.sizes.hidden / 4, bank_stride: encoding.stride / 4 };
-            let (encoding, list, n_rows) = (&encoding.buffer, batch.list, batch.n_rows);
-            pass.run(&Encode { encoding, rows: &rows.info, list, hidden: x, n_rows, params })?;
-        }
-        Ok(())
+        self.feed_forward(pass, self.plan.form_of(layer), weights, x, batch)
     }
 
     fn attend(
@@ -143,30 +111,32 @@ impl Network<'_> {
         };
         let queries = config.n_heads * config.head_dim;
         let keys = config.n_kv_heads * config.head_dim;
-        self.norm(pass, x, &weights.input_norm, batch)?;
+        let form = self.plan.form_of(layer);
+        let (normed, gathered) = self.input_of(pass, form, weights, ATTENTION, x, batch)?;
         let qkv = by_round(&weights.qkv, batch.round);
         let target = Target { buffer: &rows.qkv, stride: sizes.qkv, mode: matvec::WRITE };
         let adapted = [(Linear::Query, 0), (Linear::Key, queries), (Linear::Value, queries + keys)];
         // Keys and values that only round 0 makes are computed for its rows alone.
         let (parts, input) = match batch.mixed {
             Some((first, others)) if writes == rope::WRITE_AT_ROUND_0 => {
-                (vec![(first, true), (others, false)], Inputs::Rows(&rows.normed))
+                (vec![(first, true), (others, false)], Inputs::Rows(normed))
             }
-            _ => (vec![(batch.list, writes != rope::QUERIES)], Inputs::Gathered(&rows.normed)),
+            _ => (vec![(batch.list, writes != rope::QUERIES)], gathered),
         };
         for (list, with_keys) in parts {
             let batch = Batch { list, ..batch };
             self.product(pass, qkv, if with_keys { qkv.rows() } else { queries }, input, batch, target)?;
             for (which, offset) in &adapted[..if with_keys { 3 } else { 1 }] {
-                self.adapt(pass, weights, *which, &rows.normed, batch, (&rows.qkv, sizes.qkv, *offset))?;
+                self.adapt(pass, weights, *which, normed, batch, (&rows.qkv, sizes.qkv, *offset))?;
             }
-            self.head_norms(pass, weights, if with_keys { config.n_kv_heads } else { 0 }, batch)?;
+            self.head_norms(pass, form, weights, if with_keys { config.n_kv_heads } else { 0 }, batch)?;
         }
         self.rotate(pass, layer, writes, batch)?;
         let attended = self.run_attention(pass, layer, batch)?;
-        let target = Target { buffer: x, stride: sizes.hidden, mode: matvec::ADD };
+        let target = self.target_of(form, x);
         self.product(pass, by_round(&weights.output, batch.round), config.hidden_size, attended, batch, target)?;
-        self.adapt(pass, weights, Linear::Output, &rows.attended, batch, (x, sizes.hidden, 0))
+        self.adapt(pass, weights, Linear::Output, &rows.attended, batch, (target.buffer, sizes.hidden, 0))?;
+        self.add_normed(pass, form, weights, ATTENTION, x, batch)
     }
 
     /// Rotates queries and keys, and files keys and values.
@@ -179,7 +149,7 @@ impl Network<'_> {
         for (first_kv_head, binding) in kept.parts().take(bindings) {
             pass.run(&Rope {
                 pages: &state.lanes.pages,
-                rotation: &state.rotation,
+                rotation: &state.rotations[self.plan.form.table_of(self.plan.form_of(layer))],
                 rows: &rows.info,
                 list: batch.list,
                 qkv: &rows.qkv,
@@ -202,33 +172,6 @@ impl Network<'_> {
             })?;
         }
         Ok(())
-    }
-
-    /// Normalises each head of queries, and of keys where the rows have them, if the network does so.
-    fn head_norms(
-        &self,
-        pass: &mut Pass<'_>,
-        weights: &LayerWeights,
-        key_heads: u32,
-        batch: Batch<'_>,
-    ) -> Result<(), GpuError> {
-        let (Some(norms), rows) = (&weights.head_norms, &self.state.rows) else { return Ok(()) };
-        pass.run(&HeadNorm {
-            weight: &norms.buffer,
-            rows: &rows.info,
-            list: batch.list,
-            qkv: &rows.qkv,
-            n_rows: batch.n_rows,
-            key_heads,
-            params: head_norm::Params {
-                heads: self.config.n_heads,
-                head_dim: self.config.head_dim,
-                stride: self.state.sizes.qkv,
-                weight_stride: padded(self.config.head_dim),
-                bank_stride: norms.stride,
-                epsilon: self.config.rms_norm_eps,
-            },
-        })
     }
 
     /// Returns its output for the product behind it.
@@ -270,7 +213,7 @@ impl Network<'_> {
             stride: sizes.attended,
             compact: layer.cache.compact.into(),
             max_stretches: sizes.max_stretches,
-            window: layer.window,
+            window: self.plan.form_of(layer).attention.window(),
         };
         pass.run(&AttentionMerge { partial, rows: &rows.info, list, output, gathered, n_rows, params })?;
         Ok(if whole_vectors { Inputs::Gathered(output) } else { Inputs::Rows(output) })
@@ -279,6 +222,7 @@ impl Network<'_> {
     /// Attention to the KV heads of one binding.
     fn attention_params(&self, layer: &PlanLayer, first_kv_head: u32, cache_heads: u32) -> attention_stretch::Params {
         let (config, sizes, cache) = (self.config, &self.state.sizes, &layer.cache);
+        let attention = &self.plan.form_of(layer).attention;
         attention_stretch::Params {
             heads: config.n_heads,
             kv_heads: config.n_kv_heads,
@@ -292,8 +236,8 @@ impl Network<'_> {
             max_pages: sizes.max_pages,
             max_stretches: sizes.max_stretches,
             context: sizes.room.context,
-            window: layer.window,
-            scale: 1.0 / (config.head_dim as f32).sqrt(),
+            window: attention.window(),
+            scale: attention.scores.scale,
             output_stride: sizes.attended / 4,
             first_head: first_kv_head * (config.n_heads / config.n_kv_heads),
             cache_heads,
@@ -303,30 +247,44 @@ impl Network<'_> {
     fn feed_forward(
         &self,
         pass: &mut Pass<'_>,
+        form: &LayerForm,
         weights: &LayerWeights,
         x: &Buffer,
         batch: Batch<'_>,
     ) -> Result<(), GpuError> {
         let (rows, sizes, width) = (&self.state.rows, &self.state.sizes, self.config.intermediate_size);
-        self.norm(pass, x, &weights.post_norm, batch)?;
-        if !self.gated_product(pass, weights, batch)? {
+        let (normed, gathered) = self.input_of(pass, form, weights, FEED_FORWARD, x, batch)?;
+        let activation = activation(form.feed_forward.activation);
+        if !self.gated_product(pass, weights, activation, gathered, batch)? {
             let target = Target { buffer: &rows.gate_up, stride: 2 * width, mode: matvec::WRITE };
-            self.product(pass, &weights.gate_up, 2 * width, Inputs::Gathered(&rows.normed), batch, target)?;
-            self.adapt(pass, weights, Linear::Gate, &rows.normed, batch, (&rows.gate_up, 2 * width, 0))?;
-            self.adapt(pass, weights, Linear::Up, &rows.normed, batch, (&rows.gate_up, 2 * width, width))?;
+            self.product(pass, &weights.gate_up, 2 * width, gathered, batch, target)?;
+            self.adapt(pass, weights, Linear::Gate, normed, batch, (&rows.gate_up, 2 * width, 0))?;
+            self.adapt(pass, weights, Linear::Up, normed, batch, (&rows.gate_up, 2 * width, width))?;
             pass.run(&Swiglu {
                 input: &rows.gate_up,
                 list: batch.list,
                 output: &rows.activation,
                 gathered: self.gathered().map(|gathered| &gathered.activated),
-                gelu: self.config.architecture.gelu(),
+                activation,
                 n_rows: batch.n_rows,
                 params: swiglu::Params { width, input_stride: 2 * width, output_stride: sizes.activation / 4 },
             })?;
         }
-        let target = Target { buffer: x, stride: sizes.hidden, mode: matvec::ADD };
+        let target = self.target_of(form, x);
         self.product(pass, &weights.down, self.config.hidden_size, Inputs::Activated, batch, target)?;
-        self.adapt(pass, weights, Linear::Down, &rows.activation, batch, (x, sizes.hidden, 0))
+        self.adapt(pass, weights, Linear::Down, &rows.activation, batch, (target.buffer, sizes.hidden, 0))?;
+        self.add_normed(pass, form, weights, FEED_FORWARD, x, batch)
+    }
+}
+
+/// The kernels' word for an activation.
+pub(crate) fn activation(activation: form::Activation) -> swiglu::Activation {
+    match activation {
+        form::Activation::Silu => swiglu::Activation::Silu,
+        form::Activation::GeluTanh => swiglu::Activation::GeluTanh,
+        form::Activation::Gelu => swiglu::Activation::Gelu,
+        form::Activation::Relu => swiglu::Activation::Relu,
+        form::Activation::ReluSquared => swiglu::Activation::ReluSquared,
     }
 }
 

@@ -11,14 +11,14 @@ use crate::network::config::ModelConfig;
 use crate::network::plan::Plan;
 use crate::runtime::cache::CacheMemory;
 use crate::runtime::state::{Gathered, Lanes, Rows, State};
-use crate::runtime::weights::{Bank, LayerWeights, Weights};
+use crate::runtime::weights::{Bank, LayerWeights, ScorerWeights, Weights};
 
 /// Bytes on the GPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Memory {
     /// Weights that every token passes over once: prologue, epilogue, final norm and head.
     pub outside: u64,
-    /// Weights of one round with its router, the mean where rounds differ.
+    /// Weights of one round with its scorers, the mean where rounds differ.
     pub round: u64,
     /// Everything beside weights: rows of a step, lanes, KV cache.
     pub state: u64,
@@ -40,11 +40,10 @@ impl Memory {
     pub(crate) fn of(config: &ModelConfig, plan: &Plan, weights: &Weights, state: &State) -> Self {
         let layer = |at: usize| layer_bytes(&weights.layers[at], plan.layers[at].unrolled.len());
         let outer: u64 = plan.prologue.clone().chain(plan.epilogue.clone()).map(layer).sum();
-        let inner: u64 = plan.rounds.iter().flat_map(|round| round.clone()).map(layer).sum();
-        let routers = weights.router.iter().chain(&weights.auxiliary);
-        let gates: u64 = routers
-            .map(|router| router.first.iter().map(Matrix::bytes).sum::<u64>() + router.last.buffer.bytes())
-            .sum();
+        let inner: u64 = plan.rounds.iter().flat_map(|round| round.layers.clone()).map(layer).sum();
+        let scorer =
+            |scorer: &ScorerWeights| scorer.first.iter().map(Matrix::bytes).sum::<u64>() + scorer.last.buffer.bytes();
+        let scorers: u64 = weights.scorers.iter().map(scorer).sum();
         let groups = groups(state);
         let lane = groups.iter().map(Group::piece).sum::<u64>();
         let cache = cache(state);
@@ -53,11 +52,13 @@ impl Memory {
         let textures = state.rows.gathered.as_ref().map(|Gathered { inputs, activated }| [inputs, activated]);
         let gathered: u64 = textures.into_iter().flatten().map(Texture::bytes).sum();
         let rows = u64::from(state.sizes.room.rows + state.sizes.room.lanes);
-        let beside = [&state.rotation, &state.lanes.ends, &state.read_depths, &state.page_in_transit];
-        let fixed = beside.map(Buffer::bytes).iter().sum::<u64>() + cache.bytes() + gathered;
+        let beside =
+            [&state.lanes.ends, &state.read_depths, &state.page_in_transit].into_iter().chain(&state.rotations);
+        let beside = beside.map(Buffer::bytes).sum::<u64>() + weights.gate.state.bytes();
+        let fixed = beside + cache.bytes() + gathered;
         Self {
             outside: outer + weights.head.bytes() + weights.final_norm.buffer.bytes(),
-            round: (inner + gates) / u64::from(plan.n_rounds()).max(1),
+            round: (inner + scorers) / u64::from(plan.n_rounds()).max(1),
             state: all.map(|buffer| buffer.bytes()).sum::<u64>() + fixed,
             lane: lane + cache.piece() + gathered / rows,
             lane_cache: cache.piece(),
@@ -85,7 +86,7 @@ fn groups(state: &State) -> [Group<'_>; 5] {
     #[rustfmt::skip]
     let Rows {
         info, tokens, first, granted, before, all, heads, rounds: [even, odd], hidden, work, normed, qkv, partial,
-        attended, gate_up, activation, inner, router_inner, scores, gates, logits, drawn, gathered: _,
+        attended, gate_up, activation, inner, scorer_inner, scores, gates, logits, drawn, gathered: _,
     } = &state.rows;
     #[rustfmt::skip]
     let Lanes {
@@ -110,7 +111,7 @@ fn groups(state: &State) -> [Group<'_>; 5] {
                 gate_up,
                 activation,
                 inner,
-                router_inner,
+                scorer_inner,
                 scores,
                 gates,
             ],
@@ -135,11 +136,11 @@ fn cache(state: &State) -> Group<'_> {
 
 /// Bytes of a layer that one pass reads.
 fn layer_bytes(layer: &LayerWeights, depths: usize) -> u64 {
-    let LayerWeights { input_norm, post_norm, qkv, output, gate_up, down, adapters, encoding, head_norms } = layer;
+    let LayerWeights { before, after, qkv, output, gate_up, down, adapters, encoding, head_norms } = layer;
     let mean = |matrices: &[Matrix]| matrices.iter().map(Matrix::bytes).sum::<u64>() / matrices.len().max(1) as u64;
     let bank = |bank: &Bank| bank.buffer.bytes() / if bank.stride == 0 { 1 } else { depths as u64 };
     let adapters: u64 = adapters.values().map(|adapter| bank(&adapter.down) + bank(&adapter.up)).sum();
     let optional = [encoding, head_norms].into_iter().flatten().map(bank).sum::<u64>();
-    let norms = bank(input_norm) + bank(post_norm) + optional;
+    let norms = [before, after].into_iter().flatten().flatten().map(bank).sum::<u64>() + optional;
     mean(qkv) + mean(output) + gate_up.bytes() + down.bytes() + adapters + norms
 }

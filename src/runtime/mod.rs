@@ -1,8 +1,10 @@
 //! A network on the GPU: weights, rows and lanes, and the dispatches that move them on.
 
 pub mod cache;
+pub mod gates;
 pub mod layer;
 pub mod memory;
+mod norms;
 pub mod product;
 pub mod room;
 pub mod rounds;

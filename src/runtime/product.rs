@@ -10,6 +10,7 @@ use crate::kernels::products::matrix::{Matrix, Part};
 use crate::kernels::products::matvec::{self, Matvec, Operands};
 use crate::kernels::products::matvec_gated::MatvecGated;
 use crate::kernels::products::matvec_serial::MatvecSerial;
+use crate::kernels::rows::swiglu::Activation;
 use crate::network::names::Linear;
 use crate::runtime::layer::Batch;
 use crate::runtime::state::Gathered;
@@ -87,17 +88,23 @@ impl Network<'_> {
         &self,
         pass: &mut Pass<'_>,
         weights: &LayerWeights,
+        activation: Activation,
+        input: Inputs<'_>,
         batch: Batch<'_>,
     ) -> Result<bool, GpuError> {
         let (rows, sizes, matrix) = (&self.state.rows, &self.state.sizes, &weights.gate_up);
         let adapted =
             [Linear::Gate, Linear::Up, Linear::Down].iter().any(|linear| weights.adapters.contains_key(linear));
         let gathered = self.gathered().filter(|_| self.subgroups() && !adapted);
-        let (Some(gathered), [part], None) = (gathered, &matrix.parts[..], &matrix.bias) else { return Ok(false) };
+        let (Some(gathered), [part], None, Inputs::Gathered(input)) =
+            (gathered, &matrix.parts[..], &matrix.bias, input)
+        else {
+            return Ok(false);
+        };
         let target = Target { buffer: &rows.activation, stride: sizes.activation, mode: matvec::WRITE };
-        let operands = operands(part, padded(matrix.columns), part.rows, &rows.normed, batch, target);
+        let operands = operands(part, padded(matrix.columns), part.rows, input, batch, target);
         let product = self.serial(operands, &gathered.inputs);
-        pass.run(&MatvecGated { product, activated: &gathered.activated, gelu: self.config.architecture.gelu() })?;
+        pass.run(&MatvecGated { product, activated: &gathered.activated, activation })?;
         Ok(true)
     }
 

@@ -7,8 +7,9 @@ use crate::kernels::attention::rope::rotations;
 use crate::kernels::draw::alternatives::drawn_words;
 use crate::kernels::exits::finish;
 use crate::kernels::{NEXT_TOKEN, PAGE, STRETCH, padded};
-use crate::network::config::{ModelConfig, RouterNetwork};
-use crate::network::plan::Plan;
+use crate::network::config::ModelConfig;
+use crate::network::gate::ScorerLayers;
+use crate::network::plan::{Plan, Residual};
 use crate::runtime::cache::{self, Cache};
 use crate::runtime::room::Fit;
 pub use crate::runtime::room::Room;
@@ -62,7 +63,7 @@ pub struct Rows {
     pub rounds: [Buffer; 2],
     /// Residual stream.
     pub hidden: Buffer,
-    /// What a gated block works on.
+    /// What a round works on; the stream itself where a round replaces it.
     pub work: Buffer,
     /// Behind a norm.
     pub normed: Buffer,
@@ -78,11 +79,11 @@ pub struct Rows {
     pub activation: Buffer,
     /// Inside an adapter.
     pub inner: Buffer,
-    /// Inside a router.
-    pub router_inner: Buffer,
-    /// Router scores of each round.
+    /// Inside a scorer.
+    pub scorer_inner: Buffer,
+    /// What a gate measured before each round.
     pub scores: Buffer,
-    /// Gates.
+    /// Factors of what a round adds.
     pub gates: Buffer,
     /// `[heads, vocabulary]`
     pub logits: Buffer,
@@ -143,8 +144,10 @@ pub struct State {
     pub lanes: Lanes,
     /// KV cache, see `shaders/lib/kv.wgsl`.
     pub caches: Vec<Cache>,
-    /// Cosine and sine of each position.
-    pub rotation: Buffer,
+    /// Cosine and sine of each position, a table for each that [`Form::frequencies`] gives.
+    ///
+    /// [`Form::frequencies`]: crate::network::form::Form::frequencies
+    pub rotations: Vec<Buffer>,
     /// Depths of the tokens that a tick reads, until the host has them, `[rows of a step]`.
     pub read_depths: Buffer,
     /// A page on its way to another place.
@@ -193,7 +196,7 @@ impl State {
             rows: rows(gpu, config, plan, &sizes)?,
             lanes: lanes(gpu, config, plan, &sizes)?,
             caches: cache::caches(gpu, config, plan, sizes.pages)?,
-            rotation: gpu.upload("rotations", &rotations(room.context, &config.frequencies()))?,
+            rotations: rotation_tables(gpu, plan, room)?,
             read_depths: gpu.buffer("depths of a tick", u64::from(room.rows) * 4)?,
             page_in_transit: gpu.buffer("page in transit", cache::page_bytes(config))?,
         };
@@ -226,12 +229,16 @@ impl State {
     }
 }
 
+fn rotation_tables(gpu: &Gpu, plan: &Plan, room: Room) -> Result<Vec<Buffer>, GpuError> {
+    let table = |frequencies: &Vec<f32>| gpu.upload("rotations", &rotations(room.context, frequencies));
+    plan.form.frequencies().iter().map(table).collect()
+}
+
 fn rows(gpu: &Gpu, config: &ModelConfig, plan: &Plan, sizes: &Sizes) -> Result<Rows, GpuError> {
     let n = u64::from(sizes.room.rows + sizes.room.lanes);
     let per_row = |label: &str, numbers: u32| gpu.buffer(label, n * u64::from(numbers.max(1)) * 4);
     let list = |label| gpu.buffer(label, (n + 1) * 4);
-    let gated = config.router.as_ref();
-    let mlp = gated.is_some_and(|router| router.network == RouterNetwork::Mlp);
+    let mlp = plan.scorers.iter().any(|scorer| scorer.layers == ScorerLayers::Mlp);
     let hidden = per_row("hidden", sizes.hidden)?;
     let stretches = config.n_heads * sizes.max_stretches * (config.head_dim.div_ceil(4) + 1) * 4;
     let heads = u64::from(sizes.room.heads.max(sizes.room.lanes));
@@ -254,7 +261,7 @@ fn rows(gpu: &Gpu, config: &ModelConfig, plan: &Plan, sizes: &Sizes) -> Result<R
         all: list("all rows")?,
         heads: list("rows with logits")?,
         rounds: [list("rows of a round")?, list("rows of a round")?],
-        work: if gated.is_some() { per_row("block", sizes.hidden)? } else { hidden.clone() },
+        work: if plan.residual == Residual::Replace { hidden.clone() } else { per_row("round", sizes.hidden)? },
         hidden,
         normed: per_row("normed", sizes.hidden)?,
         qkv: per_row("q, k, v", sizes.qkv)?,
@@ -263,7 +270,7 @@ fn rows(gpu: &Gpu, config: &ModelConfig, plan: &Plan, sizes: &Sizes) -> Result<R
         gate_up: per_row("gate and up", 2 * config.intermediate_size)?,
         activation: per_row("activation", sizes.activation)?,
         inner: per_row("adapter", sizes.rank)?,
-        router_inner: per_row("router", if mlp { padded(2 * config.hidden_size) } else { 1 })?,
+        scorer_inner: per_row("scorer", if mlp { padded(2 * config.hidden_size) } else { 1 })?,
         scores: per_row("scores", plan.n_rounds())?,
         gates: per_row("gates", 1)?,
         logits: gpu.buffer("logits", heads * u64::from(config.vocab_size) * 4)?,

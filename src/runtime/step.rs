@@ -4,7 +4,7 @@
 //! later rounds by lists that the GPU makes itself.
 //!
 //! **Invariant:** a row's numbers depend on its own sequence alone, not on what else is in the step (except under
-//! [`Depth::TopK`], which reproduces a rule that is not causal).
+//! [`Depth::Together`], which reproduces a rule that is not causal).
 
 use crate::error::GpuError;
 use crate::gpu::readback::Pending;
@@ -25,12 +25,12 @@ use crate::runtime::weights::Weights;
 /// Who decides how deep the rows go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
-    /// The model's own gate; every round where it has none.
+    /// The gate that is set; every round where there is none.
     Model,
     /// Every row runs this many rounds.
     Fixed(u32),
-    /// Expert-choice by the best scores of the step, see [`crate::engine::request::Routing::TopK`].
-    TopK,
+    /// The gate over all rows of a text at once, see [`crate::engine::request::Routing::TopK`].
+    Together,
 }
 
 /// A token to be computed.
@@ -82,7 +82,7 @@ pub struct Network<'a> {
 }
 
 impl Step<'_> {
-    /// Rows of the first lane, among which top-k routing selects.
+    /// Rows of the first lane, which compete where a gate is asked over all rows of a text.
     fn first_lane_rows(&self) -> usize {
         self.inputs.iter().filter(|input| input.lane == self.inputs[0].lane).count()
     }
@@ -124,10 +124,7 @@ impl<'a> Network<'a> {
             self.layer(pass, layer, &rows.hidden, all)?;
             self.look_at_layer(pass, &mut probe, layer, 0, &rows.hidden, &rows.all)?;
         }
-        match &self.config.router {
-            Some(router) => self.routed_rounds(pass, router, step.depth, step.first_lane_rows(), all, &mut probe)?,
-            None => self.plain_rounds(pass, step.depth, false, all, &mut probe)?,
-        }
+        self.rounds(pass, (step.depth, step.first_lane_rows()), false, all, &mut probe)?;
         for layer in self.plan.epilogue.clone() {
             self.layer(pass, layer, &rows.hidden, all)?;
             self.look_at_layer(pass, &mut probe, layer, 0, &rows.hidden, &rows.all)?;
@@ -150,8 +147,8 @@ impl<'a> Network<'a> {
             first.push(if same { first[row - 1] } else { row as u32 });
         }
         gpu.write(&rows.first, 0, &first);
-        // A router grants rounds one by one or at once; without one they are granted here.
-        let granted = match (step.depth, &self.config.router) {
+        // A gate grants rounds one by one or at once; without one they are granted here.
+        let granted = match (step.depth, self.gate(step.depth)) {
             (_, Some(_)) => 0,
             (Depth::Fixed(rounds), None) => rounds,
             (_, None) => self.plan.n_rounds(),
@@ -182,7 +179,7 @@ impl<'a> Network<'a> {
                     rows: part.rows,
                     stride: sizes.hidden / 4,
                     seen_stride: sizes.seen,
-                    scale: self.config.architecture.embedding_scale(self.config.hidden_size),
+                    scale: self.plan.form.embedding.scale,
                 },
             })?;
         }
@@ -204,6 +201,15 @@ impl<'a> Network<'a> {
         Ok(pass.submit_and_read(&[(judged, 0..u64::from(n_rows) * 4)]))
     }
 
+    /// Final norm and head of the listed rows; logits are `[places, vocabulary]`.
+    pub(super) fn head(&self, pass: &mut Pass<'_>, logits: &Buffer, batch: Batch<'_>) -> Result<(), GpuError> {
+        let rows = &self.state.rows;
+        self.norm(pass, &rows.hidden, (self.plan.form.final_norm, &self.weights.final_norm), batch)?;
+        let vocabulary = self.config.vocab_size;
+        let target = Target { buffer: logits, stride: vocabulary, mode: matvec::COMPACT };
+        self.product(pass, &self.weights.head, vocabulary, Inputs::Gathered(&rows.normed), batch, target)
+    }
+
     /// Final norm, head, and draw of the listed rows.
     pub(super) fn draw(
         &self,
@@ -215,11 +221,9 @@ impl<'a> Network<'a> {
         let (rows, lanes) = (&self.state.rows, &self.state.lanes);
         let alternatives = self.state.sizes.room.alternatives;
         let batch = Batch { list, n_rows, longest: 0, round: 0, base: 0, mixed: None };
-        self.norm(pass, &rows.hidden, &self.weights.final_norm, batch)?;
+        self.head(pass, &rows.logits, batch)?;
         self.look(pass, probe, "final_norm", &rows.normed, Some(list))?;
         let vocabulary = self.config.vocab_size;
-        let target = Target { buffer: &rows.logits, stride: vocabulary, mode: matvec::COMPACT };
-        self.product(pass, &self.weights.head, vocabulary, Inputs::Gathered(&rows.normed), batch, target)?;
         if sample {
             pass.run(&Sample {
                 settings: &lanes.settings,

@@ -19,8 +19,9 @@ use crate::kernels::exits::enter::{self, Enter};
 use crate::kernels::exits::finish::{self, Finish, event_words};
 use crate::kernels::exits::leave::{self, Leave};
 use crate::kernels::rows::combine;
-use crate::network::config::{ModelConfig, RouterKind, RouterNetwork};
-use crate::network::plan::Plan;
+use crate::network::gate::Moment;
+use crate::network::plan::Residual;
+use crate::runtime::gates::Question;
 use crate::runtime::layer::Batch;
 use crate::runtime::step::{Depth, Network};
 
@@ -45,16 +46,8 @@ pub struct Tick {
     pub ragged: bool,
 }
 
-impl Order {
-    /// Whether lanes at different rounds can share a pass: all that differs by round must be looked up by row.
-    pub fn can_mix(plan: &Plan, config: &ModelConfig) -> bool {
-        let tied = config.recursion.is_some_and(|recursion| recursion.share_attention);
-        let by_row = config.router.as_ref().is_none_or(|router| {
-            !router.gate_first && (router.kind == RouterKind::Token || router.network == RouterNetwork::Linear)
-        });
-        plan.shared && tied && by_row
-    }
-}
+/// What a tick asks of lanes: each row by itself.
+const ONE_BY_ONE: Question = Question { depth: Depth::Model, competitors: 0, first: false };
 
 impl<'a> Network<'a> {
     /// Records one tick.
@@ -78,10 +71,9 @@ impl<'a> Network<'a> {
         for layer in self.plan.prologue.clone() {
             self.layer(pass, layer, &self.state.rows.hidden, entering)?;
         }
-        match (tick.order, &self.config.router) {
-            (Order::Mixed, _) => self.mixed_round(pass, all),
-            (Order::Waves, Some(router)) => self.routed_rounds(pass, router, Depth::Model, 0, entering, &mut None),
-            (Order::Waves, None) => self.plain_rounds(pass, Depth::Model, tick.ragged, entering, &mut None),
+        match tick.order {
+            Order::Mixed => self.mixed_round(pass, all),
+            Order::Waves => self.rounds(pass, (Depth::Model, 0), tick.ragged, entering, &mut None),
         }
     }
 
@@ -89,9 +81,9 @@ impl<'a> Network<'a> {
     fn leave_block(&self, pass: &mut Pass<'_>, tick: &Tick, all: Batch<'a>) -> Result<(), GpuError> {
         let (rows, lanes) = (&self.state.rows, &self.state.lanes);
         let mixed = tick.order == Order::Mixed;
-        let router = self.config.router.as_ref();
-        if let Some(router) = router.filter(|router| mixed && router.kind == RouterKind::Expert) {
-            self.gate(pass, router, Depth::Model, 0, all)?;
+        let gate = self.gate(Depth::Model).filter(|gate| mixed && gate.moment == Moment::EachRound);
+        if let Some(gate) = gate {
+            self.ask(pass, gate, Question { first: false, ..ONE_BY_ONE }, all)?;
         }
         pass.run(&Leave {
             control: &lanes.control,
@@ -101,9 +93,8 @@ impl<'a> Network<'a> {
             params: leave::Params { lanes: all.n_rows, base: all.base, everyone: (!mixed).into() },
         })?;
         let leaving = Batch { list: &lanes.leaving, ..all };
-        if let Some(router) = router.filter(|router| mixed && router.kind == RouterKind::Token) {
-            let mode = if router.weighted { combine::ADD_GATED } else { combine::ADD };
-            self.combine(pass, mode, &rows.work, &rows.hidden, leaving)?;
+        if mixed && matches!(self.plan.residual, Residual::Add { once: true, .. }) {
+            self.add_to_stream(pass, leaving)?;
         }
         for layer in self.plan.epilogue.clone() {
             self.layer(pass, layer, &rows.hidden, leaving)?;
@@ -136,7 +127,7 @@ impl<'a> Network<'a> {
 
     fn enter_block(&self, pass: &mut Pass<'_>, order: Order) -> Result<(), GpuError> {
         let (rows, lanes, room) = (&self.state.rows, &self.state.lanes, self.state.sizes.room);
-        let first = &self.plan.layers[self.plan.rounds[0].start].cache;
+        let first = &self.plan.layers[self.plan.rounds[0].layers.start].cache;
         pass.run(&Enter {
             control: &lanes.control,
             rows: &rows.info,
@@ -153,7 +144,7 @@ impl<'a> Network<'a> {
                 class_base: first.class_base,
                 class_step: first.class_step,
                 context: room.context,
-                granted: if self.config.router.is_some() { 0 } else { self.plan.n_rounds() },
+                granted: if self.gate(Depth::Model).is_some() { 0 } else { self.plan.n_rounds() },
                 mixed: (order == Order::Mixed).into(),
             },
         })
@@ -164,20 +155,16 @@ impl<'a> Network<'a> {
         let (rows, lanes) = (&self.state.rows, &self.state.lanes);
         let live = Batch { mixed: Some((&lanes.entering, &lanes.deeper)), ..all };
         let entering = Batch { list: &lanes.entering, ..all };
-        let router = self.config.router.as_ref();
-        let expert = router.is_some_and(|router| router.kind == RouterKind::Expert);
-        if let Some(router) = router {
-            self.gate(pass, router, Depth::Model, 0, entering)?;
-            // Expert-choice adds to the stream after each round, token-choice once.
-            self.combine(pass, combine::COPY, &rows.hidden, &rows.work, if expert { live } else { entering })?;
+        if let Some(gate) = self.gate(Depth::Model) {
+            self.ask(pass, gate, Question { first: true, ..ONE_BY_ONE }, entering)?;
         }
-        for layer in self.plan.rounds[0].clone() {
-            self.layer(pass, layer, &rows.work, live)?;
+        if let Residual::Add { once, .. } = self.plan.residual {
+            self.combine(pass, combine::COPY, &rows.hidden, &rows.work, if once { entering } else { live })?;
         }
-        if let Some(router) = router.filter(|_| expert) {
-            let mode = if router.weighted { combine::ADD_GATED } else { combine::ADD };
-            self.combine(pass, mode, &rows.work, &rows.hidden, live)?;
+        self.round(pass, 0, live, &mut None)?;
+        match self.plan.residual {
+            Residual::Add { once: false, .. } => self.add_to_stream(pass, live),
+            Residual::Replace | Residual::Add { once: true, .. } => Ok(()),
         }
-        Ok(())
     }
 }

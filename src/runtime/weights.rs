@@ -7,10 +7,13 @@ use crate::error::{Error, ModelError};
 use crate::gpu::{Buffer, Gpu};
 use crate::kernels::padded;
 use crate::kernels::products::matrix::Matrix;
-use crate::network::config::{ModelConfig, RouterKind, RouterNetwork};
+use crate::network::config::ModelConfig;
+use crate::network::form::{self, HeadNorms, LayerForm, NormKind};
+use crate::network::gate::Scorer;
 use crate::network::lora;
-use crate::network::names::{self, Linear, Norm, RouterRole};
+use crate::network::names::{self, Linear, Norm};
 use crate::network::plan::{Plan, PlanLayer, Writes};
+use crate::runtime::gates::{GateState, RunningGate};
 use crate::tensor::{TensorSource, values};
 
 /// Vectors of several depths, one behind the other.
@@ -38,10 +41,10 @@ pub struct Adapter {
 /// Weights of one [`PlanLayer`].
 #[derive(Debug, Clone)]
 pub struct LayerWeights {
-    /// `[depths, padded(hidden)]`
-    pub input_norm: Bank,
-    /// `[depths, padded(hidden)]`
-    pub post_norm: Bank,
+    /// Norms in front of attention and of the feed-forward part, `[depths, padded(hidden)]` each
+    pub before: Option<[Bank; 2]>,
+    /// Norms behind them, `[depths, padded(hidden)]` each
+    pub after: Option<[Bank; 2]>,
     /// q, k, v (or q alone) stacked, `[(heads + 2 kv_heads) * head_dim, hidden]`; one, or one per depth
     pub qkv: Vec<Matrix>,
     /// `[hidden, heads * head_dim]`; one, or one per depth
@@ -58,10 +61,10 @@ pub struct LayerWeights {
     pub head_norms: Option<Bank>,
 }
 
-/// A router's network.
+/// Weights of one [`Scorer`].
 #[derive(Debug, Clone)]
-pub struct RouterWeights {
-    /// First layer of an MLP, `[2 * hidden, hidden]`, one per round (one in all for token-choice).
+pub struct ScorerWeights {
+    /// First layer of an MLP, `[2 * hidden, hidden]`, one per round (one in all where it is asked once).
     pub first: Vec<Matrix>,
     /// Last layer, `[rounds or 1, outputs, padded(columns)]`.
     pub last: Bank,
@@ -82,14 +85,10 @@ pub struct Weights {
     pub final_norm: Bank,
     /// One per layer of the plan.
     pub layers: Vec<LayerWeights>,
-    /// Main router.
-    pub router: Option<RouterWeights>,
-    /// Router that decides where it is not the main one.
-    pub auxiliary: Option<RouterWeights>,
-    /// `[rounds]`, zero where the model has none. Expert-choice models have none of their own: theirs is minus the threshold
-    pub router_bias: Buffer,
-    /// Text of the rule that decides on a further round.
-    pub router_rule: &'static str,
+    /// One per scorer of the plan.
+    pub scorers: Vec<ScorerWeights>,
+    /// The gate that runs.
+    pub gate: RunningGate,
 }
 
 /// Reads tensors, checks and repacks them, and puts them on the GPU.
@@ -138,53 +137,71 @@ impl<'a> Loader<'a> {
             Some(_) => self.matrix(&[names::LM_HEAD.to_owned()], &[]).await?,
             None => embedding.clone(),
         };
-        let final_norm =
-            self.bank("final norm", &[names::FINAL_NORM.to_owned()], self.config.architecture.norm_offset()).await?;
+        // Logits are linear in what the head reads, so their factor is its norm's.
+        let (name, form) = ([names::FINAL_NORM.to_owned()], &plan.form);
+        let final_norm = self.scaled_bank("final norm", &name, form.final_norm.kind, form.logits.scale).await?;
         let mut layers = Vec::with_capacity(plan.layers.len());
         for layer in &plan.layers {
-            layers.push(self.layer(layer).await?);
+            layers.push(self.layer(layer, plan.form_of(layer)).await?);
             self.gpu.check().await?;
         }
-        let (mut router, mut auxiliary, mut bias) = (None, None, vec![0.0; plan.rounds.len().max(1)]);
-        if let Some(settings) = self.config.router.clone() {
-            let rounds = 0..plan.n_rounds();
-            let roles: Vec<RouterRole> = match settings.kind {
-                RouterKind::Token => vec![RouterRole::Token],
-                RouterKind::Expert => rounds.clone().map(RouterRole::Expert).collect(),
-            };
-            router = Some(self.router(settings.network, &roles).await?);
-            if settings.auxiliary {
-                let roles: Vec<RouterRole> = rounds.map(RouterRole::Auxiliary).collect();
-                auxiliary = Some(self.router(settings.network, &roles).await?);
-            }
-            if settings.bias && settings.kind == RouterKind::Token {
-                bias = values(&self.tensor(names::ROUTER_BIAS).await?);
+        let (mut scorers, mut bias) = (vec![], vec![0.0; plan.rounds.len().max(1)]);
+        for scorer in &plan.scorers {
+            scorers.push(self.scorer(scorer).await?);
+            if let Some(name) = &scorer.bias {
+                bias = values(&self.tensor(name).await?);
             }
         }
-        let router_bias = self.gpu.upload("router bias", &bias)?;
+        let bias = self.gpu.upload("bias of the gate", &bias)?;
+        let gate = RunningGate { gate: plan.gate.clone(), bias, rule: AT_LEAST, state: GateState::default() };
         self.gpu.check().await?;
-        Ok(Weights { embedding, head, final_norm, layers, router, auxiliary, router_bias, router_rule: AT_LEAST })
+        Ok(Weights { embedding, head, final_norm, layers, scorers, gate })
     }
 
-    /// Vectors of each depth, plus the offset, padded; one alone where all names are the same.
-    async fn bank(&mut self, label: &str, by_depth: &[String], offset: f32) -> Result<Bank, Error> {
+    /// Weights of a norm of each depth as they multiply, padded; one alone where all names are the same.
+    async fn bank(&mut self, label: &str, by_depth: &[String], kind: NormKind) -> Result<Bank, Error> {
+        self.scaled_bank(label, by_depth, kind, 1.0).await
+    }
+
+    async fn scaled_bank(
+        &mut self,
+        label: &str,
+        by_depth: &[String],
+        kind: NormKind,
+        scale: f32,
+    ) -> Result<Bank, Error> {
         let shared = by_depth.iter().all(|name| *name == by_depth[0]);
         let mut numbers = Vec::new();
         let mut stride = 0;
         for name in if shared { &by_depth[..1] } else { by_depth } {
             let mut vector = values(&self.tensor(name).await?);
-            vector.iter_mut().for_each(|number| *number += offset);
+            vector.iter_mut().for_each(|number| *number = (*number + kind.offset()) * scale);
             stride = push_padded(&mut numbers, &vector);
         }
         Ok(Bank { buffer: self.gpu.upload(label, &numbers)?, stride: if shared { 0 } else { stride } })
     }
 
-    async fn layer(&mut self, layer: &PlanLayer) -> Result<LayerWeights, Error> {
+    /// The norms of a layer in two places.
+    async fn norms(&mut self, layer: &PlanLayer, norm: form::Norm, places: [Norm; 2]) -> Result<[Bank; 2], Error> {
         let config = self.config;
-        let norm = |which| layer.unrolled.iter().map(|&l| names::norm(config, l, which)).collect::<Vec<_>>();
-        let offset = config.architecture.norm_offset();
-        let input_norm = self.bank("input norm", &norm(Norm::Input), offset).await?;
-        let post_norm = self.bank("post-attention norm", &norm(Norm::PostAttention), offset).await?;
+        let names = |place| layer.unrolled.iter().map(|&l| names::norm(config, l, place)).collect::<Vec<_>>();
+        let [attention, feed_forward] = places.map(names);
+        Ok([
+            self.bank("norm of attention", &attention, norm.kind).await?,
+            self.bank("norm of the feed-forward part", &feed_forward, norm.kind).await?,
+        ])
+    }
+
+    async fn layer(&mut self, layer: &PlanLayer, form: &LayerForm) -> Result<LayerWeights, Error> {
+        let config = self.config;
+        let before = match form.before {
+            Some(norm) => Some(self.norms(layer, norm, [Norm::BeforeAttention, Norm::BeforeFeedForward]).await?),
+            None => None,
+        };
+        let after = match form.after {
+            Some(after) => Some(self.norms(layer, after.norm, [Norm::AfterAttention, Norm::AfterFeedForward]).await?),
+            None => None,
+        };
         let mut qkv = Vec::new();
         let mut output = Vec::new();
         for &l in &layer.unrolled {
@@ -214,10 +231,13 @@ impl<'a> Loader<'a> {
             layer.unrolled.iter().filter_map(|&l| names::recursion_encoding(config, l)).collect();
         let encoding = match encodings.is_empty() {
             true => None,
-            false => Some(self.bank("recursion encoding", &encodings, 0.0).await?),
+            false => Some(self.bank("recursion encoding", &encodings, NormKind::Rms).await?),
         };
-        let head_norms = self.head_norms(layer).await?;
-        Ok(LayerWeights { input_norm, post_norm, qkv, output, gate_up, down, adapters, encoding, head_norms })
+        let head_norms = match form.attention.head_norms {
+            HeadNorms::Each(norm) => Some(self.head_norms(layer, norm.kind).await?),
+            HeadNorms::None | HeadNorms::All(_) => None,
+        };
+        Ok(LayerWeights { before, after, qkv, output, gate_up, down, adapters, encoding, head_norms })
     }
 
     /// Linears of unrolled layers, stacked.
@@ -227,10 +247,7 @@ impl<'a> Loader<'a> {
         self.matrix(&weights, &biases).await
     }
 
-    async fn head_norms(&mut self, layer: &PlanLayer) -> Result<Option<Bank>, Error> {
-        if !self.config.architecture.head_norms() {
-            return Ok(None);
-        }
+    async fn head_norms(&mut self, layer: &PlanLayer, kind: NormKind) -> Result<Bank, Error> {
         let config = self.config;
         let names_of = |which| layer.unrolled.iter().map(move |&l| names::norm(config, l, which)).collect::<Vec<_>>();
         let queries = names_of(Norm::Query);
@@ -245,10 +262,11 @@ impl<'a> Loader<'a> {
         let mut numbers = Vec::new();
         let mut stride = 0;
         for name in queries.iter().zip(&keys).take(depths).flat_map(|(query, key)| [query, key]) {
-            stride = push_padded(&mut numbers, &values(&self.tensor(name).await?));
+            let weight: Vec<f32> = values(&self.tensor(name).await?).iter().map(|w| w + kind.offset()).collect();
+            stride = push_padded(&mut numbers, &weight);
         }
         let buffer = self.gpu.upload("head norms", &numbers)?;
-        Ok(Some(Bank { buffer, stride: if shared { 0 } else { 2 * stride } }))
+        Ok(Bank { buffer, stride: if shared { 0 } else { 2 * stride } })
     }
 
     async fn adapter(&mut self, layer: &PlanLayer, which: Linear) -> Result<Option<Adapter>, Error> {
@@ -288,12 +306,11 @@ impl<'a> Loader<'a> {
         Ok(Some(Adapter { down, up, rank: rank as u32, outputs: outputs as u32 }))
     }
 
-    async fn router(&mut self, network: RouterNetwork, roles: &[RouterRole]) -> Result<RouterWeights, Error> {
+    async fn scorer(&mut self, scorer: &Scorer) -> Result<ScorerWeights, Error> {
         let mut first = Vec::new();
         let mut last = Vec::new();
         let (mut outputs, mut columns, mut stride) = (0, 0, 0);
-        for &role in roles {
-            let matrices = names::router(self.config, network, role);
+        for matrices in &scorer.tensors {
             let Some(((name, shape), before)) = matrices.split_last() else { continue };
             for (name, _) in before {
                 first.push(self.matrix(std::slice::from_ref(name), &[]).await?);
@@ -303,8 +320,8 @@ impl<'a> Loader<'a> {
                 stride = push_padded(&mut last, row);
             }
         }
-        let last = Bank { buffer: self.gpu.upload("router", &last)?, stride: stride * outputs as u32 };
-        Ok(RouterWeights { first, last, columns: columns as u32, outputs: outputs as u32 })
+        let last = Bank { buffer: self.gpu.upload("scorer", &last)?, stride: stride * outputs as u32 };
+        Ok(ScorerWeights { first, last, columns: columns as u32, outputs: outputs as u32 })
     }
 }
 

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::model::Model;
-use crate::network::config::RouterKind;
 use crate::network::flops::TokenFlops;
+use crate::network::gate::Gate;
 use crate::network::generation::Suggestion;
 use crate::runtime::room::Cut;
 use crate::runtime::tick::Order;
@@ -91,15 +91,15 @@ impl ModelFacts {
             name: name.to_owned(),
             note: note.map(str::to_owned),
             rounds: plan.n_rounds(),
-            layers_per_round: plan.rounds.first().map_or(0, |round| round.len() as u32),
+            layers_per_round: plan.rounds.first().map_or(0, |round| round.layers.len() as u32),
             layers_outside: (plan.prologue.len() + plan.epilogue.len()) as u32,
             parameters: *parameters,
             vocabulary: config.vocab_size,
             context: engine.context(),
             lanes: engine.lanes(),
             order: if engine.order() == Order::Mixed { "mixed" } else { "waves" }.into(),
-            thresholds: config.router.as_ref().is_some_and(|router| router.kind == RouterKind::Expert),
-            scores: config.router.is_some(),
+            thresholds: engine.gate().is_some_and(Gate::has_thresholds),
+            scores: engine.gate().is_some(),
             chat: template.is_some(),
             flops: TokenFlops::of(config, plan, middle),
             suggestion: generation.suggestion,

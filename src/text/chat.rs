@@ -190,11 +190,11 @@ impl ChatTemplate {
 fn bounded<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, TextError> {
     let failed = |why: String| TextError::Template { why };
     let (send, receive) = mpsc::channel();
-    let told = move || {
+    let answer = move || {
         // An error holds what the template held and ends here too. Nobody listens to one that took too long.
         let _ = send.send(work().map_err(refused));
     };
-    let thread = thread::Builder::new().name("chat template".into()).stack_size(STACK_BYTES).spawn(told);
+    let thread = thread::Builder::new().name("chat template".into()).stack_size(STACK_BYTES).spawn(answer);
     drop(thread.map_err(|error| failed(format!("no thread can be started for it: {error}")))?);
     match receive.recv_timeout(LONGEST) {
         Ok(done) => done,

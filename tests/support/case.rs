@@ -249,8 +249,8 @@ fn rename(config: &ModelConfig, json: &Value, official: &HashMap<String, Tensor<
                 give(name, &format!("{prefix}.{}.{part}.default.weight", which.path()));
             }
         }
-        give(names::norm(config, layer, Norm::Input), &format!("{prefix}.input_layernorm.weight"));
-        give(names::norm(config, layer, Norm::PostAttention), &format!("{prefix}.post_attention_layernorm.weight"));
+        give(names::norm(config, layer, Norm::BeforeAttention), &format!("{prefix}.input_layernorm.weight"));
+        give(names::norm(config, layer, Norm::BeforeFeedForward), &format!("{prefix}.post_attention_layernorm.weight"));
         if let Some(name) = names::recursion_encoding(config, layer) {
             let outer = prefix.strip_suffix(".block").unwrap_or(prefix);
             for from in [

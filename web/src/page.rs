@@ -190,7 +190,7 @@ impl Page {
     /// A message of the page itself.
     fn tell(&self, message: String) {
         notice::say(&message);
-        self.panel.borrow_mut().tell(message);
+        self.panel.borrow_mut().show_message(message);
         self.draw_soon();
     }
 

@@ -99,9 +99,9 @@ impl Batch<'_> {
                     Err(error) => write_line(out, answer::refused(&line, &error))?,
                 }
             }
-            let told = if interrupt.requested() || open.is_empty() { None } else { block_on(self.engine.next())? };
+            let next = if interrupt.requested() || open.is_empty() { None } else { block_on(self.engine.next())? };
             preparing.take().iter().for_each(Progress::end);
-            let Some((id, event)) = told else { return Ok(()) };
+            let Some((id, event)) = next else { return Ok(()) };
             let Some(one) = open.get_mut(&id) else { continue };
             one.begun.get_or_insert_with(Instant::now);
             match event {

@@ -122,7 +122,7 @@ impl<'a> Bencher<'a> {
             let mut engine = self.load(&group, true)?;
             let setting = self.setting(&engine, table)?;
             if !self.loading.quiet {
-                told(&engine);
+                print_room(&engine);
             }
             for test in &group.tests {
                 let row = self.test(*test, &mut engine, &setting)?;
@@ -260,7 +260,7 @@ fn repeated(
 }
 
 /// What is loaded, on stderr.
-fn told(engine: &Engine) {
+fn print_room(engine: &Engine) {
     let memory = engine.memory();
     eprintln!(
         "{} lanes of {} tokens: {:.2} MB each, of which {:.2} MB KV cache",

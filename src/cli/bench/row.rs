@@ -159,7 +159,7 @@ impl Row {
         self.realised_spread = Some(spread(&ratios).1);
         self.ceiling = Some(ceiling);
         self.efficiency = Some(median(&ratios) / ceiling);
-        self.warnings.extend(warnings(&other.seconds()).into_iter().map(|told| format!("{against}: {told}")));
+        self.warnings.extend(warnings(&other.seconds()).into_iter().map(|warning| format!("{against}: {warning}")));
     }
 
     /// Columns of the Markdown table.

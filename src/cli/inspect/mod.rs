@@ -1,6 +1,6 @@
 //! `isobath inspect`: a model's plan, sizes and faults, without a GPU.
 
-mod family;
+mod form;
 mod plan;
 pub mod sizes;
 
@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use isobath::network::config::ModelConfig;
+use isobath::network::form::Form;
 use isobath::network::generation::{Generation, Suggestion};
 
+use self::form::FormLine;
 use self::plan::Stage;
 pub use self::sizes::TensorFact;
 use self::sizes::{Kv, Parameters, Room};
@@ -53,7 +55,8 @@ pub struct EndFact {
 struct Report<'a> {
     model: String,
     format: &'a str,
-    family: Option<String>,
+    family: Option<&'static str>,
+    form: Option<Vec<FormLine>>,
     plan: Option<Vec<Stage>>,
     router: Option<String>,
     parameters: Option<Parameters>,
@@ -89,7 +92,8 @@ fn report(model: String, facts: &Facts) -> Report<'_> {
     Report {
         model,
         format: facts.format,
-        family: config.map(family::describe),
+        family: config.map(|config| config.family.model_type),
+        form: config.map(|config| form::lines(&Form::of(config))),
         plan: config.map(plan::stages),
         router: config.and_then(plan::router),
         parameters: config.map(|config| sizes::parameters(config, &facts.tensors)),
@@ -109,7 +113,9 @@ fn report(model: String, facts: &Facts) -> Report<'_> {
 fn text(model: &str, facts: &Facts) -> String {
     let mut text = format!("{model} ({})\n", facts.format);
     if let Some(config) = &facts.config {
-        text += &format!("{}{}\n", shape(config), family::describe(config));
+        text += &shape(config);
+        let form = form::text(&Form::of(config));
+        text += &if form.is_empty() { form } else { format!("\nform\n{form}") };
         let tied = !facts.tensors.iter().any(|tensor| tensor.name == "lm_head.weight");
         text += &format!("\nplan\n{}", plan::picture(config, tied));
         text += &plan::router(config).map(|router| format!("  router: {router}\n")).unwrap_or_default();
@@ -164,7 +170,8 @@ impl EndFact {
 
 fn shape(config: &ModelConfig) -> String {
     format!(
-        "{} layers of width {} (feed-forward {}), {} query and {} key/value heads of {}, context {}\n",
+        "{}: {} layers of width {} (feed-forward {}), {} query and {} key/value heads of {}, context {}, rotary base {}\n",
+        config.family.model_type,
         config.n_layers,
         config.hidden_size,
         config.intermediate_size,
@@ -172,6 +179,7 @@ fn shape(config: &ModelConfig) -> String {
         config.n_kv_heads,
         config.head_dim,
         config.context_length,
+        config.rope_theta,
     )
 }
 
@@ -192,13 +200,15 @@ fn kv_line(kv: &Kv) -> String {
 #[cfg(test)]
 mod tests {
     use isobath::network::config::*;
-    use isobath::network::family::{Architecture, Biases, RopeScaling};
+    use isobath::network::family::LLAMA;
+    use isobath::network::form::Biases;
+    use isobath::network::form::rotary::RopeScaling;
 
     use super::*;
 
     pub fn config(n_layers: u32) -> ModelConfig {
         ModelConfig {
-            architecture: Architecture::Llama,
+            family: &LLAMA,
             hidden_size: 8,
             intermediate_size: 16,
             n_layers,
@@ -265,7 +275,7 @@ mod tests {
     fn the_text_tells_sizes_and_that_it_would_load() {
         let text = text("tiny", &facts());
         for want in [
-            "tiny (folder)\n8 layers of width 8 (feed-forward 16), 4 query and 2 key/value heads of 4, context 64\n",
+            "tiny (folder)\nllama: 8 layers of width 8 (feed-forward 16), 4 query and 2 key/value heads of 4, context 64, rotary base 10000\n",
             "  ├ round 2     layers 3-4  weights of layers 1-2\n",
             "parameters  10000 unique, 30000 unrolled\nweights     f32 40.0 kB\n",
             "KV          256 bytes per token as f32, 128 bytes more in round 2, 128 bytes more in round 3; 512 bytes at full depth\n",

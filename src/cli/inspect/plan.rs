@@ -134,7 +134,7 @@ fn remark(config: &ModelConfig, stage: &Stage) -> String {
 }
 
 /// `layers 1-10`, `layer 4`, `layers 1, 3, 5`.
-fn spans(layers: &[u32]) -> String {
+pub fn spans(layers: &[u32]) -> String {
     match layers {
         [one] => format!("layer {one}"),
         [first, .., last] if layers.windows(2).all(|pair| pair[1] == pair[0] + 1) => format!("layers {first}-{last}"),

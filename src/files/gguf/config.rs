@@ -9,8 +9,10 @@ use crate::error::{ModelError, refuse};
 use crate::files::gguf::Gguf;
 use crate::files::gguf::metadata::Value;
 use crate::files::gguf::names::ROPE_FACTORS;
-use crate::network::config::{KvMode, LIMITS, ModelConfig};
-use crate::network::family::{Architecture, Biases, RopeScaling, Window};
+use crate::network::config::{KvMode, LIMITS, ModelConfig, Window};
+use crate::network::family::{AttentionBias, FAMILIES, Family, Windows};
+use crate::network::form::Biases;
+use crate::network::form::rotary::RopeScaling;
 use crate::tensor::{TensorSource, values};
 
 fn unsupported<T>(what: String, supported: &str) -> Result<T, ModelError> {
@@ -20,15 +22,16 @@ fn unsupported<T>(what: String, supported: &str) -> Result<T, ModelError> {
 impl Gguf<'_> {
     /// The network's shape; the text under `isobath.config` is its `isobath` block.
     pub fn config(&self) -> Result<ModelConfig, ModelError> {
-        let named = self.architecture()?;
+        let named = self.family()?;
         self.check_parts()?;
         let n_layers = self.required("block_count")?;
         let n_heads =
             self.of_layers("attention.head_count", n_layers)?.ok_or_else(|| self.missing("attention.head_count"))?;
         let hidden_size = self.required("embedding_length")?;
         let window = self.window(named, n_layers)?;
+        let family = named.with_windows().filter(|_| window.is_some()).unwrap_or(named);
         let mut config = ModelConfig {
-            architecture: if window.is_some() && named == Architecture::Llama { Architecture::Mistral } else { named },
+            family,
             hidden_size,
             intermediate_size: self
                 .of_layers("feed_forward_length", n_layers)?
@@ -60,18 +63,20 @@ impl Gguf<'_> {
         Ok(config)
     }
 
-    /// The member that `general.architecture` names.
-    pub(crate) fn architecture(&self) -> Result<Architecture, ModelError> {
-        // Mistral has no name of its own.
-        let members = Architecture::ALL.into_iter().filter(|member| *member != Architecture::Mistral);
-        let names: Vec<String> = members.clone().map(|member| format!("\"{}\"", member.model_type())).collect();
+    /// The family that `general.architecture` names, the first where several share that name.
+    pub(crate) fn family(&self) -> Result<&'static Family, ModelError> {
         let name = self.string("general.architecture")?;
-        let found = members.clone().find(|member| name == Some(member.model_type()));
+        if let Some(family) = name.and_then(Family::of_gguf) {
+            return Ok(family);
+        }
+        let mut names: Vec<String> =
+            FAMILIES.iter().map(|family| format!("\"{}\"", family.gguf.architecture)).collect();
+        names.dedup();
         let what = match name {
             Some(name) => format!("GGUF architecture \"{name}\""),
             None => "a GGUF file without `general.architecture`".into(),
         };
-        found.map_or_else(|| unsupported(what, &format!("architecture {}", names.join(", "))), Ok)
+        unsupported(what, &format!("architecture {}", names.join(", ")))
     }
 
     fn check_parts(&self) -> Result<(), ModelError> {
@@ -170,18 +175,19 @@ impl Gguf<'_> {
         }
     }
 
-    /// What the file holds; Qwen 2 must hold those of queries, keys and values.
-    fn biases(&self, member: Architecture) -> Biases {
+    /// What the file holds; where the family always has those of queries, keys and values, it must hold them.
+    fn biases(&self, family: &Family) -> Biases {
         let any = |paths: &[&str]| self.names().iter().any(|name| paths.iter().any(|path| name.ends_with(path)));
         Biases {
-            qkv: member == Architecture::Qwen2 || any(&["q_proj.bias", "k_proj.bias", "v_proj.bias"]),
+            qkv: family.attention_bias == AttentionBias::QueriesKeysValues
+                || any(&["q_proj.bias", "k_proj.bias", "v_proj.bias"]),
             output: any(&["o_proj.bias"]),
             feed_forward: any(&["gate_proj.bias", "up_proj.bias", "down_proj.bias"]),
         }
     }
 
     /// A window on all layers, or on those that a pattern of truths names.
-    fn window(&self, member: Architecture, n_layers: u32) -> Result<Option<Window>, ModelError> {
+    fn window(&self, named: &Family, n_layers: u32) -> Result<Option<Window>, ModelError> {
         let Some(entries) = self.own("attention.sliding_window")?.filter(|entries| *entries > 0) else {
             return Ok(None);
         };
@@ -195,9 +201,9 @@ impl Gguf<'_> {
                 layers.ok_or_else(|| refuse(format!("metadata `{key}` must hold true or false for each layer")))?
             }
         };
-        let by_layer = matches!(member, Architecture::Qwen2 | Architecture::Qwen3);
-        if member == Architecture::Gemma || !by_layer && layers.contains(&false) {
-            return unsupported(format!("metadata `{key}` in a {} model", member.model_type()), "one for all layers");
+        let windows = named.with_windows().map_or(Windows::Never, |family| family.windows);
+        if windows == Windows::Never || windows == Windows::Everywhere && layers.contains(&false) {
+            return unsupported(format!("metadata `{key}` in a {} model", named.model_type), "one for all layers");
         }
         Ok(Some(Window { entries, layers }))
     }

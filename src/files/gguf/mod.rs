@@ -22,7 +22,7 @@ use crate::error::ModelError;
 use crate::files::gguf::layout::{Description, read_description, read_header, read_pairs};
 use crate::files::gguf::metadata::{Array, Reader, Value};
 use crate::files::gguf::names::{Permuted, canonical, data_type, type_name};
-use crate::network::family::Architecture;
+use crate::network::family::LLAMA;
 use crate::tensor::bytes::{Awaited, Data, FileBytes, read};
 use crate::tensor::{DataType, Tensor, TensorSource, values};
 
@@ -253,15 +253,15 @@ impl<'a> Gguf<'a> {
 
     /// Weights as the canonical names mean them: llama.cpp has added an offset to those of norms.
     fn plain<'t>(&self, name: &str, tensor: Tensor<'t>) -> Tensor<'t> {
-        let offset = self.architecture().unwrap_or_default().norm_offset();
+        let offset = self.family().unwrap_or(&LLAMA).norms.kind.offset();
         if offset != 0.0 && name.ends_with("norm.weight") { lowered(&tensor, offset) } else { tensor }
     }
 
     /// Heads of q or k and rows of each; `None` for tensors whose rows stand in order.
     fn heads(&self, entry: &Entry) -> Result<Option<(usize, usize)>, ModelError> {
         // Another architecture is refused with the config; its tensors can be looked at all the same.
-        let llama = self.architecture().unwrap_or_default() == Architecture::Llama;
-        let Some(which) = entry.permuted.filter(|_| llama) else { return Ok(None) };
+        let names = self.family().unwrap_or(&LLAMA).gguf;
+        let Some(which) = entry.permuted.filter(|_| names.permuted) else { return Ok(None) };
         let heads = match which {
             Permuted::Queries => self.of_first_layer("llama.attention.head_count")?,
             Permuted::Keys => match self.of_first_layer("llama.attention.head_count_kv")? {

@@ -7,7 +7,7 @@ use crate::error::{ModelError, refuse};
 use crate::files::gguf::names::{Permuted, ggml_name, permuted, type_number};
 use crate::files::write::{Entry, Export, ExportType, wanted};
 use crate::network::config::{KvMode, ModelConfig};
-use crate::network::family::{Architecture, Biases, RopeScaling};
+use crate::network::form::Form;
 use crate::network::generation::Suggestion;
 use crate::network::names::EMBEDDING;
 use crate::tensor::{DataType, TensorSource};
@@ -74,18 +74,16 @@ pub fn gguf_suggesting<'a>(
 
 fn check(config: &ModelConfig, vocabulary: &GgufVocabulary) -> Result<(), ModelError> {
     let parts = [
-        ("shares layers between recursions", config.recursion.is_some()),
-        ("has a router", config.router.is_some()),
-        ("shares keys and values between layers", config.kv != KvMode::Own),
-        ("has adapters", config.lora.is_some()),
-        ("is not a Llama model but one of its family", config.architecture != Architecture::Llama),
-        ("has biases", config.biases != Biases::default()),
-        ("has a window of attention", config.window.is_some()),
-        ("scales its rotary embedding", config.rope_scaling != RopeScaling::None),
+        ("that shares layers between recursions", config.recursion.is_some()),
+        ("that has a router", config.router.is_some()),
+        ("that shares keys and values between layers", config.kv != KvMode::Own),
+        ("that has adapters", config.lora.is_some()),
     ];
-    if let Some((what, _)) = parts.iter().find(|(_, is)| *is) {
+    let part = parts.iter().find(|(_, is)| *is).map(|(what, _)| (*what).to_owned());
+    let form = || Form::of(config).differences().first().map(|difference| format!("that differs in its {difference}"));
+    if let Some(what) = part.or_else(form) {
         return Err(ModelError::Unsupported {
-            what: format!("a GGUF file of a model that {what}"),
+            what: format!("a GGUF file of a model {what}"),
             supported: "GGUF for plain Llama models; write a folder instead, or unroll a model without router first"
                 .into(),
         });

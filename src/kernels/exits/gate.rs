@@ -1,4 +1,4 @@
-//! The router: scores rows and grants them rounds (Mixture-of-Recursions, section 2.2.1).
+//! A scorer: a small network's scores of a row, what they weigh, and the rounds that they grant.
 //!
 //! Shader: `shaders/exits/gate.wgsl`.
 
@@ -49,7 +49,9 @@ pub struct Params {
     pub function: u32,
     /// 1: the depth is chosen at once.
     pub token_choice: u32,
-    /// 1: scores and gate are kept.
+    /// 1: scores are kept.
+    pub write_scores: u32,
+    /// 1: the gate is kept; where the depth is chosen at once, it always is.
     pub write_gate: u32,
     /// 1: rounds are granted.
     pub decide: u32,
@@ -77,7 +79,8 @@ pub const NOT_FORCED: u32 = u32::MAX;
 
 /// The text with a rule of one's own.
 pub fn source(rule: &'static str) -> Source {
-    let parts = vec![include_str!("../../../shaders/exits/gate.wgsl"), crate::kernels::REDUCE, rule];
+    let parts =
+        vec![include_str!("../../../shaders/exits/gate.wgsl"), crate::kernels::REDUCE, crate::kernels::DECIDE, rule];
     Source { parts, constants: vec![] }
 }
 
@@ -115,7 +118,7 @@ impl Kernel for Gate<'_> {
     }
 }
 
-/// What the router makes of one row.
+/// What a scorer makes of one row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
     /// One score per output.
@@ -127,7 +130,7 @@ pub struct Verdict {
 }
 
 /// Error function by its Maclaurin series, or its continued fraction where that converges better.
-fn error_function(x: f64) -> f64 {
+pub(crate) fn error_function(x: f64) -> f64 {
     let a = x.abs();
     let value = if a < 3.0 {
         let (mut term, mut sum) = (a, a);
@@ -191,6 +194,7 @@ mod tests {
             gelu: 0,
             function: SIGMOID,
             token_choice: 0,
+            write_scores: 1,
             write_gate: 1,
             decide: 1,
             first_free: 1,

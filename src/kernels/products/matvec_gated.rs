@@ -6,6 +6,7 @@
 use crate::gpu::{Binding, Kernel, Source, Texture};
 use crate::kernels::products::matvec::Params;
 use crate::kernels::products::matvec_serial::MatvecSerial;
+use crate::kernels::rows::swiglu::Activation;
 
 /// What [`MatvecSerial`] and [`Swiglu`](crate::kernels::rows::swiglu::Swiglu) make, one after the other.
 #[derive(Debug)]
@@ -14,8 +15,8 @@ pub struct MatvecGated<'a> {
     pub product: MatvecSerial<'a>,
     /// `[places, output_stride]`, zero behind the width; another texture than the product reads.
     pub activated: &'a Texture,
-    /// GELU instead of SiLU.
-    pub gelu: bool,
+    /// What the gate goes through.
+    pub activation: Activation,
 }
 
 impl Kernel for MatvecGated<'_> {
@@ -24,8 +25,9 @@ impl Kernel for MatvecGated<'_> {
 
     fn source(&self) -> Source {
         let mut source = self.product.complete(include_str!("../../../shaders/products/matvec_gated.wgsl"));
-        source.parts.extend([crate::kernels::ACTIVATE, crate::kernels::GATHERED]);
-        source.constants.extend([("GELU", self.gelu.into()), ("GATHERED", 4)]);
+        let (activate, constant) = self.activation.text();
+        source.parts.extend([activate, crate::kernels::GATHERED]);
+        source.constants.extend(constant.into_iter().chain([("GATHERED", 4)]));
         source
     }
 
@@ -64,9 +66,15 @@ mod tests {
     #[test]
     fn one_kernel_gives_the_bits_of_two() {
         let device = Device::open();
-        for (n_rows, columns, width, gelu) in
-            [(1, 32, 1, false), (5, 96, 33, true), (9, 64, 96, false), (40, 32, 70, true)]
-        {
+        for (n_rows, columns, width, activation) in [
+            (1, 32, 1, Activation::Silu),
+            (5, 96, 33, Activation::GeluTanh),
+            (9, 64, 96, Activation::Silu),
+            (40, 32, 70, Activation::GeluTanh),
+            (5, 32, 70, Activation::Gelu),
+            (5, 64, 33, Activation::Relu),
+            (1, 32, 70, Activation::ReluSquared),
+        ] {
             let matrix = numbers((2 * width * columns) as usize, 61);
             let words: Vec<u32> = matrix.iter().map(|x| x.to_bits()).collect();
             let weights = device.weights(&words, columns / 4, true);
@@ -107,7 +115,7 @@ mod tests {
                 list: &list,
                 output: &device.poisoned(n_rows * padded(width)),
                 gathered: Some(&apart),
-                gelu,
+                activation,
                 n_rows,
                 params: swiglu::Params { width, input_stride: 2 * width, output_stride: padded(width) / 4 },
             });
@@ -116,7 +124,7 @@ mod tests {
                 let both = matvec::cpu(&matrix, input.row(row));
                 let (gate, up) = both.split_at(width as usize);
                 let place = &want[place * padded(width) as usize..][..width as usize];
-                assert_close("activated", place, &swiglu::cpu(gate, up, gelu), 1e-4);
+                assert_close("activated", place, &swiglu::cpu(gate, up, activation), 1e-4);
             }
             if !device.subgroups() {
                 continue;
@@ -125,7 +133,7 @@ mod tests {
                 let activated = texture(padded(width));
                 device.gpu.write_texture(&activated, 0, &vec![f32::NAN.to_bits(); (n_rows * padded(width)) as usize]);
                 let product = product(padded(width), columns, true);
-                device.run(&MatvecGated { product, activated: &activated, gelu });
+                device.run(&MatvecGated { product, activated: &activated, activation });
                 let got = device.texture_floats(&activated, n, padded(width));
                 assert!(
                     got.iter().zip(&want).all(|(a, b)| a.to_bits() == b.to_bits()),

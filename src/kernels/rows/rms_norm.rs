@@ -21,6 +21,8 @@ pub struct RmsNorm<'a> {
     pub output: &'a Buffer,
     /// What a product reads on software adapters, `[places, vectors]`: written as well where it is there.
     pub gathered: Option<&'a Texture>,
+    /// [`WRITE`] or [`ADD`].
+    pub mode: u32,
     /// Most rows that the list can hold.
     pub n_rows: u32,
     /// The device has subgroups of [`SUBGROUP`](crate::kernels::SUBGROUP) threads: sums need no workgroup memory.
@@ -50,7 +52,7 @@ impl Kernel for RmsNorm<'_> {
     fn source(&self) -> Source {
         let reduce = if self.subgroups { crate::kernels::REDUCE_SUBGROUP } else { crate::kernels::REDUCE };
         let parts = vec![include_str!("../../../shaders/rows/rms_norm.wgsl"), reduce];
-        gather::share(Source { parts, constants: vec![] }, self.gathered, 6)
+        gather::share(Source { parts, constants: vec![("MODE", self.mode)] }, self.gathered, 6)
     }
 
     fn params(&self) -> Params {
@@ -73,7 +75,12 @@ impl Kernel for RmsNorm<'_> {
     }
 }
 
-/// CPU twin: one row.
+/// The rows are overwritten.
+pub const WRITE: u32 = 0;
+/// The rows are added to.
+pub const ADD: u32 = 1;
+
+/// CPU twin: one row, as [`WRITE`] leaves it.
 pub fn cpu(input: &[f32], weight: &[f32], epsilon: f32) -> Vec<f32> {
     let squares: f64 = input.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
     let factor = 1.0 / (squares / input.len() as f64 + f64::from(epsilon)).sqrt();
@@ -95,6 +102,37 @@ mod tests {
         }
     }
 
+    #[test]
+    fn rows_can_be_added_to() {
+        let device = Device::open();
+        let (n_rows, width) = (5, 70);
+        let (input, weight, before) =
+            (device.rows(n_rows, width, 1), device.rows(3, width, 2), device.rows(n_rows, width, 3));
+        let (rows, list, listed) = device.every_other(n_rows, 3);
+        let stride = input.stride / 4;
+        device.run(&RmsNorm {
+            input: &input.buffer,
+            weight: &weight.buffer,
+            rows: &rows,
+            list: &list,
+            output: &before.buffer,
+            gathered: None,
+            mode: ADD,
+            n_rows,
+            subgroups: false,
+            params: Params { width, stride, bank_stride: stride, epsilon: 1e-5 },
+        });
+        let got = device.floats(&before.buffer);
+        for row in 0..n_rows {
+            let mut want = before.row(row).to_vec();
+            if listed.contains(&row) {
+                let normed = cpu(input.row(row), weight.row(row % 3), 1e-5);
+                want.iter_mut().zip(normed).for_each(|(x, normed)| *x += normed);
+            }
+            assert_close("rms_norm", &got[(row * input.stride) as usize..][..width as usize], &want, 1e-5);
+        }
+    }
+
     fn check(device: &Device, subgroups: bool) {
         // The last has more loops than a workgroup can take turns for.
         for (n_rows, width) in [(1, 1), (3, 31), (2, 64), (5, 65), (17, 576), (560, 32_768)] {
@@ -112,6 +150,7 @@ mod tests {
                 list: &list,
                 output: &output,
                 gathered: subgroups.then_some(&gathered),
+                mode: WRITE,
                 n_rows,
                 subgroups,
                 params: Params { width, stride: stride / 4, bank_stride: stride / 4, epsilon: 1e-5 },

@@ -3,6 +3,7 @@
 //! Shader: `shaders/rows/swiglu.wgsl`.
 
 use crate::gpu::{Binding, Buffer, Kernel, Source, Texture};
+use crate::kernels::exits::gate::error_function;
 use crate::kernels::products::gather;
 use crate::params;
 
@@ -17,8 +18,8 @@ pub struct Swiglu<'a> {
     pub output: &'a Buffer,
     /// What a product reads on software adapters, `[places, vectors]`: written as well where it is there.
     pub gathered: Option<&'a Texture>,
-    /// GELU instead of SiLU.
-    pub gelu: bool,
+    /// What the gate goes through.
+    pub activation: Activation,
     /// Most rows that the list can hold.
     pub n_rows: u32,
     /// The uniform block.
@@ -42,8 +43,9 @@ impl Kernel for Swiglu<'_> {
     type Params = Params;
 
     fn source(&self) -> Source {
-        let parts = vec![include_str!("../../../shaders/rows/swiglu.wgsl"), crate::kernels::ACTIVATE];
-        gather::share(Source { parts, constants: vec![("GELU", self.gelu.into())] }, self.gathered, 4)
+        let (activate, constant) = self.activation.text();
+        let parts = vec![include_str!("../../../shaders/rows/swiglu.wgsl"), activate];
+        gather::share(Source { parts, constants: constant.into_iter().collect() }, self.gathered, 4)
     }
 
     fn params(&self) -> Params {
@@ -67,12 +69,53 @@ impl Kernel for Swiglu<'_> {
 }
 
 /// CPU twin: one row.
-pub fn cpu(gate: &[f32], up: &[f32], gelu: bool) -> Vec<f32> {
-    let act = |x: f64| match gelu {
-        true => x * 0.5 * (1.0 + (std::f64::consts::FRAC_2_PI.sqrt() * (x + 0.044715 * x.powi(3))).tanh()),
-        false => x / (1.0 + (-x).exp()),
-    };
-    gate.iter().zip(up).map(|(&g, &u)| (act(f64::from(g)) * f64::from(u)) as f32).collect()
+pub fn cpu(gate: &[f32], up: &[f32], activation: Activation) -> Vec<f32> {
+    gate.iter().zip(up).map(|(&g, &u)| (activation.of(f64::from(g)) * f64::from(u)) as f32).collect()
+}
+
+/// What a gate goes through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// `x / (1 + exp(-x))`.
+    Silu,
+    /// GELU by its approximation with tanh.
+    GeluTanh,
+    /// GELU by the error function.
+    Gelu,
+    /// `max(x, 0)`.
+    Relu,
+    /// `max(x, 0)^2`.
+    ReluSquared,
+}
+
+impl Activation {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Silu, Self::GeluTanh, Self::Gelu, Self::Relu, Self::ReluSquared];
+
+    /// The part of a kernel's text that has it, and that part's constant.
+    pub(crate) fn text(self) -> (&'static str, Option<(&'static str, u32)>) {
+        let sigmoid = include_str!("../../../shaders/lib/activate.wgsl");
+        let relu = include_str!("../../../shaders/lib/activate_relu.wgsl");
+        match self {
+            Self::Silu => (sigmoid, Some(("GELU", 0))),
+            Self::GeluTanh => (sigmoid, Some(("GELU", 1))),
+            Self::Gelu => (include_str!("../../../shaders/lib/activate_gelu.wgsl"), None),
+            Self::Relu => (relu, Some(("POWER", 1))),
+            Self::ReluSquared => (relu, Some(("POWER", 2))),
+        }
+    }
+
+    fn of(self, x: f64) -> f64 {
+        match self {
+            Self::Silu => x / (1.0 + (-x).exp()),
+            Self::GeluTanh => {
+                x * 0.5 * (1.0 + (std::f64::consts::FRAC_2_PI.sqrt() * (x + 0.044715 * x.powi(3))).tanh())
+            }
+            Self::Gelu => 0.5 * x * (1.0 + error_function(x / std::f64::consts::SQRT_2)),
+            Self::Relu => x.max(0.0),
+            Self::ReluSquared => x.max(0.0).powi(2),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -84,8 +127,9 @@ mod tests {
     #[test]
     fn gpu_matches_cpu() {
         let device = Device::open();
-        for (n_rows, width, gelu) in
-            [(1, 1, false), (3, 63, true), (2, 64, false), (5, 65, false), (4, 1536, true), (4, 1536, false)]
+        let shapes = [(1, 1), (3, 63), (2, 64), (5, 65), (4, 1536)];
+        for (n_rows, width, activation) in
+            shapes.into_iter().flat_map(|(n_rows, width)| Activation::ALL.map(|activation| (n_rows, width, activation)))
         {
             let mut input = device.rows(n_rows, 2 * width, 3);
             input.values[0] = -200.0; // where the plain formula would overflow
@@ -101,7 +145,7 @@ mod tests {
                     list: &list,
                     output: &output,
                     gathered,
-                    gelu,
+                    activation,
                     n_rows,
                     params,
                 });
@@ -116,7 +160,7 @@ mod tests {
             for row in 0..n_rows {
                 let found = &got[(row * stride) as usize..][..width as usize];
                 let (gate, up) = input.row(row).split_at(width as usize);
-                let want = if listed.contains(&row) { cpu(gate, up, gelu) } else { fill(width as usize) };
+                let want = if listed.contains(&row) { cpu(gate, up, activation) } else { fill(width as usize) };
                 assert_close("swiglu", found, &want, 1e-5);
             }
         }

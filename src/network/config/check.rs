@@ -6,13 +6,17 @@ use crate::error::{ModelError, refuse};
 use crate::network::config::{
     KvMode, LIMITS, Limits, ModelConfig, Recursion, Router, RouterFunction, RouterKind, Sharing,
 };
+use crate::network::family::AttentionBias;
+use crate::network::form::Biases;
 
 impl ModelConfig {
     /// Checks every rule; the message says which field, its value, and what is allowed.
     pub fn check(&self) -> Result<(), ModelError> {
         self.check_sizes()?;
         self.check_numbers()?;
-        self.check_family()?;
+        self.rope_scaling.check(self.head_dim)?;
+        self.check_biases()?;
+        self.check_window()?;
         if let Some(recursion) = self.recursion {
             check_layers("isobath.recursion", recursion.sharing, recursion.count, self.n_layers)?;
         }
@@ -62,6 +66,41 @@ impl ModelConfig {
             Some(token) if token >= self.vocab_size => Err(refuse(format!(
                 "`bos_token_id` is {token}; it must be below `vocab_size`, which is {}",
                 self.vocab_size
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_biases(&self) -> Result<(), ModelError> {
+        let Biases { qkv, output, feed_forward } = self.biases;
+        let attention = match self.family.attention_bias {
+            AttentionBias::Never => !qkv && !output,
+            AttentionBias::Asked => qkv == output,
+            AttentionBias::QueriesKeysValues => qkv && !output,
+        };
+        if attention && (self.family.feed_forward_bias || !feed_forward) {
+            return Ok(());
+        }
+        let parts = [(qkv, "q, k, v"), (output, "the output of attention"), (feed_forward, "the feed-forward part")];
+        let parts: Vec<&str> = parts.into_iter().filter_map(|(has, name)| has.then_some(name)).collect();
+        Err(ModelError::Unsupported {
+            what: format!("a {} model with biases on: {}", self.family.model_type, parts.join("; ")),
+            supported:
+                "all of attention's linears (llama, qwen3, gemma), q, k, v alone (qwen2), the feed-forward part \
+                        (llama), or none"
+                    .into(),
+        })
+    }
+
+    fn check_window(&self) -> Result<(), ModelError> {
+        match &self.window {
+            Some(window) if window.entries == 0 => {
+                Err(refuse("`sliding_window` is 0; it must be at least 1, or null for none"))
+            }
+            Some(window) if window.layers.len() != self.n_layers as usize => Err(refuse(format!(
+                "`layer_types` has {} entries; it must have one per layer, which is {}",
+                window.layers.len(),
+                self.n_layers
             ))),
             _ => Ok(()),
         }

@@ -1,6 +1,6 @@
-//! What `config.json` says of a member of the Llama family: its name, biases, window and rotary embedding.
+//! What `config.json` says of a network's family: its name, biases, window and rotary embedding.
 //!
-//! Fields that transformers reads for one member and not for another are read here for the same ones.
+//! Which fields are read is told by the family's entry in the table: as in transformers, one reads what another does not.
 //!
 //! **Invariant:** a value that would change the output and that the engine cannot follow is refused by name.
 
@@ -8,8 +8,10 @@ use serde_json::{Map, Value, json};
 
 use crate::error::ModelError;
 use crate::network::config::json::plain_number;
-use crate::network::config::{LIMITS, ModelConfig};
-use crate::network::family::{Architecture, Biases, RopeScaling, Window};
+use crate::network::config::{LIMITS, ModelConfig, Window};
+use crate::network::family::{self, AttentionBias, Family, Windows};
+use crate::network::form::Biases;
+use crate::network::form::rotary::RopeScaling;
 use crate::network::json_fields::Fields;
 
 const LAYER_TYPES: &str = "a list of \"full_attention\" and \"sliding_attention\", one per layer";
@@ -18,75 +20,71 @@ fn unsupported<T>(what: String, supported: &str) -> Result<T, ModelError> {
     Err(ModelError::Unsupported { what, supported: supported.into() })
 }
 
-/// The member that `model_type` and `architectures` name; both must agree where both are there.
-pub(crate) fn read_architecture(fields: &Fields) -> Result<Architecture, ModelError> {
+/// The family that `model_type` and `architectures` name; both must agree where both are there.
+pub(crate) fn read_family(fields: &Fields, families: &'static [Family]) -> Result<&'static Family, ModelError> {
     let model_type = fields.text("model_type")?;
     let named = match model_type {
-        Some(name) => match Architecture::ALL.into_iter().find(|member| member.model_type() == name) {
-            Some(member) => Some(member),
-            None => return unsupported(format!("model_type \"{name}\""), &Architecture::supported()),
+        Some(name) => match families.iter().find(|family| family.model_type == name) {
+            Some(family) => Some(family),
+            None => return unsupported(format!("model_type \"{name}\""), &family::names(families)),
         },
         None => None,
     };
     match fields.value("architectures") {
         Some(Value::Array(names)) if !names.is_empty() => {
-            let mut members = Architecture::ALL.into_iter().filter(|member| names.iter().any(|n| n == member.class()));
+            let mut found = families.iter().filter(|family| names.iter().any(|name| name == family.class));
             let found = match named {
-                Some(named) => members.find(|member| *member == named),
-                None => members.next(),
+                Some(named) => found.find(|family| *family == named),
+                None => found.next(),
             };
             let names: Vec<String> = names.iter().take(4).map(Value::to_string).collect();
             let of = model_type.map_or_else(String::new, |name| format!(" with model_type \"{name}\""));
             let why = format!("architecture {}{of}", names.join(", "));
-            found.map_or_else(|| unsupported(why, &Architecture::supported()), Ok)
+            found.map_or_else(|| unsupported(why, &family::names(families)), Ok)
         }
         Some(other) if !other.is_array() => Err(fields.wrong("architectures", other, "a list of names")),
-        _ => named.ok_or_else(|| fields.missing("model_type", &Architecture::supported())),
+        _ => named.ok_or_else(|| fields.missing("model_type", &family::names(families))),
     }
 }
 
-/// Refuses another activation than the member's own.
-pub(crate) fn check_activation(fields: &Fields, member: Architecture) -> Result<(), ModelError> {
-    // Gemma's first files say "gelu" and mean the approximation, as transformers knows.
-    let (act, activation): (&[&str], &[&str]) = match member {
-        Architecture::Gemma => (&["gelu_pytorch_tanh", "gelu"], &["gelu_pytorch_tanh"]),
-        _ => (&["silu"], &["silu"]),
-    };
-    for (key, known) in [("hidden_act", act), ("hidden_activation", activation)] {
+/// Refuses another activation than the family's own.
+pub(crate) fn check_activation(fields: &Fields, family: &Family) -> Result<(), ModelError> {
+    let own = [family.activation.name()];
+    let any = [&own, family.activation_aliases].concat();
+    for (key, known) in [("hidden_act", &any[..]), ("hidden_activation", &own)] {
         if let Some(other) = fields.text(key)?.filter(|name| !known.contains(name)) {
-            return unsupported(format!("{key} \"{other}\" in a {} model", member.model_type()), &known.join(", "));
+            return unsupported(format!("{key} \"{other}\" in a {} model", family.model_type), &known.join(", "));
         }
     }
     Ok(())
 }
 
-/// The biases that transformers gives this member.
-pub(crate) fn read_biases(fields: &Fields, member: Architecture) -> Result<Biases, ModelError> {
-    let (attention, feed_forward) =
-        (fields.boolean("attention_bias")? == Some(true), fields.boolean("mlp_bias")? == Some(true));
-    let may = |biases: Biases, attends: bool, feeds: bool| match (attention && !attends, feed_forward && !feeds) {
-        (true, _) => unsupported(format!("attention_bias true in a {} model", member.model_type()), "false"),
-        (_, true) => unsupported(format!("mlp_bias true in a {} model", member.model_type()), "false"),
-        _ => Ok(biases),
-    };
-    match member {
-        Architecture::Llama => may(Biases { qkv: attention, output: attention, feed_forward }, true, true),
-        Architecture::Qwen3 | Architecture::Gemma => {
-            may(Biases { qkv: attention, output: attention, feed_forward: false }, true, false)
-        }
-        // Qwen 2 always has these three, and transformers reads no field about them.
-        Architecture::Qwen2 => may(Biases { qkv: true, output: false, feed_forward: false }, true, false),
-        Architecture::Mistral => may(Biases::default(), false, false),
+/// The biases that transformers gives this family.
+pub(crate) fn read_biases(fields: &Fields, family: &Family) -> Result<Biases, ModelError> {
+    let asked = |key: &str| Ok::<_, ModelError>(fields.boolean(key)? == Some(true));
+    let (attention, feed_forward) = (asked("attention_bias")?, asked("mlp_bias")?);
+    let refused = [
+        ("attention_bias", attention && family.attention_bias == AttentionBias::Never),
+        ("mlp_bias", feed_forward && !family.feed_forward_bias),
+    ];
+    if let Some((key, _)) = refused.iter().find(|(_, refused)| *refused) {
+        return unsupported(format!("{key} true in a {} model", family.model_type), "false");
     }
+    let (qkv, output) = match family.attention_bias {
+        AttentionBias::Never => (false, false),
+        AttentionBias::Asked => (attention, attention),
+        AttentionBias::QueriesKeysValues => (true, false),
+    };
+    Ok(Biases { qkv, output, feed_forward })
 }
 
 /// The window and the layers that have it.
-pub(crate) fn read_window(fields: &Fields, member: Architecture, n_layers: u32) -> Result<Option<Window>, ModelError> {
-    let by_layer = matches!(member, Architecture::Qwen2 | Architecture::Qwen3);
-    let asked = match member {
-        Architecture::Llama | Architecture::Gemma => false,
-        Architecture::Mistral => true,
-        Architecture::Qwen2 | Architecture::Qwen3 => fields.boolean("use_sliding_window")? == Some(true),
+pub(crate) fn read_window(fields: &Fields, family: &Family, n_layers: u32) -> Result<Option<Window>, ModelError> {
+    let by_layer = family.windows == Windows::ByLayer;
+    let asked = match family.windows {
+        Windows::Never => false,
+        Windows::Everywhere => true,
+        Windows::ByLayer => fields.boolean("use_sliding_window")? == Some(true),
     };
     let entries = match asked {
         false => None,
@@ -182,28 +180,28 @@ fn long_rope(rope: &Fields) -> Result<RopeScaling, ModelError> {
 }
 
 impl ModelConfig {
-    /// The member's own fields, as [`ModelConfig::to_json`] writes them.
+    /// The family's own fields, as [`ModelConfig::to_json`] writes them.
     pub(crate) fn write_family(&self, config: &mut Map<String, Value>) {
-        let member = self.architecture;
+        let family = self.family;
         let mut set = |key: &str, value: Value| config.insert(key.to_owned(), value);
-        set("architectures", json!([member.class()]));
-        set("model_type", json!(member.model_type()));
-        set("hidden_act", json!(if member.gelu() { "gelu_pytorch_tanh" } else { "silu" }));
+        set("architectures", json!([family.class]));
+        set("model_type", json!(family.model_type));
+        set("hidden_act", json!(family.activation.name()));
         set("rope_theta", json!(plain_number(self.rope_theta)));
         if let Some(rope) = write_rope(&self.rope_scaling, self.context_length) {
             set("rope_scaling", rope);
         }
-        if matches!(member, Architecture::Llama | Architecture::Qwen3 | Architecture::Gemma) {
+        if family.attention_bias == AttentionBias::Asked {
             set("attention_bias", json!(self.biases.qkv));
         }
-        if member == Architecture::Llama {
+        if family.feed_forward_bias {
             set("mlp_bias", json!(self.biases.feed_forward));
         }
         let entries = json!(self.window.as_ref().map(|window| window.entries));
-        match member {
-            Architecture::Llama | Architecture::Gemma => {}
-            Architecture::Mistral => drop(set("sliding_window", entries)),
-            Architecture::Qwen2 | Architecture::Qwen3 => {
+        match family.windows {
+            Windows::Never => {}
+            Windows::Everywhere => drop(set("sliding_window", entries)),
+            Windows::ByLayer => {
                 set("use_sliding_window", json!(self.window.is_some()));
                 set("sliding_window", entries);
                 if let Some(window) = &self.window {
@@ -255,11 +253,11 @@ mod tests {
         let config = with(member, more).unwrap_or_else(|error| panic!("{member} {more}: {error}"));
         let again = ModelConfig::from_json(&config.to_json().to_string()).unwrap();
         assert_eq!(again, config, "{member} {more}");
-        (0..3).map(|layer| Some(config.window_of(layer)).filter(|window| *window != u32::MAX)).collect()
+        (0..3).map(|layer| config.window_of(layer)).collect()
     }
 
     #[test]
-    fn windows_as_each_member_has_them() {
+    fn windows_as_each_family_has_them() {
         assert_eq!(windows("llama", r#","sliding_window":7"#), [None; 3], "transformers gives Llama none");
         assert_eq!(windows("mistral", ""), [Some(4096); 3]);
         assert_eq!(windows("mistral", r#","sliding_window":null"#), [None; 3]);
@@ -307,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn biases_heads_and_activations_as_each_member_has_them() {
+    fn biases_heads_and_activations_as_each_family_has_them() {
         let biases = |member: &str, more: &str| with(member, more).unwrap().biases;
         assert_eq!(biases("qwen2", ""), Biases { qkv: true, output: false, feed_forward: false });
         assert_eq!(

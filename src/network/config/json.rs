@@ -6,39 +6,44 @@
 use serde_json::{Value, json};
 
 use crate::error::{ModelError, refuse};
-use crate::network::config::family::{check_activation, read_architecture, read_biases, read_rope, read_window};
+use crate::network::config::family::{check_activation, read_biases, read_family, read_rope, read_window};
 use crate::network::config::{KvMode, ModelConfig};
-use crate::network::family::Architecture;
+use crate::network::family::{FAMILIES, Family};
 use crate::network::json_fields::{Fields, as_unsigned};
 
 impl ModelConfig {
     /// Reads `config.json`, with its `isobath` block where it has one, and checks it.
     pub fn from_json(text: &str) -> Result<Self, ModelError> {
+        Self::from_json_among(text, FAMILIES)
+    }
+
+    /// The same among other families than those of the table.
+    pub fn from_json_among(text: &str, families: &'static [Family]) -> Result<Self, ModelError> {
         let value: Value =
             serde_json::from_str(text).map_err(|error| refuse(format!("the file is not valid JSON: {error}")))?;
         let fields = Fields::new("", &value)?;
-        let architecture = read_architecture(&fields)?;
-        check_activation(&fields, architecture)?;
+        let family = read_family(&fields, families)?;
+        check_activation(&fields, family)?;
         check_parts(&fields)?;
         let n_heads = fields.required("num_attention_heads")?;
         let hidden_size = fields.required("hidden_size")?;
         let n_layers = fields.required("num_hidden_layers")?;
         let (rope_theta, rope_scaling) = read_rope(&fields)?;
         let mut config = Self {
-            architecture,
+            family,
             hidden_size,
             intermediate_size: fields.required("intermediate_size")?,
             n_layers,
             n_heads,
-            n_kv_heads: n_kv_heads(&fields, architecture)?.unwrap_or(n_heads),
-            head_dim: head_dim(&fields, architecture, hidden_size, n_heads)?,
+            n_kv_heads: n_kv_heads(&fields, family)?.unwrap_or(n_heads),
+            head_dim: head_dim(&fields, family, hidden_size, n_heads)?,
             vocab_size: fields.required("vocab_size")?,
             context_length: fields.unsigned("max_position_embeddings")?.unwrap_or(2048),
             rms_norm_eps: fields.number("rms_norm_eps")?.unwrap_or(1e-6),
             rope_theta,
             rope_scaling,
-            biases: read_biases(&fields, architecture)?,
-            window: read_window(&fields, architecture, n_layers)?,
+            biases: read_biases(&fields, family)?,
+            window: read_window(&fields, family, n_layers)?,
             bos_token: fields.unsigned("bos_token_id")?,
             end_tokens: end_tokens(&fields)?,
             recursion: None,
@@ -101,20 +106,16 @@ fn check_parts(fields: &Fields) -> Result<(), ModelError> {
     }
 }
 
-/// `None`: as many as query heads. Each member has another default, so the field must be there, be it as `null`.
-fn n_kv_heads(fields: &Fields, member: Architecture) -> Result<Option<u32>, ModelError> {
-    if member != Architecture::Llama && !fields.is_named("num_key_value_heads") {
+/// `None`: as many as query heads. Each family has another default, so the field must be there, be it as `null`.
+fn n_kv_heads(fields: &Fields, family: &Family) -> Result<Option<u32>, ModelError> {
+    if !family.key_heads_optional && !fields.is_named("num_key_value_heads") {
         return Err(fields.missing("num_key_value_heads", "a whole number, or null for one per query head"));
     }
     fields.unsigned("num_key_value_heads")
 }
 
-fn head_dim(fields: &Fields, member: Architecture, hidden_size: u32, n_heads: u32) -> Result<u32, ModelError> {
-    let default = match member {
-        Architecture::Qwen3 if !fields.is_named("head_dim") => Some(128),
-        Architecture::Gemma if !fields.is_named("head_dim") => Some(256),
-        _ => None,
-    };
+fn head_dim(fields: &Fields, family: &Family, hidden_size: u32, n_heads: u32) -> Result<u32, ModelError> {
+    let default = family.head_dim.filter(|_| !fields.is_named("head_dim"));
     if let Some(head_dim) = fields.unsigned("head_dim")?.or(default) {
         return Ok(head_dim);
     }

@@ -9,7 +9,9 @@ mod check;
 mod family;
 pub(crate) mod json;
 
-use crate::network::family::{Architecture, Biases, RopeScaling, Window};
+use crate::network::family::Family;
+use crate::network::form::Biases;
+use crate::network::form::rotary::RopeScaling;
 
 /// Largest numbers that a config may hold, so that a damaged file cannot ask for absurd work or memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,11 +154,20 @@ pub struct Lora {
     pub scale: f32,
 }
 
-/// The network.
+/// How far back some of the layers see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Window {
+    /// Positions that a token sees, its own included.
+    pub entries: u32,
+    /// Which unrolled layers have the window, one per layer; the others see everything.
+    pub layers: Vec<bool>,
+}
+
+/// The network, as its file says it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelConfig {
-    /// Member of the Llama family.
-    pub architecture: Architecture,
+    /// Its entry in the table of families.
+    pub family: &'static Family,
     /// Width of the residual stream, d.
     pub hidden_size: u32,
     /// Width of the feed-forward part.
@@ -271,6 +282,12 @@ impl ModelConfig {
     /// The recursion that applies `layer`; `None` in a plain stack and for unshared layers.
     pub fn recursion_of(&self, layer: u32) -> Option<u32> {
         self.recursion.and_then(|recursion| recursion.sharing.recursion(layer, self.n_layers, recursion.count))
+    }
+
+    /// Positions that a token sees in this unrolled layer, its own included; `None` where it sees all.
+    pub fn window_of(&self, layer: u32) -> Option<u32> {
+        let window = self.window.as_ref()?;
+        (window.layers.get(layer as usize) == Some(&true)).then_some(window.entries)
     }
 
     /// The unrolled layer whose keys and values `layer` attends to. [`KvMode::Hybrid`] keeps each layer's own

@@ -1,0 +1,4 @@
+// Whether a token runs its next round: the rule `Below` in `src/depth/policy.rs`.
+fn goes_on(score: f32, previous: f32, threshold: f32, round: u32) -> bool {
+    return score < threshold;
+}
