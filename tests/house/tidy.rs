@@ -196,6 +196,27 @@ fn every_module_says_what_it_is_for() {
     check(modules_are_documented, &[&[("src/a.rs", "// A comment.\nfn a() {}")], &[("tests/a.rs", "")]]);
 }
 
+/// A test binary is a group, and says what it promises.
+fn tests_are_grouped(sources: &[Source]) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for source in sources.iter().filter(|source| source.is("tests/", ".rs")) {
+        let parts: Vec<&str> = source.path.split('/').collect();
+        if parts.len() == 2 {
+            complaints.push(format!("{}: move it into the group whose promise it holds", source.path));
+        }
+        if parts.len() == 3 && parts[2] == "main.rs" && !source.text.starts_with("//! **") {
+            complaints.push(format!("{}: does not begin with the group's promise, `//! **...**`", source.path));
+        }
+    }
+    complaints
+}
+
+#[test]
+fn tests_stand_in_groups_that_promise() {
+    check(tests_are_grouped, &[&[("tests/a.rs", "//! **A.**")], &[("tests/a/main.rs", "//! Tests of a.")]]);
+    accepts(tests_are_grouped, &[("tests/a/main.rs", "//! **A holds.** Always."), ("tests/a/b.rs", "//! B.")]);
+}
+
 fn lengths(sources: &[Source]) -> Vec<String> {
     let mut complaints = Vec::new();
     for source in sources {
