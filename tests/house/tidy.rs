@@ -416,6 +416,20 @@ const STANDS_ON: [(&str, &[&str]); 18] = [
     ("main", &["cli"]),
 ];
 
+/// ARCHITECTURE.md draws these directions.
+fn graph_is_drawn(sources: &[Source]) -> Vec<String> {
+    let page = sources.iter().find(|source| source.path == "ARCHITECTURE.md").map_or("", |source| &source.text);
+    let drawn: Vec<&str> = page.lines().map(str::trim).filter(|line| line.contains(" --> ")).collect();
+    let stand = STANDS_ON.iter().filter(|(_, on)| !on.is_empty());
+    let held: Vec<String> = stand.map(|(room, on)| format!("{room} --> {}", on.join(" & "))).collect();
+    if drawn == held { vec![] } else { vec![format!("ARCHITECTURE.md: draw the rooms so:\n{}", held.join("\n"))] }
+}
+
+#[test]
+fn the_page_draws_the_rooms_as_they_are() {
+    check(graph_is_drawn, &[&[("ARCHITECTURE.md", "    engine --> runtime")], &[]]);
+}
+
 /// All that a module may use; `None` where it has no place in the house.
 fn below(module: &str) -> Option<Vec<&'static str>> {
     let (_, direct) = STANDS_ON.iter().find(|(name, _)| *name == module)?;
