@@ -20,6 +20,7 @@ mod eval;
 mod failure;
 #[cfg(test)]
 mod fake;
+mod gate;
 #[cfg(feature = "gui")]
 mod gui;
 #[cfg(feature = "hub")]

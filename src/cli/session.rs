@@ -171,7 +171,10 @@ fn start(
     let mut report = |done, total| progress.set(done, total);
     let engine = block_on(Engine::load(gpu, config, source, tokenizer, options, &mut report));
     progress.end();
-    let engine = engine?;
+    let mut engine = engine?;
+    if let Some(gate) = &loading.gate {
+        gate.apply(&mut engine)?;
+    }
     if !loading.quiet {
         tell_room(&engine);
     }

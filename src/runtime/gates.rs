@@ -25,6 +25,8 @@ pub struct RunningGate {
     pub gate: Option<Gate>,
     /// `[rounds]`, added to what decides: minus the threshold, or the bias of a gate that is asked once.
     pub bias: Buffer,
+    /// Thresholds of the rounds, where it has any.
+    pub thresholds: Vec<f32>,
     /// Text of the rule that decides on a further round.
     pub rule: &'static str,
     /// What it keeps of the rows from round to round.
