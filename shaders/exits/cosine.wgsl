@@ -17,7 +17,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read> list: array<u32>;                 // count, rows
 @group(0) @binding(4) var<storage, read_write> previous: array<vec4<f32>>; // [rows, width]
 @group(0) @binding(5) var<storage, read_write> scores: array<f32>;         // [rows, rounds]
-@group(0) @binding(6) var<storage, read_write> granted: array<Granted>;     // [rows]
+@group(0) @binding(6) var<storage, read_write> granted: array<Granted>; // [rows]
 
 // What all threads see of `granted`, as in `gate.wgsl`.
 var<workgroup> granted_here: Granted;
@@ -37,30 +37,30 @@ fn sum_of(v: vec4<f32>) -> f32 {
 
 fn compare(row: u32, thread: u32) {
     if thread == 0u { granted_here = granted[row]; }
-    let before = workgroupUniformLoad(&granted_here);
-    let round = before.rounds;
+    let run = workgroupUniformLoad(&granted_here);
+    let round = run.rounds;
     if round >= params.rounds { return; }
     let start = row * params.width;
     var both = vec4<f32>(0.0);
-    var old = vec4<f32>(0.0);
-    var fresh = vec4<f32>(0.0);
+    var before = vec4<f32>(0.0);
+    var after = vec4<f32>(0.0);
     for (var i = thread; i < params.width; i += WG) {
         let a = previous[start + i];
         let b = stream[start + i];
         both = fma(a, b, both);
-        old = fma(a, a, old);
-        fresh = fma(b, b, fresh);
+        before = fma(a, a, before);
+        after = fma(b, b, after);
         previous[start + i] = b;
     }
     let dot = workgroup_sum(thread, sum_of(both));
-    let square_before = workgroup_sum(thread, sum_of(old));
-    let square_after = workgroup_sum(thread, sum_of(fresh));
+    let square_before = workgroup_sum(thread, sum_of(before));
+    let square_after = workgroup_sum(thread, sum_of(after));
     if thread == 0u {
         var score = 0.0;
         if round > 0u && square_before > 0.0 && square_after > 0.0 {
             score = dot * inverseSqrt(square_before) * inverseSqrt(square_after);
         }
         scores[row * params.rounds + round] = score;
-        decide(row, before, score, round == 0u);
+        decide(row, run, score, round == 0u);
     }
 }

@@ -51,13 +51,13 @@ fn top_two_gap(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocatio
     if group.x >= list[0] { return; }
     let row = list[1u + group.x];
     if thread == 0u { granted_here = granted[row]; }
-    let before = workgroupUniformLoad(&granted_here);
-    let round = before.rounds;
+    let run = workgroupUniformLoad(&granted_here);
+    let round = run.rounds;
     if round >= params.rounds { return; }
     var score = 0.0;
     if round > 0u { score = gap(thread, group.x * params.stride); }
     if thread == 0u {
         scores[row * params.rounds + round] = score;
-        decide(row, before, score, round == 0u);
+        decide(row, run, score, round == 0u);
     }
 }

@@ -35,7 +35,7 @@ const ROWS: [u32; 6] = [1, 2, 4, 8, 16, 32];
 /// Attention stands with heads of 2 to 256 numbers, groups of 1 to 16, and 1 to 4 rows.
 const HEADS: [(u32, u32); 6] = [(2, 1), (64, 1), (64, 3), (128, 4), (128, 8), (256, 16)];
 
-/// The products of software adapters, by how they read their inputs.
+/// The products that read textures, by how they read their inputs.
 fn serial(data_type: DataType, column: &'static str) -> Vec<&'static str> {
     vec![text!("products/matvec_serial"), PRODUCT, loader(data_type), WEIGHTS_TEXTURE, BLOCK, TEXEL, SERIAL, column]
 }

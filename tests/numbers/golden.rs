@@ -58,7 +58,7 @@ impl<'a> Loaded<'a> {
 
     fn network<'n>(&'n self, state: &'n State) -> Network<'n> {
         let (gpu, config, plan, weights) = (self.gpu, &self.case.config, &self.plan, &self.weights);
-        Network { gpu, config, plan, weights, state, software: gpu.summary().is_software() }
+        Network { gpu, config, plan, weights, state, recipe: &state.recipe }
     }
 
     /// Positions `from..to` of every lane in one step.

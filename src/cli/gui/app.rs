@@ -85,9 +85,7 @@ impl App {
         self.end_shown = false;
         let own = self.shared.summary();
         let other = self.panel.controls.adapter.clone().filter(|name| *name != own.name);
-        // A driver that computes on the CPU draws a frame only behind the ticks in its queue, which take long there:
-        // with a queue of its own the window stays alive.
-        let other = other.or_else(|| own.is_software().then(|| own.name.clone()));
+        let other = other.or_else(|| own.traits.window_apart().then(|| own.name.clone()));
         let device = other.map_or_else(|| Device::Shared(Box::new(self.shared.clone())), Device::Other);
         let place = match &self.place {
             Place::Folder(path) => Place::Folder(path.clone()),
@@ -98,7 +96,7 @@ impl App {
     }
 
     fn open_model(&mut self, path: PathBuf, context: &egui::Context) {
-        match Place::find(Some(&path), Fetching::default()) {
+        match open::find(Some(&path), Fetching::default()) {
             Ok(place) => {
                 self.place = place;
                 self.load(context);
@@ -194,6 +192,9 @@ impl eframe::App for App {
             self.end_shown |= matches!(&stamped.update, isobath::service::Update::LoadingCancelled)
                 || matches!(&stamped.update, isobath::service::Update::Failed(failure) if failure.kind.is_final());
             self.panel.apply(&stamped);
+        }
+        for action in self.panel.asked() {
+            self.perform(action, context);
         }
         if gone && !std::mem::replace(&mut self.end_shown, true) {
             self.panel.fail("the engine's thread ended by itself; the terminal says why. Load the model again".into());

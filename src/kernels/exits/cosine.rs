@@ -18,7 +18,7 @@ pub struct Cosine<'a> {
     pub previous: &'a Buffer,
     /// `[rows, rounds]`
     pub scores: &'a Buffer,
-    /// `[rows]` of [`Granted`](crate::kernels::Granted)
+    /// `[rows]`: rounds
     pub granted: &'a Buffer,
     /// The text of `goes_on`: see [`ExitPolicy::rule`](crate::depth::policy::ExitPolicy::rule).
     pub rule: &'static str,
@@ -43,10 +43,7 @@ pub struct Params {
 /// The text with a rule of one's own.
 pub fn source(rule: &'static str) -> Source {
     let own = include_str!("../../../shaders/exits/cosine.wgsl");
-    Source {
-        parts: vec![own, crate::kernels::REDUCE, crate::kernels::DECIDE, crate::kernels::GRANTED, rule],
-        constants: vec![],
-    }
+    Source { parts: vec![own, crate::kernels::REDUCE, crate::kernels::DECIDE, rule], constants: vec![] }
 }
 
 impl Kernel for Cosine<'_> {
@@ -114,10 +111,12 @@ mod tests {
             }
             let previous = device.again(previous);
             let (_, list, listed) = device.every_other(n_rows, 1);
-            let before: Vec<Granted> =
-                (0..n_rows).map(|row| Granted { rounds: row / 2 % 4, forced: row / 5 % 4 }).collect();
+            let before: Vec<u32> = (0..n_rows).map(|row| row / 2 % 4).collect();
             let bias = [-0.5f32, -0.3, -0.9];
-            let (scores, granted) = (device.poisoned(n_rows * rounds), device.upload(&before));
+            let (scores, granted) = (
+                device.poisoned(n_rows * rounds),
+                device.upload(&before.iter().map(|&rounds| Granted { rounds, forced: 0 }).collect::<Vec<_>>()),
+            );
             device.run(&Cosine {
                 stream: &stream.buffer,
                 bias: &device.upload(&bias),
@@ -132,7 +131,7 @@ mod tests {
             let kept = device.floats(&previous.buffer);
             let (scores, granted) = (device.floats(&scores), device.all::<Granted>(&granted));
             for row in 0..n_rows {
-                let Granted { rounds: round, forced: own_forced } = before[row as usize];
+                let round = before[row as usize];
                 let own = &scores[(row * rounds) as usize..][..rounds as usize];
                 let now = &kept[(row * stream.stride) as usize..][..width as usize];
                 if round >= rounds || !listed.contains(&row) {
@@ -146,7 +145,6 @@ mod tests {
                 let threshold = -bias[round as usize];
                 close += u32::from((want - threshold).abs() < 1e-5);
                 let goes = round == 0 || want < threshold;
-                let forced = if own_forced > 0 { own_forced } else { forced };
                 let open = if forced == NOT_FORCED { goes } else { round < forced };
                 assert_eq!(granted[row as usize].rounds, round + u32::from(open), "row {row} of {width}: {want}");
             }

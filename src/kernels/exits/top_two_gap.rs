@@ -16,7 +16,7 @@ pub struct TopTwoGap<'a> {
     pub list: &'a Buffer,
     /// `[rows, rounds]`
     pub scores: &'a Buffer,
-    /// `[rows]` of [`Granted`](crate::kernels::Granted)
+    /// `[rows]`: rounds
     pub granted: &'a Buffer,
     /// The text of `goes_on`: see [`ExitPolicy::rule`](crate::depth::policy::ExitPolicy::rule).
     pub rule: &'static str,
@@ -43,8 +43,7 @@ pub struct Params {
 /// The text with a rule of one's own.
 pub fn source(rule: &'static str) -> Source {
     let own = include_str!("../../../shaders/exits/top_two_gap.wgsl");
-    let parts =
-        vec![own, crate::kernels::DRAW, crate::kernels::FOLD, crate::kernels::DECIDE, crate::kernels::GRANTED, rule];
+    let parts = vec![own, crate::kernels::DRAW, crate::kernels::FOLD, crate::kernels::DECIDE, rule];
     Source { parts, constants: vec![] }
 }
 
@@ -98,9 +97,12 @@ mod tests {
             logits[1] = logits[0].max(50.0);
             logits[0] = logits[1];
             let list: Vec<u32> = std::iter::once(n_rows).chain((0..n_rows).rev()).collect();
-            let before: Vec<Granted> = (0..n_rows).map(|row| Granted { rounds: row % 4, forced: 0 }).collect();
+            let before: Vec<u32> = (0..n_rows).map(|row| row % 4).collect();
             let bias = [-0.5f32, -0.3, -0.05];
-            let (scores, granted) = (device.poisoned(n_rows * rounds), device.upload(&before));
+            let (scores, granted) = (
+                device.poisoned(n_rows * rounds),
+                device.upload(&before.iter().map(|&rounds| Granted { rounds, forced: 0 }).collect::<Vec<_>>()),
+            );
             device.run(&TopTwoGap {
                 logits: &device.upload(&logits),
                 bias: &device.upload(&bias),
@@ -113,7 +115,7 @@ mod tests {
             });
             let (scores, granted) = (device.floats(&scores), device.all::<Granted>(&granted));
             for place in 0..n_rows {
-                let (row, round) = (n_rows - 1 - place, before[(n_rows - 1 - place) as usize].rounds);
+                let (row, round) = (n_rows - 1 - place, before[(n_rows - 1 - place) as usize]);
                 let kept = &scores[(row * rounds) as usize..][..rounds as usize];
                 if round >= rounds {
                     assert_eq!((granted[row as usize].rounds, kept), (round, &[9.0; 3][..]), "row {row} has run all");
