@@ -69,7 +69,7 @@
 //! | to do | see |
 //! | --- | --- |
 //! | decide on depth by a rule of one's own | [`Engine::set_policy`], [`ExitPolicy`] |
-//! | move the thresholds of an expert-choice router | [`Engine::set_thresholds`] |
+//! | put another gate in place, or move its thresholds | [`Engine::set_gate`], [`Engine::set_thresholds`] |
 //! | requests by the token, events tick by tick, statistics | [`Engine`] (`model.engine`) |
 //! | the loss of a text at every depth | [`eval`] |
 //! | models out of models, quantised files | [`files`], `convert` |

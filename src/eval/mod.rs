@@ -154,7 +154,7 @@ impl Figures {
 }
 
 /// How often the threshold decides as top-k did, over the tokens that were still under way; `top_k` are the scores of
-/// a [`Way::TopK`] run. Round 1 is left out where it is free to all. `None` without an expert-choice router, or where an
+/// a [`Way::TopK`] run. Round 1 is left out where it is free to all. `None` where no scores of a text compete, or where an
 /// auxiliary router decides, whose scores are not kept.
 pub fn agreement(engine: &Engine, top_k: &[Vec<Score>]) -> Option<f64> {
     let gate = engine.gate().filter(|gate| gate.has_thresholds())?;
