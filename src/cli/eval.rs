@@ -9,7 +9,7 @@ use isobath::engine::score::Score;
 use isobath::engine::{Engine, EngineOptions};
 use isobath::error::RequestError;
 use isobath::eval::{Figures, Way, Windows, agreement, thresholds};
-use isobath::network::gate::Gate;
+use isobath::network::gate::{Gate, TRAINED};
 use pollster::block_on;
 use serde_json::{Value, json};
 
@@ -87,7 +87,9 @@ impl Judge<'_> {
             self.write_tokens(path, &adaptive, &fixed).with_context(|| format!("cannot write {}", path.display()))?;
         }
         let mut agrees = None;
-        if self.engine.plan().together.is_some() {
+        // The best of a text by the trained gate's scores say nothing of another gate.
+        let trained = self.engine.gate().is_some_and(|gate| gate.name == TRAINED);
+        if trained && self.engine.plan().together.is_some() {
             let top_k = self.judge(Way::TopK)?;
             agrees = agreement(&self.engine, &top_k);
         }
@@ -138,6 +140,7 @@ impl Judge<'_> {
         let tokens = self.figures.first().map_or(0, |figures| figures.tokens);
         let head = json!({
             "model": place.path().display().to_string(), "adapter": self.engine.gpu().description(),
+            "gate": self.engine.gate().map(|gate| gate.name),
             "windows": self.windows.windows.len(), "window": window, "tokens": tokens,
             "agreement_of_threshold_and_top_k": agrees,
         });
@@ -152,7 +155,8 @@ impl Judge<'_> {
                 self.figures.iter().for_each(|figures| println!("{}", cells(figures).join(",")));
             }
             TableFormat::Md => {
-                println!("{} on {}", field(&head["model"]), field(&head["adapter"]));
+                let by = head["gate"].as_str().map(|gate| format!(", gate {gate}")).unwrap_or_default();
+                println!("{} on {}{by}", field(&head["model"]), field(&head["adapter"]));
                 println!("{tokens} tokens in {} windows of at most {window}\n", head["windows"]);
                 println!("| depth | loss | perplexity | bits per byte | mean depth | shares |");
                 println!("|{}", " --- |".repeat(6));

@@ -21,6 +21,7 @@ mod facts;
 mod failure;
 #[cfg(test)]
 mod fake;
+mod gate;
 #[cfg(feature = "gui")]
 mod gui;
 #[cfg(feature = "hub")]

@@ -94,7 +94,10 @@ fn start(parts: Parts<'_>, loading: &Loading, length: Length<'_>, options: Engin
     let progress = Progress::new(loading.quiet);
     let model = block_on(parts.load(gpu, options, &mut |done, total| progress.set(done, total)));
     progress.end();
-    let model = model?;
+    let mut model = model?;
+    if let Some(gate) = &loading.gate {
+        gate.apply(&mut model.engine)?;
+    }
     if !loading.quiet {
         tell_room(&model.engine);
     }

@@ -12,6 +12,11 @@ impl Engine {
         self.weights.gate.gate.as_ref()
     }
 
+    /// The threshold of each round, first round first; meaningless where the gate has none.
+    pub fn thresholds(&self) -> &[f32] {
+        &self.weights.gate.thresholds
+    }
+
     /// Puts another gate in place of the one before it, by its name among [`Plan::gates`]; its own thresholds and rule hold.
     /// It decides from the next tick on, for sequences under way too, and what these computed before is shared with no later
     /// prompt.
@@ -91,6 +96,7 @@ impl Engine {
         // What is kept of earlier prompts was computed with other depths, and so is a part of what is under way.
         self.scheduler.policy_changed();
         self.gpu.write(&self.weights.gate.bias, 0, &bias);
+        self.weights.gate.thresholds = thresholds.to_vec();
         Ok(())
     }
 }

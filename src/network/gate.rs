@@ -150,7 +150,7 @@ pub const GATES: [Gate; 2] = [
         measure: Measure::Change(Change::Cosine),
         rule: Rule::Below,
         threshold: 0.99,
-        range: (0.8, 1.0),
+        range: (0.6, 1.0),
         ..ON_ROWS
     },
 ];

@@ -13,7 +13,7 @@ use crate::kernels::products::matvec;
 use crate::network::gate::{Change, Gate, HeadStatistic, Measure, Moment, Over, ScoreFunction, Scorer, ScorerLayers};
 use crate::network::plan::Residual;
 use crate::runtime::layer::Batch;
-use crate::runtime::product::{Inputs, Target};
+use crate::runtime::product::{Input, Target};
 use crate::runtime::state::Sizes;
 use crate::runtime::step::{Depth, Network};
 use crate::runtime::weights::ScorerWeights;
@@ -25,6 +25,8 @@ pub struct RunningGate {
     pub gate: Option<Gate>,
     /// `[rounds]`, added to what decides: minus the threshold, or the bias of a gate that is asked once.
     pub bias: Buffer,
+    /// Thresholds of the rounds, where it has any.
+    pub thresholds: Vec<f32>,
     /// Text of the rule that decides on a further round.
     pub rule: &'static str,
     /// What it keeps of the rows from round to round.
@@ -233,7 +235,7 @@ impl<'a> Network<'a> {
             let matrix = &weights.first[last.min(batch.round as usize)];
             let stride = crate::kernels::padded(weights.columns);
             let target = Target { buffer: &rows.scorer_inner, stride, mode: matvec::WRITE };
-            self.product(pass, matrix, weights.columns, Inputs::Rows(&rows.hidden), batch, target)?;
+            self.product(pass, matrix, weights.columns, Input::Rows(&rows.hidden), batch, target)?;
             input = &rows.scorer_inner;
         }
         let width = crate::kernels::padded(weights.columns) / 4;

@@ -153,7 +153,13 @@ impl<'a> Loader<'a> {
             }
         }
         let bias = self.gpu.upload("bias of the gate", &bias)?;
-        let gate = RunningGate { gate: plan.gate.clone(), bias, rule: AT_LEAST, state: GateState::default() };
+        let gate = RunningGate {
+            gate: plan.gate.clone(),
+            bias,
+            thresholds: vec![0.0; plan.rounds.len()],
+            rule: AT_LEAST,
+            state: GateState::default(),
+        };
         self.gpu.check().await?;
         Ok(Weights { embedding, head, final_norm, layers, scorers, gate })
     }

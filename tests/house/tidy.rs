@@ -196,6 +196,27 @@ fn every_module_says_what_it_is_for() {
     check(modules_are_documented, &[&[("src/a.rs", "// A comment.\nfn a() {}")], &[("tests/a.rs", "")]]);
 }
 
+/// A test binary is a group, and says what it promises.
+fn tests_are_grouped(sources: &[Source]) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for source in sources.iter().filter(|source| source.is("tests/", ".rs")) {
+        let parts: Vec<&str> = source.path.split('/').collect();
+        if parts.len() == 2 {
+            complaints.push(format!("{}: move it into the group whose promise it holds", source.path));
+        }
+        if parts.len() == 3 && parts[2] == "main.rs" && !source.text.starts_with("//! **") {
+            complaints.push(format!("{}: does not begin with the group's promise, `//! **...**`", source.path));
+        }
+    }
+    complaints
+}
+
+#[test]
+fn tests_stand_in_groups_that_promise() {
+    check(tests_are_grouped, &[&[("tests/a.rs", "//! **A.**")], &[("tests/a/main.rs", "//! Tests of a.")]]);
+    accepts(tests_are_grouped, &[("tests/a/main.rs", "//! **A holds.** Always."), ("tests/a/b.rs", "//! B.")]);
+}
+
 fn lengths(sources: &[Source]) -> Vec<String> {
     let mut complaints = Vec::new();
     for source in sources {
@@ -235,6 +256,52 @@ fn no_unwrap_outside_tests(sources: &[Source]) -> Vec<String> {
         }
     }
     complaints
+}
+
+/// Words for kinds and makers of adapters, and for drivers.
+const ADAPTERS: [&str; 9] =
+    ["software", "llvmpipe", "lavapipe", "swiftshader", "nvidia", "radeon", "geforce", "adreno", "apple"];
+
+/// What may name them: where their traits are made, what lists them, what speaks to drivers before they start.
+const KNOWS_ADAPTERS: [&str; 3] = ["src/gpu/", "src/cli/adapters.rs", "src/cli/drivers.rs"];
+
+/// Which kernel runs follows from traits, and what is known of drivers stands in `src/gpu/traits.rs`.
+fn adapters_are_known_by_their_traits(sources: &[Source]) -> Vec<String> {
+    let mut complaints = Vec::new();
+    let code = |source: &&Source| {
+        (source.is("src/", ".rs") || source.is("shaders/", ".wgsl") || source.is("web/src/", ".rs"))
+            && !KNOWS_ADAPTERS.iter().any(|place| source.path.starts_with(place))
+    };
+    for source in sources.iter().filter(code) {
+        for (number, line) in (1..).zip(source.text.lines()) {
+            let lower = line.to_lowercase();
+            for word in ADAPTERS.iter().filter(|word| lower.contains(**word)) {
+                complaints.push(format!(
+                    "{}:{number}: {word:?}: ask for a trait, and tell what is known of drivers in src/gpu/traits.rs",
+                    source.path
+                ));
+            }
+        }
+    }
+    complaints
+}
+
+#[test]
+fn no_kind_of_adapter_is_asked_for() {
+    check(
+        adapters_are_known_by_their_traits,
+        &[
+            &[("src/runtime/layer.rs", "if gpu.summary().is_software() {}")],
+            &[("src/engine/mod.rs", "// Mesa's llvmpipe is slow here.")],
+            &[("src/panel/view.rs", "facts.adapter.kind == \"software\"")],
+            &[("shaders/products/add.wgsl", "// For SwiftShader.")],
+            &[("web/src/session.rs", "if name.contains(\"NVIDIA\") {}")],
+        ],
+    );
+    accepts(
+        adapters_are_known_by_their_traits,
+        &[("src/gpu/traits.rs", "// llvmpipe"), ("src/cli/adapters.rs", "\"software\""), ("tests/a.rs", "// software")],
+    );
 }
 
 /// The text before its tests, which stand last.
@@ -396,6 +463,20 @@ const STANDS_ON: [(&str, &[&str]); 20] = [
     ("cli", &["disk", "panel", "bench", "eval", "convert"]),
     ("main", &["cli"]),
 ];
+
+/// ARCHITECTURE.md draws these directions.
+fn graph_is_drawn(sources: &[Source]) -> Vec<String> {
+    let page = sources.iter().find(|source| source.path == "ARCHITECTURE.md").map_or("", |source| &source.text);
+    let drawn: Vec<&str> = page.lines().map(str::trim).filter(|line| line.contains(" --> ")).collect();
+    let stand = STANDS_ON.iter().filter(|(_, on)| !on.is_empty());
+    let held: Vec<String> = stand.map(|(room, on)| format!("{room} --> {}", on.join(" & "))).collect();
+    if drawn == held { vec![] } else { vec![format!("ARCHITECTURE.md: draw the rooms so:\n{}", held.join("\n"))] }
+}
+
+#[test]
+fn the_page_draws_the_rooms_as_they_are() {
+    check(graph_is_drawn, &[&[("ARCHITECTURE.md", "    engine --> runtime")], &[]]);
+}
 
 /// All that a module may use; `None` where it has no place in the house.
 fn below(module: &str) -> Option<Vec<&'static str>> {

@@ -152,6 +152,7 @@ impl<'a> Bencher<'a> {
         let loading = Loading {
             context: self.loading.context.or(Some(tests.max(experiment))),
             quiet: true,
+            gate: self.loading.gate.clone().filter(|_| gates),
             ..self.loading.clone()
         };
         // All lanes have room at once: what waits is not measured.
