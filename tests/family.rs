@@ -120,6 +120,7 @@ impl<'a> Loaded<'a> {
             heads: rows,
             cache_tokens: u32::MAX,
             alternatives: 0,
+            span: 1,
         };
         let state = block_on(State::new(gpu, &case.config, &case.plan, &weights, room)).unwrap();
         Self { case, gpu, weights, state, software }

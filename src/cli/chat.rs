@@ -150,7 +150,6 @@ fn answer(
         depth: chat.choosing.depth()?,
         routing: chat.choosing.routing(),
         priority: 0,
-        drawn_depths: None,
     };
     let outcome = Screen::new(out, false, painter).answer(model, &request, interrupt)?;
     run::tell(&outcome, model, chat.show_depth, chat.loading.quiet);

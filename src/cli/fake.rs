@@ -31,7 +31,6 @@ pub fn request(prompt: &[u32], max_tokens: u32) -> Request {
         depth: None,
         routing: Default::default(),
         priority: 0,
-        drawn_depths: None,
     }
 }
 

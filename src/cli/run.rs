@@ -67,7 +67,6 @@ fn write(
         depth: run.choosing.depth()?,
         routing: run.choosing.routing(),
         priority: 0,
-        drawn_depths: None,
     };
     let painter = Painter::new(Style::choose(run.show_depth, io::stdout().is_terminal()), model.rounds());
     if let Some(legend) = painter.legend() {

@@ -109,7 +109,7 @@ impl Network<'_> {
     }
 
     fn serial<'b>(&self, operands: Operands<'b>, gathered: &'b Texture) -> MatvecSerial<'b> {
-        let columns = MatvecSerial::columns(operands.n_rows, self.state.sizes.room.lanes, operands.params.blocks);
+        let columns = MatvecSerial::columns(operands.n_rows, self.state.sizes.room.lane_rows(), operands.params.blocks);
         MatvecSerial { operands, gathered, columns, subgroups: self.subgroups() }
     }
 }

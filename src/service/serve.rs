@@ -14,7 +14,7 @@ use super::race::Race;
 use crate::depth::policy::Rule;
 use crate::engine::event::Event;
 use crate::engine::request::{Request, Routing};
-use crate::engine::{Engine, SequenceId};
+use crate::engine::{Engine, SequenceId, Told};
 use crate::error::{Error, GpuError};
 use crate::gpu::Gpu;
 use crate::text::chat::transcript;
@@ -320,7 +320,7 @@ impl<'a> Server<'a> {
         self.ticked(events);
     }
 
-    fn ticked(&mut self, events: Vec<(SequenceId, Event)>) {
+    fn ticked(&mut self, events: Vec<Told>) {
         let now = (self.clock)();
         self.tell_events(events);
         let tick = self.view(now);
@@ -335,12 +335,12 @@ impl<'a> Server<'a> {
         }
     }
 
-    fn tell_events(&mut self, events: Vec<(SequenceId, Event)>) {
+    fn tell_events(&mut self, events: Vec<Told>) {
         let contestant: Option<Contestant> = self.race.as_ref().map(Race::contestant);
-        for (id, event) in events {
+        for Told { sequence: id, lane, event } in events {
             let Some(live) = self.under_way.get_mut(&id) else { continue };
             let sequence = live.name;
-            self.lanes.tell(sequence, &event);
+            self.lanes.tell(sequence, lane, &event);
             match &event {
                 Event::Token(token) => {
                     self.meter.add(token, live.written.is_empty());
@@ -394,6 +394,5 @@ fn request(prompt: Vec<u32>, settings: &Settings, place: u64) -> Request {
         depth: settings.depth,
         routing: Routing::Threshold,
         priority: 0,
-        drawn_depths: None,
     }
 }

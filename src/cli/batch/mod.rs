@@ -150,7 +150,6 @@ impl Batch<'_> {
             depth: own.depth.or(self.run.choosing.depth()?),
             routing: self.run.choosing.routing(),
             priority: own.priority.unwrap_or(0),
-            drawn_depths: None,
         };
         let prompt_tokens = request.prompt.len();
         Ok((self.engine.submit(request)?, prompt_tokens))
