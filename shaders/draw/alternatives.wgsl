@@ -22,10 +22,10 @@ fn alternatives(
     @builtin(num_workgroups) grid: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    for (var place = group.x; place < list[0]; place += grid.x) { tell(place, thread); }
+    for (var place = group.x; place < list[0]; place += grid.x) { list_alternatives(place, thread); }
 }
 
-fn tell(place: u32, thread: u32) {
+fn list_alternatives(place: u32, thread: u32) {
     let start = place * params.stride;
     let at = place * DRAWN;
     // What `sample` subtracted.

@@ -26,8 +26,6 @@ struct Params {
     alpha: f32,
 }
 
-const NOT_FORCED = 0xffffffffu;
-
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;     // [rows, input_stride]
 @group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;    // [rounds or 1, outputs, width]
@@ -109,7 +107,6 @@ fn route(row: u32, thread: u32) {
     if thread == 0u { granted_here = granted[row]; }
     let before = workgroupUniformLoad(&granted_here);
     let round = before.rounds;
-    let forced = select(params.forced, before.forced, before.forced != 0u);
     if round >= params.rounds { return; }
     let start = row * params.input_stride;
     for (var j = 0u; j < params.outputs; j++) {
@@ -128,13 +125,9 @@ fn route(row: u32, thread: u32) {
                 if params.write_gate == 1u { gates[row] = gate_of(score); }
             }
             if params.decide == 1u && params.token_choice == 0u {
-                var previous = score;
-                if round > 0u { previous = scores[row * params.rounds + round - 1u]; }
-                let goes = goes_on(score, previous, -bias[round], round);
-                let open = goes || (params.first_free == 1u && round == 0u);
-                granted[row].rounds = round + u32(select(round < forced, open, forced == NOT_FORCED));
+                decide(row, before, score, params.first_free == 1u && round == 0u);
             }
         }
     }
-    if thread == 0u && params.token_choice == 1u { choose_depth(row, forced); }
+    if thread == 0u && params.token_choice == 1u { choose_depth(row, forced_rounds(before)); }
 }

@@ -25,27 +25,27 @@ pub fn warnings(seconds: &[f64]) -> Vec<String> {
     let (mean, deviation) = spread(seconds);
     let far = outliers(seconds);
     let times = |at: usize| format!("{:.2} times the median", seconds[at] / median(seconds));
-    let mut told = vec![];
+    let mut found = vec![];
     if far == [0] && seconds[0] > median(seconds) {
-        told.push(format!(
+        found.push(format!(
             "the first repetition took {}: the device may not have been at its speed; try more --repetitions",
             times(0)
         ));
     } else if !far.is_empty() {
         let each: Vec<String> = far.iter().map(|&at| format!("repetition {} took {}", at + 1, times(at))).collect();
         let why = "something else may have used the machine; close other programs, or try more --repetitions";
-        told.push(format!("{}: {why}", each.join(", ")));
+        found.push(format!("{}: {why}", each.join(", ")));
     } else if deviation > 0.1 * mean {
         let share = 100.0 * deviation / mean;
-        told.push(format!(
+        found.push(format!(
             "times spread by {share:.0} % of their mean: close other programs, fix clocks and power, or measure longer"
         ));
     }
     if median(seconds) < 0.01 {
         let most = 1000.0 * median(seconds);
-        told.push(format!("a repetition took {most:.1} ms: too short to tell; try more tokens"));
+        found.push(format!("a repetition took {most:.1} ms: too short to tell; try more tokens"));
     }
-    told
+    found
 }
 
 #[cfg(test)]
@@ -77,10 +77,10 @@ mod tests {
     #[test]
     fn warnings_say_what_to_try() {
         let check = |seconds: &[f64], words: &[&str]| {
-            let told = warnings(seconds);
-            assert_eq!(told.len(), words.len(), "{told:?}");
-            for (told, word) in told.iter().zip(words) {
-                assert!(told.contains(word), "{told}");
+            let found = warnings(seconds);
+            assert_eq!(found.len(), words.len(), "{found:?}");
+            for (found, word) in found.iter().zip(words) {
+                assert!(found.contains(word), "{found}");
             }
         };
         check(&[1.0, 1.01, 0.99, 1.0, 1.02], &[]);

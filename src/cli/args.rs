@@ -13,6 +13,7 @@ use isobath::tensor::quantise::WRITTEN;
 pub use super::args_choosing::Choosing;
 pub use super::args_convert::{Convert, Import, SharingChoice, StartChoice, Writing};
 pub use super::args_measure::{Bench, Eval, Experiment, OrderChoice, TableFormat};
+use super::gate::GateChoice;
 
 const AFTER_HELP: &str = "\
 Results are written to stdout, everything else to stderr.
@@ -212,6 +213,11 @@ pub struct Loading {
     /// `run` and its answer need; for `chat` 8192].
     #[arg(long, value_name = "TOKENS")]
     pub context: Option<u32>,
+
+    /// Who decides how deep tokens go: the gate that the model was trained with, `top-2-gap`, `cosine`; with a threshold for all
+    /// rounds, or one for each, first round first [default: trained].
+    #[arg(long, value_name = "NAME[=THRESHOLDS]", value_parser = super::gate::gate, allow_hyphen_values = true)]
+    pub gate: Option<GateChoice>,
 
     /// Print the time that each kernel took, where the GPU has timestamps.
     #[arg(long)]

@@ -130,11 +130,11 @@ pub struct Eval {
     #[arg(long, value_name = "N,..", value_delimiter = ',')]
     pub depths: Vec<u32>,
 
-    /// Judge at N thresholds as well, evenly spaced over the scores of an expert-choice router.
+    /// Judge at N thresholds of the gate as well, evenly spaced over its scores.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub sweep: u32,
 
-    /// Write a JSON line per token here: depth, router scores, log-probability at every depth, entropy.
+    /// Write a JSON line per token here: depth, the gate's scores, log-probability at every depth, entropy.
     #[arg(long, value_name = "FILE")]
     pub tokens: Option<PathBuf>,
 

@@ -11,12 +11,12 @@ use super::destination::{Destination, refuse};
 use super::failure;
 use super::import::with_model;
 use super::loss;
-use super::open::{Fetching, Place};
+use super::open::{self, Fetching};
 use super::source::{self, Text};
 
 pub fn convert(command: &Convert) -> anyhow::Result<u8> {
     let writing = &command.writing;
-    let place = Place::find(Some(&command.source), Fetching { revision: None, quiet: writing.quiet })?;
+    let place = open::find(Some(&command.source), Fetching { revision: None, quiet: writing.quiet })?;
     let destination = Destination::new(&command.dest, writing.force, writing.quiet)?;
     let mut facts = Facts::default();
     source::open(&place, writing.tokenizer.as_deref(), &mut facts, |opened, facts| {
@@ -31,7 +31,7 @@ pub fn convert(command: &Convert) -> anyhow::Result<u8> {
             } else {
                 let made = Recursive::new(config, source, recipe(command)?)?;
                 if !writing.quiet {
-                    tell(config, &made);
+                    print_shape(config, &made);
                 }
                 write(made.config(), &made)?;
             }
@@ -69,7 +69,7 @@ fn recipe(command: &Convert) -> anyhow::Result<Recipe> {
     })
 }
 
-fn tell(config: &ModelConfig, made: &Recursive<'_>) {
+fn print_shape(config: &ModelConfig, made: &Recursive<'_>) {
     let layers = made.config().n_layers;
     if layers != config.n_layers {
         let kept: Vec<String> = made.picked().iter().map(ToString::to_string).collect();

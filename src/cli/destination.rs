@@ -86,7 +86,7 @@ impl Destination {
         let mut part = Part::new(&self.path);
         self.stream(&file, &part.preliminary)?;
         part.finish()?;
-        Ok(self.told(&file))
+        Ok(self.summary(&file))
     }
 
     fn write_folder(
@@ -105,7 +105,7 @@ impl Destination {
             // Only where nothing else has come to lie in it.
             let _ = fs::remove_dir(&self.path);
         }
-        written.map(|()| self.told(&file))
+        written.map(|()| self.summary(&file))
     }
 
     /// config.json comes last: a folder without it is no model.
@@ -148,7 +148,7 @@ impl Destination {
         file.sync_all().with_context(cannot)
     }
 
-    fn told(&self, file: &Export<'_>) -> String {
+    fn summary(&self, file: &Export<'_>) -> String {
         let of = |data_type: DataType| {
             let entries = file.entries().iter().filter(|entry| entry.data_type == data_type);
             let bytes: u64 = entries.map(|entry| entry.bytes as u64).sum();

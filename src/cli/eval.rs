@@ -9,14 +9,15 @@ use isobath::engine::score::Score;
 use isobath::engine::{Engine, EngineOptions};
 use isobath::error::RequestError;
 use isobath::eval::{Figures, Way, Windows, agreement, thresholds};
-use isobath::network::gate::Gate;
+use isobath::network::gate::{Gate, TRAINED};
 use pollster::block_on;
 use serde_json::{Value, json};
 
 use super::args::{Eval, TableFormat};
 use super::failure;
+use super::length::Length;
 use super::open::{self, Fetching, Place};
-use super::session;
+use super::{facts, session};
 
 /// Tokens of a window, where neither the caller nor the model asks for less.
 const WINDOW: u32 = 512;
@@ -37,7 +38,7 @@ struct Judge<'a> {
 pub fn eval(command: &Eval) -> anyhow::Result<u8> {
     let (place, text) = sources(command)?;
     let mut loading = command.loading.clone();
-    let config = session::facts(&place)?.config;
+    let config = facts::facts(&place)?.config;
     let window = command
         .window
         .or(loading.context)
@@ -45,8 +46,8 @@ pub fn eval(command: &Eval) -> anyhow::Result<u8> {
     loading.context = Some(window);
     let vocabulary = config.map_or(u32::MAX / 4, |config| config.vocab_size);
     let heads = (LOGITS / 4 / vocabulary.max(1)).max(1);
-    let engine =
-        session::engine(&place, &loading, EngineOptions { max_rows: window, heads, ..EngineOptions::default() })?;
+    let options = EngineOptions { max_rows: window, heads, ..EngineOptions::default() };
+    let engine = session::load(&place, &loading, options, |_| Length::Usual)?.engine;
     let tokenizer = engine.tokenizer();
     let end = tokenizer.eos_token().or(engine.config().end_tokens.first().copied());
     let end = end.and_then(|token| tokenizer.token_text(token));
@@ -61,9 +62,9 @@ pub fn eval(command: &Eval) -> anyhow::Result<u8> {
 fn sources(command: &Eval) -> anyhow::Result<(Place, String)> {
     let model = command.loading.model.as_deref();
     let lone = model.filter(|path| {
-        command.text.is_none() && path.is_file() && Place::find(Some(path), Fetching::default()).is_err()
+        command.text.is_none() && path.is_file() && open::find(Some(path), Fetching::default()).is_err()
     });
-    let place = if lone.is_some() { Place::find(None, Fetching::default()) } else { Place::of(&command.loading) }?;
+    let place = if lone.is_some() { open::find(None, Fetching::default()) } else { open::of(&command.loading) }?;
     let path = match lone.or(command.text.as_deref()) {
         Some(path) => path.to_owned(),
         None => open::held_out()?,
@@ -86,7 +87,9 @@ impl Judge<'_> {
             self.write_tokens(path, &adaptive, &fixed).with_context(|| format!("cannot write {}", path.display()))?;
         }
         let mut agrees = None;
-        if self.engine.plan().together.is_some() {
+        // The best of a text by the trained gate's scores say nothing of another gate.
+        let trained = self.engine.gate().is_some_and(|gate| gate.name == TRAINED);
+        if trained && self.engine.plan().together.is_some() {
             let top_k = self.judge(Way::TopK)?;
             agrees = agreement(&self.engine, &top_k);
         }
@@ -137,6 +140,7 @@ impl Judge<'_> {
         let tokens = self.figures.first().map_or(0, |figures| figures.tokens);
         let head = json!({
             "model": place.path().display().to_string(), "adapter": self.engine.gpu().description(),
+            "gate": self.engine.gate().map(|gate| gate.name),
             "windows": self.windows.windows.len(), "window": window, "tokens": tokens,
             "agreement_of_threshold_and_top_k": agrees,
         });
@@ -151,7 +155,8 @@ impl Judge<'_> {
                 self.figures.iter().for_each(|figures| println!("{}", cells(figures).join(",")));
             }
             TableFormat::Md => {
-                println!("{} on {}", field(&head["model"]), field(&head["adapter"]));
+                let by = head["gate"].as_str().map(|gate| format!(", gate {gate}")).unwrap_or_default();
+                println!("{} on {}{by}", field(&head["model"]), field(&head["adapter"]));
                 println!("{tokens} tokens in {} windows of at most {window}\n", head["windows"]);
                 println!("| depth | loss | perplexity | bits per byte | mean depth | shares |");
                 println!("|{}", " --- |".repeat(6));

@@ -14,12 +14,12 @@ use super::args::Import;
 use super::destination::{Destination, refuse};
 use super::failure;
 use super::loss;
-use super::open::{Fetching, Place};
+use super::open::{self, Fetching};
 use super::source::{self, Opened, Settings, Text};
 
 pub fn import(command: &Import) -> anyhow::Result<u8> {
     let writing = &command.writing;
-    let place = Place::find(Some(&command.source), Fetching { revision: None, quiet: writing.quiet })?;
+    let place = open::find(Some(&command.source), Fetching { revision: None, quiet: writing.quiet })?;
     let destination = Destination::new(&command.dest, writing.force, writing.quiet)?;
     let mut facts = Facts::default();
     command.set.iter().try_for_each(|words| facts.add_words(words, "--set"))?;
@@ -29,9 +29,9 @@ pub fn import(command: &Import) -> anyhow::Result<u8> {
     }
     let export = command.dtype.unwrap_or(ExportType::Keep);
     source::open(&place, writing.tokenizer.as_deref(), &mut facts, |opened, facts| {
-        with_model(opened, facts, &mut |config, source, text, told| {
+        with_model(opened, facts, &mut |config, source, text, notes| {
             if !writing.quiet {
-                told.iter().for_each(|line| eprintln!("{line}"));
+                notes.iter().for_each(|line| eprintln!("{line}"));
             }
             println!("{}", destination.write(config, source, text, export)?);
             loss::compare(writing, &command.source, &command.dest, config, source, text)
@@ -58,7 +58,7 @@ pub fn with_model(opened: Opened<'_>, facts: &Facts, then: Then<'_>) -> anyhow::
         }
         Settings::Partial(json) => {
             let imported = read(tensors, json.as_deref(), facts.clone())?;
-            then(&imported.config, &imported.source, &text, &imported.told)
+            then(&imported.config, &imported.source, &text, &imported.notes)
         }
     }
 }

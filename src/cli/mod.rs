@@ -17,9 +17,11 @@ mod convert;
 mod destination;
 mod drivers;
 mod eval;
+mod facts;
 mod failure;
 #[cfg(test)]
 mod fake;
+mod gate;
 #[cfg(feature = "gui")]
 mod gui;
 #[cfg(feature = "hub")]

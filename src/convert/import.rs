@@ -22,11 +22,11 @@ pub struct Imported<'a> {
     /// The tensors.
     pub source: Renamed<'a>,
     /// What was taken from where, and what was assumed: a line each.
-    pub told: Vec<String>,
+    pub notes: Vec<String>,
 }
 
-/// Fields of a router that no tensor tells.
-const UNTOLD: [&str; 6] = ["function", "alpha", "gating", "temperature", "capacity", "gate_first"];
+/// Fields of a router that no tensor shows.
+const UNSHOWN: [&str; 6] = ["function", "alpha", "gating", "temperature", "capacity", "gate_first"];
 
 /// Imports a checkpoint. `config` is the text of its config.json, where it has one; `facts` are those of flags and of the
 /// training's YAML.
@@ -37,11 +37,11 @@ pub fn import<'a>(
 ) -> Result<Imported<'a>, ModelError> {
     let names = Names::survey(source.names())?;
     let base = base_config(source, &names, config, &mut facts)?;
-    names.tell(&mut facts)?;
+    names.add_to(&mut facts)?;
     if names.layout == Layout::Plain(names.layout.layers()) {
-        tell_sharing(source, &names, &mut facts)?;
+        add_sharing(source, &names, &mut facts)?;
     }
-    tell_ties(source, &names, &mut facts)?;
+    add_ties(source, &names, &mut facts)?;
     let config = finish(base, &facts)?;
     if facts.get("kv.mode").is_none() && config.recursion.is_some() {
         facts.add("kv.mode", "own", "assumption: tensors do not tell; --set kv.mode=share or --training changes it")?;
@@ -70,13 +70,13 @@ pub fn import<'a>(
             supported: "the tensors that its settings ask for; correct the settings (--set, --training)".into(),
         });
     }
-    let mut told = facts.sentences(CONFIG);
-    told.extend(assumed(&config, &facts));
+    let mut notes = facts.sentences(CONFIG);
+    notes.extend(assumed(&config, &facts));
     let source = Renamed::new(source, map);
     if let Some(error) = names::check_tensors(&config, &source).into_iter().next() {
         return Err(error);
     }
-    Ok(Imported { config, source, told })
+    Ok(Imported { config, source, notes })
 }
 
 /// Fields of config.json that can be set where there is none.
@@ -164,7 +164,7 @@ fn equal(source: &dyn TensorSource, one: Option<&String>, other: Option<&String>
 }
 
 /// How layers of a plain stack repeat: by the contents of their feed-forward matrices.
-fn tell_sharing(source: &dyn TensorSource, names: &Names, facts: &mut Facts) -> Result<(), ModelError> {
+fn add_sharing(source: &dyn TensorSource, names: &Names, facts: &mut Facts) -> Result<(), ModelError> {
     let layers = names.layout.layers().min(LIMITS.layers);
     let up = |layer: u32| names.linear(layer, Linear::Up).into_iter().next();
     if (0..layers).any(|layer| up(layer).is_none()) {
@@ -202,7 +202,7 @@ fn tell_sharing(source: &dyn TensorSource, names: &Names, facts: &mut Facts) -> 
 }
 
 /// Whether attention and norms are shared like the rest, whether there are encodings, and that adapters have a scale.
-fn tell_ties(source: &dyn TensorSource, names: &Names, facts: &mut Facts) -> Result<(), ModelError> {
+fn add_ties(source: &dyn TensorSource, names: &Names, facts: &mut Facts) -> Result<(), ModelError> {
     if names.holds(".lora_") {
         facts.add("lora", true, "the tensors, which hold adapters")?;
         if facts.get("lora.scale").is_none() {
@@ -280,7 +280,7 @@ fn finish(mut base: Value, facts: &Facts) -> Result<ModelConfig, ModelError> {
 /// What tensors cannot tell and nobody said.
 fn assumed(config: &ModelConfig, facts: &Facts) -> Vec<String> {
     let block = config.block().unwrap_or_default();
-    let unsaid = UNTOLD.iter().filter(|field| facts.get(&format!("router.{field}")).is_none());
+    let unsaid = UNSHOWN.iter().filter(|field| facts.get(&format!("router.{field}")).is_none());
     let valued = unsaid.map(|field| (field, &block["router"][field])).filter(|(_, value)| !value.is_null());
     valued
         .map(|(field, value)| {

@@ -141,7 +141,7 @@ impl Names {
     }
 
     /// What the names say; `layers` and blocks cannot be misread, so these are facts.
-    pub(super) fn tell(&self, facts: &mut Facts) -> Result<(), ModelError> {
+    pub(super) fn add_to(&self, facts: &mut Facts) -> Result<(), ModelError> {
         let example = self.layout.prefix(1);
         let origin = format!("the tensors' names ({example}...)");
         facts.add("num_hidden_layers", self.layout.layers(), &origin)?;

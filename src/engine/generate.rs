@@ -27,7 +27,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::submit`].
     pub fn resume(&mut self, request: Request, written: &[u32]) -> Result<SequenceId, RequestError> {
-        let depth = self.check(&request)?;
+        let depth = self.check(&request, written.len())?;
         let id = SequenceId(self.last_id + 1);
         let depths = self.depths_of(&request, depth);
         let submission = submission(id, &request, depth, depths.as_ref(), written);
@@ -99,34 +99,43 @@ impl Engine {
         sink: &mut dyn FnMut(&Event) -> ControlFlow<()>,
     ) -> Result<FinishReason, Error> {
         let id = self.submit(request.clone())?;
-        let mut others = vec![];
         let mut cancelled = false;
         loop {
-            if self.told.is_empty() && !self.is_idle() {
-                self.turn().await?;
-                continue;
-            }
-            let Some(told) = self.told.pop_front() else {
-                return Err(GpuError::Internal { why: "a sequence was lost".into() }.into());
-            };
-            if told.sequence != id {
-                others.push(told);
-                continue;
-            }
-            let event = told.event;
+            let event = self.next_of(id).await?;
             // What was written behind the break is not told.
             let flow = if cancelled && !matches!(event, Event::Finished { .. }) { continue } else { sink(&event) };
             if let Event::Finished { reason, .. } = event {
-                self.told.extend(others);
                 return Ok(reason);
             }
             if flow.is_break() {
                 cancelled = true;
-                if self.cancel(id) {
-                    continue;
-                }
+                self.cancel(id);
             }
         }
+    }
+
+    /// The next event of one sequence; those of others are kept for [`Engine::next`].
+    ///
+    /// # Errors
+    /// What the GPU reports, or that its last event is told already.
+    pub async fn next_of(&mut self, id: SequenceId) -> Result<Event, Error> {
+        loop {
+            let place = self.told.iter().position(|told| told.sequence == id);
+            if let Some(Told { event, .. }) = place.and_then(|place| self.told.remove(place)) {
+                return Ok(event);
+            }
+            if !self.active.contains_key(&id) {
+                let why = format!("sequence {} has ended, and its last event was told", id.0);
+                return Err(GpuError::Internal { why }.into());
+            }
+            self.turn().await?;
+        }
+    }
+
+    /// Ends a sequence of which nobody wants to hear any more.
+    pub fn forget(&mut self, id: SequenceId) {
+        self.cancel(id);
+        self.told.retain(|told| told.sequence != id);
     }
 
     pub(super) fn tell(&mut self, sequence: SequenceId, lane: Option<u32>, event: Event) {

@@ -8,7 +8,6 @@ mod generate;
 mod lane;
 pub mod measure;
 mod policy;
-pub mod prompts;
 mod report;
 pub mod request;
 pub mod score;
@@ -203,11 +202,12 @@ impl Engine {
         let order = match options.order {
             Some(Order::Mixed) if !mixes => return Err(measure::cannot_mix().into()),
             Some(order) => order,
-            // A mixed pass reads shared weights once for lanes of all depths, but a token then takes more dispatches. Alone,
-            // and on a CPU, which computes as long as it reads, these cost more than they save (measured: docs/performance.md).
-            None if mixes && lanes > 1 && !gpu.summary().is_software() => Order::Mixed,
+            // A mixed pass reads shared weights once for lanes of all depths, but a token then takes more dispatches. Alone these
+            // cost more than they save (measured: docs/performance.md).
+            None if mixes && lanes > 1 && gpu.traits().mixed_rounds => Order::Mixed,
             None => Order::Waves,
         };
+        let ahead = gpu.traits().ahead;
         let shape = Self::shape(&plan, &state, order, options.prefix_cache);
         let scheduler = Scheduler::new(shape).map_err(|refusal| GpuError::Internal { why: refusal.to_string() })?;
         if options.profile && !gpu.start_profile() {
@@ -221,7 +221,7 @@ impl Engine {
             state,
             tokenizer: Arc::new(tokenizer),
             order,
-            ahead: 3,
+            ahead,
             scheduler,
             active: HashMap::new(),
             lanes: vec![None; lanes as usize],
@@ -314,16 +314,15 @@ impl Engine {
     }
 
     fn network(&self) -> Network<'_> {
-        let software = self.gpu.summary().is_software();
         let Self { gpu, config, plan, weights, state, .. } = self;
-        Network { gpu, config, plan, weights, state, software }
+        Network { gpu, config, plan, weights, state, recipe: &state.recipe }
     }
 
-    /// Refuses what cannot be run; returns how depth is decided.
-    fn check(&self, request: &Request) -> Result<Depth, RequestError> {
+    /// Refuses what cannot be run behind so many tokens of its own; returns how depth is decided.
+    fn check(&self, request: &Request, written: usize) -> Result<Depth, RequestError> {
         request.sampling.check()?;
-        let (context, tokens) = (self.context() as usize, request.prompt.len());
-        if tokens == 0 {
+        let (context, tokens) = (self.context() as usize, request.prompt.len() + written);
+        if request.prompt.is_empty() {
             return Err(RequestError::EmptyPrompt);
         }
         if tokens >= context {
@@ -332,7 +331,7 @@ impl Engine {
             let hint = if cut {
                 "; the GPU has no room for longer sequences".to_owned()
             } else if context < most {
-                format!("; or raise --context (the model allows {most})")
+                format!("; or load the model with a larger context (it allows {most})")
             } else {
                 String::new()
             };

@@ -3,13 +3,41 @@
 use super::Engine;
 use crate::depth::policy::{AT_LEAST, ExitPolicy, Rule};
 use crate::error::{Error, RequestError};
-use crate::kernels::exits::gate;
 use crate::network::gate::Gate;
+use crate::runtime::gates::{GateState, deciding};
 
 impl Engine {
     /// The gate that decides on depth; `None` where every token runs all rounds.
     pub fn gate(&self) -> Option<&Gate> {
         self.weights.gate.gate.as_ref()
+    }
+
+    /// The threshold of each round, first round first; meaningless where the gate has none.
+    pub fn thresholds(&self) -> &[f32] {
+        &self.weights.gate.thresholds
+    }
+
+    /// Puts another gate in place of the one before it, by its name among [`Plan::gates`]; its own thresholds and rule hold.
+    /// It decides from the next tick on, for sequences under way too, and what these computed before is shared with no later
+    /// prompt.
+    ///
+    /// # Errors
+    /// A name that is not known, a model that cannot be run with it, or no room for what it measures. The gate before it
+    /// stays.
+    ///
+    /// [`Plan::gates`]: crate::network::plan::Plan::gates
+    pub async fn set_gate(&mut self, name: &str) -> Result<(), Error> {
+        let gate = self.plan.gate_named(name)?;
+        let state = GateState::of(&self.gpu, gate.measure, &self.state.sizes, self.config.vocab_size)?;
+        self.gpu.check().await?;
+        self.weights.gate.state = state;
+        self.weights.gate.rule = gate.rule.text();
+        let thresholds: Option<Vec<f32>> = gate.has_thresholds().then(|| vec![gate.threshold; self.plan.rounds.len()]);
+        self.weights.gate.gate = Some(gate);
+        if let Some(thresholds) = thresholds {
+            self.set_thresholds(&thresholds)?;
+        }
+        Ok(())
     }
 
     /// Puts a policy in place of the gate's own; it holds from the next tick on, for sequences under way too. What these computed
@@ -20,8 +48,9 @@ impl Engine {
     /// the compiler's words for a rule that is no WGSL. The policy before it stays.
     pub async fn set_policy(&mut self, policy: &dyn ExitPolicy) -> Result<(), Error> {
         let rule = policy.rule();
-        if rule != AT_LEAST {
-            self.gpu.try_pipeline("gate", &gate::source(rule)).await?;
+        if let Some(gate) = self.gate().filter(|_| rule != AT_LEAST) {
+            let (kernel, source) = deciding(gate.measure, rule);
+            self.gpu.try_pipeline(kernel, &source).await?;
         }
         let thresholds: Vec<f32> = (0..self.plan.n_rounds()).map(|round| policy.threshold(round)).collect();
         self.set_thresholds(&thresholds)?;
@@ -67,6 +96,7 @@ impl Engine {
         // What is kept of earlier prompts was computed with other depths, and so is a part of what is under way.
         self.scheduler.policy_changed();
         self.gpu.write(&self.weights.gate.bias, 0, &bias);
+        self.weights.gate.thresholds = thresholds.to_vec();
         Ok(())
     }
 }

@@ -36,13 +36,14 @@ impl Sampling {
     }
 }
 
-/// How a Mixture-of-Recursions model of the expert-choice kind decides on depth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Over whom a gate decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Routing {
-    /// Each token by its own score: causal, the same in prefill and decoding (MoR paper, section 2.2.1).
+    /// Each token by its own score: causal, the same in prefill and decoding.
     #[default]
     Threshold,
-    /// The k best of all tokens in the call, as the released code does; not causal, for parity only.
+    /// The k best of all tokens in the call, where the model was trained so; not causal, for parity with released code only.
     TopK,
 }
 
@@ -61,7 +62,7 @@ pub struct Request {
     pub ignore_end: bool,
     /// Every token runs exactly this many rounds; `None` leaves it to the model.
     pub depth: Option<u32>,
-    /// Routing of expert-choice models.
+    /// Over whom the gate decides.
     pub routing: Routing,
     /// Higher comes first; 0 is normal. At most 64 later ones overtake a sequence.
     pub priority: u8,

@@ -119,7 +119,7 @@ impl Engine {
             }
         }
         let span = self.state.sizes.room.span;
-        let mut tick = Tick { order: self.order, longest: 0, ragged: false };
+        let mut tick = Tick { order: self.order, lanes: plan.decoding, longest: 0, ragged: false };
         for lane in self.lanes.iter_mut().flatten() {
             let Some(ticks) = &mut lane.ticks else { continue };
             *ticks += 1;

@@ -21,13 +21,13 @@ pub struct Windows {
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Way {
-    /// The model.
+    /// The gate.
     Adaptive,
     /// All of them run this many rounds.
     Fixed(u32),
     /// The best scores of each window, as in the training of expert-choice models.
     TopK,
-    /// The model, with this threshold in place of its own.
+    /// The gate, with this threshold in place of its own.
     Threshold(f32),
 }
 
@@ -84,23 +84,23 @@ impl Windows {
         Ok(Self { windows })
     }
 
-    /// Judges all windows one way; `told` hears of each window as it is done. Returns the scores of each window.
+    /// Judges all windows one way; `progress` hears of each window as it is done. Returns the scores of each window.
     ///
     /// # Errors
-    /// What [`Engine::score`] reports. The model's own threshold holds again afterwards, whatever happened.
+    /// What [`Engine::score`] reports. The thresholds from before hold again afterwards, whatever happened.
     pub async fn judge(
         &self,
         engine: &mut Engine,
         way: Way,
-        told: &mut dyn FnMut(usize),
+        progress: &mut dyn FnMut(usize),
     ) -> Result<Vec<Vec<Score>>, Error> {
-        let rounds = engine.plan().rounds.len();
+        let before = engine.thresholds().to_vec();
         if let Way::Threshold(threshold) = way {
-            engine.set_thresholds(&vec![threshold; rounds])?;
+            engine.set_thresholds(&vec![threshold; before.len()])?;
         }
-        let scores = self.score(engine, way, told).await;
+        let scores = self.score(engine, way, progress).await;
         if matches!(way, Way::Threshold(_)) {
-            engine.set_thresholds(&vec![0.0; rounds])?;
+            engine.set_thresholds(&before)?;
         }
         scores
     }
@@ -109,7 +109,7 @@ impl Windows {
         &self,
         engine: &mut Engine,
         way: Way,
-        told: &mut dyn FnMut(usize),
+        progress: &mut dyn FnMut(usize),
     ) -> Result<Vec<Vec<Score>>, Error> {
         let depth = match way {
             Way::Adaptive | Way::Threshold(_) => Depth::Model,
@@ -119,7 +119,7 @@ impl Windows {
         let mut all = Vec::with_capacity(self.windows.len());
         for (done, window) in self.windows.iter().enumerate() {
             all.push(engine.score(window, depth).await?);
-            told(done + 1);
+            progress(done + 1);
         }
         Ok(all)
     }

@@ -2,10 +2,10 @@
 
 use super::{Outcome, Reference, Sequence};
 use crate::kernels::Granted;
-use crate::kernels::exits::{gate, select_top_k};
+use crate::kernels::exits::{cosine, gate, select_top_k, top_two_gap};
 use crate::kernels::products::matvec;
 use crate::kernels::rows::combine;
-use crate::network::gate::{Gate, Measure, Moment, Over, Scorer};
+use crate::network::gate::{Change, Gate, HeadStatistic, Measure, Moment, Over, Scorer};
 use crate::network::plan::Residual;
 use crate::runtime::gates::gate_settings;
 use crate::runtime::step::Depth;
@@ -110,8 +110,10 @@ impl Reference<'_> {
     fn measure(&self, measure: Measure, round: u32, x: &[f32], before: &[f32]) -> Option<f32> {
         match measure {
             Measure::Scorer(_) | Measure::Accumulated(_) => None,
-            _ if round == 0 => Some(0.0),
-            _ => None,
+            Measure::Head(_) | Measure::Change(_) if round == 0 => Some(0.0),
+            Measure::Head(HeadStatistic::TopTwoGap) => Some(top_two_gap::cpu(&self.logits(x))),
+            Measure::Change(Change::Cosine) => Some(cosine::cpu(x, before)),
+            Measure::Head(_) | Measure::Change(_) => None,
         }
     }
 

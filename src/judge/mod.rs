@@ -120,7 +120,9 @@ impl<'a> Reference<'a> {
     /// Final norm and head.
     fn logits(&self, row: &[f32]) -> Vec<f32> {
         let head = if self.tensors.contains_key(names::LM_HEAD) { names::LM_HEAD } else { names::EMBEDDING };
-        matvec::cpu(self.tensor(head), &self.normed(row, self.plan.form.final_norm, names::FINAL_NORM))
+        let (norm, scale) = (self.plan.form.final_norm, self.plan.form.logits.scale);
+        let logits = matvec::cpu(self.tensor(head), &self.normed(row, norm, names::FINAL_NORM));
+        logits.iter().map(|z| z * scale).collect()
     }
 
     fn round(&self, sequence: &mut Sequence, round: u32, rows: &[usize], x: &mut [Vec<f32>], outcome: &mut Outcome) {

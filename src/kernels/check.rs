@@ -52,12 +52,12 @@ pub fn assert_close(name: &str, got: &[f32], want: &[f32], tolerance: f32) {
 impl Device {
     pub fn open() -> Self {
         let gpu = pollster::block_on(Gpu::open(std::env::var("ISOBATH_ADAPTER").ok().as_deref()));
-        Self { gpu: gpu.expect("kernel tests need a GPU adapter, a software one will do") }
+        Self { gpu: gpu.expect("kernel tests need an adapter, one that computes on the processors will do") }
     }
 
     /// Whether kernels that use subgroups can be tested here.
     pub fn subgroups(&self) -> bool {
-        self.gpu.subgroup_size() == Some(crate::kernels::SUBGROUP)
+        self.gpu.traits().subgroup_size() == Some(crate::kernels::SUBGROUP)
     }
 
     pub fn upload<T: bytemuck::NoUninit>(&self, data: &[T]) -> Buffer {

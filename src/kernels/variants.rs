@@ -35,7 +35,7 @@ const ROWS: [u32; 6] = [1, 2, 4, 8, 16, 32];
 /// Attention stands with heads of 2 to 256 numbers, groups of 1 to 16, and 1 to 4 rows.
 const HEADS: [(u32, u32); 6] = [(2, 1), (64, 1), (64, 3), (128, 4), (128, 8), (256, 16)];
 
-/// The products of software adapters, by how they read their inputs.
+/// The products that read textures, by how they read their inputs.
 fn serial(data_type: DataType, column: &'static str) -> Vec<&'static str> {
     vec![text!("products/matvec_serial"), PRODUCT, loader(data_type), WEIGHTS_TEXTURE, BLOCK, TEXEL, SERIAL, column]
 }
@@ -155,7 +155,12 @@ pub fn all() -> Vec<Variant> {
             crate::kernels::exits::gate::source(rule.text()).parts,
             vec![],
         );
+        let parts = crate::kernels::exits::cosine::source(rule.text()).parts;
+        add("cosine", crate::kernels::exits::cosine::Params::FIELDS, parts, vec![]);
+        let parts = crate::kernels::exits::top_two_gap::source(rule.text()).parts;
+        add("top_two_gap", crate::kernels::exits::top_two_gap::Params::FIELDS, parts, vec![]);
     }
+    add("slice", crate::kernels::exits::slice::Params::FIELDS, vec![text!("exits/slice")], vec![]);
     add(
         "lora_down",
         crate::kernels::products::lora_down::Params::FIELDS,

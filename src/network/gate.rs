@@ -10,6 +10,8 @@
 //! **Invariant:** data only. A new gate is a kernel that measures and an entry in [`GATES`].
 
 use crate::depth::policy::Rule;
+use crate::error::RequestError;
+use crate::network::plan::{MissingKeys, Plan, Residual};
 
 /// A small network of the model's own that scores a row of the residual stream.
 #[derive(Debug, Clone, PartialEq)]
@@ -148,7 +150,7 @@ pub const GATES: [Gate; 2] = [
         measure: Measure::Change(Change::Cosine),
         rule: Rule::Below,
         threshold: 0.99,
-        range: (0.8, 1.0),
+        range: (0.6, 1.0),
         ..ON_ROWS
     },
 ];
@@ -222,5 +224,68 @@ impl Scorer {
     /// Scores of a row.
     pub fn outputs(&self) -> u32 {
         self.tensors.first().and_then(|matrices| matrices.last()).map_or(0, |(_, [outputs, _])| *outputs as u32)
+    }
+}
+
+impl Measure {
+    /// Whether there is a kernel for it.
+    ///
+    /// # Errors
+    /// Its name, where there is none.
+    pub(super) fn runs(self) -> Result<(), String> {
+        match self {
+            Self::Scorer(_) | Self::Head(HeadStatistic::TopTwoGap) | Self::Change(Change::Cosine) => Ok(()),
+            Self::Head(statistic) => Err(format!("{statistic:?} of the head's probabilities")),
+            Self::Change(change) => Err(format!("{change:?} from one round to the next")),
+            Self::Accumulated(_) => Err("a value accumulated over the rounds".into()),
+        }
+    }
+}
+
+impl Plan {
+    /// The gates that the model can be run with, its own first.
+    pub fn gates(&self) -> Vec<Gate> {
+        self.gate.clone().into_iter().chain(GATES.into_iter().filter(|gate| self.admits(gate).is_ok())).collect()
+    }
+
+    /// The gate of a name.
+    ///
+    /// # Errors
+    /// [`RequestError::Setting`] for a name that is not known, or a gate that the model cannot be run with.
+    pub fn gate_named(&self, name: &str) -> Result<Gate, RequestError> {
+        let gates = self.gates();
+        if let Some(gate) = gates.iter().find(|gate| gate.name == name) {
+            return Ok(gate.clone());
+        }
+        let names: Vec<&str> = gates.iter().map(|gate| gate.name).collect();
+        let mut range = if names.is_empty() { "left alone".to_owned() } else { names.join(" or ") };
+        match GATES.iter().find(|gate| gate.name == name).map(|gate| self.admits(gate)) {
+            Some(Err(why)) => range += &format!(": this model {why}"),
+            _ if name == TRAINED => range += ": this model was trained without a gate",
+            _ => {}
+        }
+        Err(RequestError::Setting { name: "gate", value: name.to_owned(), range })
+    }
+
+    /// Whether the model can be run with a gate that it was not trained with.
+    ///
+    /// # Errors
+    /// Why not, behind "this model".
+    pub fn admits(&self, gate: &Gate) -> Result<(), String> {
+        if self.n_rounds() < 2 {
+            return Err("has one round".into());
+        }
+        if matches!(self.residual, Residual::Add { once: true, .. }) {
+            return Err("weighs its rounds by the depth that is chosen before the first of them".into());
+        }
+        match self.missing {
+            MissingKeys::FromFirst | MissingKeys::Holes => {}
+            _ => {
+                let told =
+                    "needs the keys and values of every token in every round, which one that stops early does not make";
+                return Err(told.into());
+            }
+        }
+        gate.measure.runs().map_err(|what| format!("has a gate by {what}, which no kernel measures"))
     }
 }

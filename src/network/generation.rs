@@ -228,8 +228,8 @@ impl Generation {
     pub fn apply(&mut self, config: &mut ModelConfig) {
         let Some(tokens) = &self.end_tokens else { return };
         if let Some(token) = tokens.iter().find(|token| **token >= config.vocab_size) {
-            let told = format!("eos_token_id {token} is not among the {} tokens", config.vocab_size);
-            self.unfollowed.push(told);
+            let note = format!("eos_token_id {token} is not among the {} tokens", config.vocab_size);
+            self.unfollowed.push(note);
         }
         let first = config.end_tokens.first().copied();
         config.end_tokens = tokens.iter().copied().filter(|token| *token < config.vocab_size).collect();
@@ -240,8 +240,8 @@ impl Generation {
     /// What is not followed, as a line; `None` where all is.
     pub fn warning(&self) -> Option<String> {
         let unfollowed = (!self.unfollowed.is_empty()).then(|| format!("not followed: {}", self.unfollowed.join("; ")));
-        let told: Vec<String> = self.notes.iter().cloned().chain(unfollowed).collect();
-        (!told.is_empty()).then(|| format!("{}: {}", self.origin, told.join("; ")))
+        let notes: Vec<String> = self.notes.iter().cloned().chain(unfollowed).collect();
+        (!notes.is_empty()).then(|| format!("{}: {}", self.origin, notes.join("; ")))
     }
 
     /// The file for a model whose texts end at these tokens.
@@ -312,9 +312,12 @@ mod tests {
         assert_eq!(read(idle).warning(), None);
         let asked = r#"{"eos_token_id": 1, "do_sample": DRAWN, "num_beams": 4, "typical_p": 0.9, "eta_cutoff": 0.1,
             "suppress_tokens": [3], "min_new_tokens": 5}"#;
-        let told = |drawn| read(&asked.replace("DRAWN", drawn)).unfollowed.join(", ");
-        assert_eq!(told("true"), "num_beams 4, typical_p 0.9, eta_cutoff 0.1, min_new_tokens 5, suppress_tokens [3]");
-        assert_eq!(told("false"), "num_beams 4, min_new_tokens 5, suppress_tokens [3]");
+        let unfollowed = |drawn| read(&asked.replace("DRAWN", drawn)).unfollowed.join(", ");
+        assert_eq!(
+            unfollowed("true"),
+            "num_beams 4, typical_p 0.9, eta_cutoff 0.1, min_new_tokens 5, suppress_tokens [3]"
+        );
+        assert_eq!(unfollowed("false"), "num_beams 4, min_new_tokens 5, suppress_tokens [3]");
     }
 
     #[test]
@@ -332,9 +335,9 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_make_no_sense_are_left_out_and_told() {
+    fn settings_that_make_no_sense_are_left_out_and_noted() {
         let drawn = |setting: &str| format!(r#"{{"eos_token_id": 1, "do_sample": true, {setting}}}"#);
-        for (setting, told) in [
+        for (setting, note) in [
             (r#""temperature": "hot""#, "temperature \"hot\", which must be from 0 to 100"),
             (r#""temperature": -1"#, "temperature -1, which must be from 0 to 100"),
             (r#""top_k": 2.5"#, "top_k 2.5, which must be a number of tokens"),
@@ -345,7 +348,7 @@ mod tests {
             (r#""repetition_penalty": 1e39"#, "repetition_penalty 1e39, which must be above 0 and at most 100"),
         ] {
             let generation = read(&drawn(setting));
-            assert_eq!(generation.unfollowed.join("; ").replace("1e+39", "1e39"), told);
+            assert_eq!(generation.unfollowed.join("; ").replace("1e+39", "1e39"), note);
             assert_eq!(generation.suggestion, read(&drawn("\"top_k\": null")).suggestion, "{setting}");
         }
         // Some programs write -1 for all of them.

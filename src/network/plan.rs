@@ -14,7 +14,7 @@ use std::ops::Range;
 use crate::error::ModelError;
 use crate::network::config::{KvMode, ModelConfig};
 use crate::network::form::{Form, LayerForm, NO_WINDOW};
-use crate::network::gate::{Change, GATES, Gate, HeadStatistic, Measure, Moment, Scorer, ScorerLayers};
+use crate::network::gate::{Gate, Moment, Scorer, ScorerLayers};
 use crate::network::{names, trained};
 
 /// Which keys and values a layer reads, and when it writes its own.
@@ -180,8 +180,8 @@ impl Plan {
             }
             None => Self::stack(config),
         };
-        plan.check()?;
         plan.form.check()?;
+        plan.check()?;
         plan.check_windows()?;
         Ok(plan)
     }
@@ -309,33 +309,6 @@ impl Plan {
         self.rounds.first().is_some_and(|round| self.layers[round.layers.start].cache.compact)
     }
 
-    /// The gates that the model can be run with, its own first.
-    pub fn gates(&self) -> Vec<Gate> {
-        self.gate.clone().into_iter().chain(GATES.into_iter().filter(|gate| self.admits(gate).is_ok())).collect()
-    }
-
-    /// Whether the model can be run with a gate that it was not trained with.
-    ///
-    /// # Errors
-    /// Why not, behind "this model".
-    pub fn admits(&self, gate: &Gate) -> Result<(), String> {
-        if self.n_rounds() < 2 {
-            return Err("has one round".into());
-        }
-        if matches!(self.residual, Residual::Add { once: true, .. }) {
-            return Err("weighs its rounds by the depth that is chosen before the first of them".into());
-        }
-        match self.missing {
-            MissingKeys::FromFirst | MissingKeys::Holes => {}
-            _ => {
-                let told =
-                    "needs the keys and values of every token in every round, which one that stops early does not make";
-                return Err(told.into());
-            }
-        }
-        runs(gate.measure).map_err(|what| format!("has a gate by {what}, which no kernel measures"))
-    }
-
     /// Refuses what the types can say and no kernel runs.
     ///
     /// # Errors
@@ -358,7 +331,7 @@ impl Plan {
             return refuse("tokens that more rounds are to check".into(), "tokens that stand once they are drawn");
         }
         for gate in self.gate.iter().chain(&self.together) {
-            if let Err(what) = runs(gate.measure) {
+            if let Err(what) = gate.measure.runs() {
                 return refuse(
                     format!("a gate by {what}"),
                     "scores of a router, the gap of the two best tokens, cosine",
@@ -366,16 +339,6 @@ impl Plan {
             }
         }
         Ok(())
-    }
-}
-
-/// Whether there is a kernel for a measure; its name where there is none.
-fn runs(measure: Measure) -> Result<(), String> {
-    match measure {
-        Measure::Scorer(_) | Measure::Head(HeadStatistic::TopTwoGap) | Measure::Change(Change::Cosine) => Ok(()),
-        Measure::Head(statistic) => Err(format!("{statistic:?} of the head's probabilities")),
-        Measure::Change(change) => Err(format!("{change:?} from one round to the next")),
-        Measure::Accumulated(_) => Err("a value accumulated over the rounds".into()),
     }
 }
 

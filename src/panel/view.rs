@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::depth::DepthHistogram;
 use crate::depth::policy::Rule;
 use crate::engine::event::{Event, FinishReason, TokenEvent};
+use crate::gpu::traits::Kind;
 use crate::service::{Contestant, Failure, Heat, Lane, ModelFacts, Prompt, Stamped, Task, Tick, Update};
 
 use super::rates::Rates;
@@ -43,7 +44,7 @@ pub struct Sequence {
 }
 
 impl Sequence {
-    fn tell(&mut self, event: &Event) {
+    fn apply(&mut self, event: &Event) {
         match event {
             Event::Prefill { done, total } => self.prompt = (*done, *total),
             Event::Token(token) => {
@@ -197,7 +198,7 @@ impl View {
                 {
                     self.histogram.add(token.depth);
                 }
-                self.sequences.entry((*sequence, *contestant)).or_default().tell(event);
+                self.sequences.entry((*sequence, *contestant)).or_default().apply(event);
                 if matches!(event, Event::Finished { .. }) {
                     self.forget();
                 }
@@ -272,9 +273,9 @@ impl View {
         self.facts.as_ref().map_or(1, |facts| facts.rounds.max(1))
     }
 
-    /// Whether the engine's adapter computes on the CPU; it then draws there as well.
-    pub fn is_on_software(&self) -> bool {
-        self.facts.as_ref().is_some_and(|facts| facts.adapter.kind == "software")
+    /// Whether the engine computes on the processors that draw.
+    pub fn shares_processors(&self) -> bool {
+        self.facts.as_ref().is_some_and(|facts| Kind::of_name(&facts.adapter.kind).shares_processors())
     }
 
     /// Whether sequences are under way.
@@ -299,6 +300,7 @@ impl View {
 fn shown(prompt: &Prompt) -> (String, bool) {
     match prompt {
         Prompt::Text(text) => (text.clone(), false),
+        Prompt::Tokens(tokens) => (format!("{} tokens", tokens.len()), false),
         Prompt::Chat(turns) => (turns.last().map(|turn| turn.content.clone()).unwrap_or_default(), true),
     }
 }
@@ -307,7 +309,7 @@ fn shown(prompt: &Prompt) -> (String, bool) {
 mod tests {
     use super::*;
 
-    fn told(view: &mut View, at: f64, update: Update) {
+    fn show(view: &mut View, at: f64, update: Update) {
         view.apply(&Stamped { at, update });
     }
 
@@ -325,11 +327,11 @@ mod tests {
         let end = Event::Finished { reason: FinishReason::Length, text: String::new(), tokens: 0 };
         for name in 0..2000 {
             let sequences = vec![Task { name, prompt: Prompt::Text("p".into()) }];
-            told(&mut view, name as f64, Update::Submitted { sequences });
-            told(&mut view, name as f64, Update::Sequence { sequence: name, contestant: None, event: end.clone() });
+            show(&mut view, name as f64, Update::Submitted { sequences });
+            show(&mut view, name as f64, Update::Sequence { sequence: name, contestant: None, event: end.clone() });
         }
         for _ in 0..2 * MOST_TOKENS {
-            told(&mut view, 2e3, Update::Sequence { sequence: 9000, contestant: None, event: token(2) });
+            show(&mut view, 2e3, Update::Sequence { sequence: 9000, contestant: None, event: token(2) });
         }
         assert!(view.sequences.len() <= MOST_SEQUENCES + 1 && view.entries.len() <= MOST_ENTRIES);
         let long = &view.sequences[&(9000, None)];
@@ -352,7 +354,7 @@ mod tests {
             heat(5, Full, 2.6, true),
             heat(6, Adaptive, 9.0, true),
         ] {
-            told(&mut view, 0.0, update);
+            show(&mut view, 0.0, update);
         }
         let (adaptive, full) = view.race.rates().unwrap();
         assert!((adaptive / full - 1.3).abs() < 1e-9, "{adaptive} {full}");
@@ -363,7 +365,7 @@ mod tests {
     fn a_new_model_starts_afresh() {
         let mut view = View { ended: true, ..View::default() };
         view.histogram.add(1);
-        told(&mut view, 5.0, Update::Loading { done: 1, total: 2 });
+        show(&mut view, 5.0, Update::Loading { done: 1, total: 2 });
         assert_eq!((view.histogram.total(), view.loading, view.ended), (0, Some((1, 2)), false));
     }
 }

@@ -1,13 +1,14 @@
 //! A network on the GPU: weights, rows and lanes, and the dispatches that move them on.
 
 pub mod cache;
-pub(crate) mod gates;
+pub mod gates;
 pub mod lane;
 pub mod layer;
 mod lists;
 pub mod memory;
 mod norms;
 pub mod product;
+pub mod recipe;
 pub mod room;
 pub mod rounds;
 pub mod state;

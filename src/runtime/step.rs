@@ -18,7 +18,8 @@ use crate::kernels::{Granted, Row};
 use crate::network::config::ModelConfig;
 use crate::network::plan::Plan;
 use crate::runtime::layer::Batch;
-use crate::runtime::product::{Inputs, Target};
+use crate::runtime::product::{self, Target};
+use crate::runtime::recipe::Recipe;
 use crate::runtime::state::State;
 use crate::runtime::weights::Weights;
 
@@ -77,8 +78,8 @@ pub struct Network<'a> {
     pub weights: &'a Weights,
     /// Room.
     pub state: &'a State,
-    /// The adapter is a CPU: kernels without workgroup memory are faster.
-    pub software: bool,
+    /// Which kernels run: the state's, or another whose kernels are to be tested here.
+    pub recipe: &'a Recipe,
 }
 
 impl Step<'_> {
@@ -117,7 +118,8 @@ impl<'a> Network<'a> {
         self.write_inputs(step);
         let longest = step.inputs.iter().map(|input| input.position + 1).max().unwrap_or(0);
         let rows = &self.state.rows;
-        let all = Batch { list: &rows.all, n_rows, longest, round: 0, base: 0, mixed: None };
+        let all =
+            Batch { list: &rows.all, n_rows, longest, round: 0, base: 0, region: n_rows, decoding: false, mixed: None };
         self.embed(pass, all)?;
         self.look(pass, &mut probe, "embed", &rows.hidden, None)?;
         for layer in self.plan.prologue.clone() {
@@ -202,6 +204,15 @@ impl<'a> Network<'a> {
         Ok(pass.submit_and_read(&[(judged, 0..u64::from(n_rows) * 4)]))
     }
 
+    /// Final norm and head of the listed rows; logits are `[places, vocabulary]`.
+    pub(super) fn head(&self, pass: &mut Pass<'_>, logits: &Buffer, batch: Batch<'_>) -> Result<(), GpuError> {
+        let rows = &self.state.rows;
+        self.norm(pass, &rows.hidden, (self.plan.form.final_norm, &self.weights.final_norm), batch)?;
+        let vocabulary = self.config.vocab_size;
+        let target = Target { buffer: logits, stride: vocabulary, mode: matvec::COMPACT };
+        self.product(pass, &self.weights.head, vocabulary, product::Input::Made(&rows.normed), batch, target)
+    }
+
     /// Final norm, head, and draw of the listed rows.
     pub(super) fn draw(
         &self,
@@ -212,12 +223,10 @@ impl<'a> Network<'a> {
     ) -> Result<(), GpuError> {
         let (rows, lanes) = (&self.state.rows, &self.state.lanes);
         let alternatives = self.state.sizes.room.alternatives;
-        let batch = Batch { list, n_rows, longest: 0, round: 0, base: 0, mixed: None };
-        self.norm(pass, &rows.hidden, (self.plan.form.final_norm, &self.weights.final_norm), batch)?;
-        self.look(pass, probe, "final_norm", &rows.normed, Some(list))?;
+        let batch = Batch { list, n_rows, longest: 0, round: 0, base: 0, region: n_rows, decoding: false, mixed: None };
+        self.head(pass, &rows.logits, batch)?;
+        self.look(pass, probe, "final_norm", &rows.normed.rows, Some(list))?;
         let vocabulary = self.config.vocab_size;
-        let target = Target { buffer: &rows.logits, stride: vocabulary, mode: matvec::COMPACT };
-        self.product(pass, &self.weights.head, vocabulary, Inputs::Gathered(&rows.normed), batch, target)?;
         if sample {
             pass.run(&Sample {
                 settings: &lanes.settings,
@@ -229,7 +238,7 @@ impl<'a> Network<'a> {
                 drawn: &rows.drawn,
                 alternatives,
                 n_rows,
-                subgroups: self.subgroups(),
+                subgroups: self.recipe.draws_by_subgroup(vocabulary),
                 params: sample::Params { vocabulary, stride: vocabulary, seen_stride: self.state.sizes.seen },
             })?;
         }

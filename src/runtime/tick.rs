@@ -41,6 +41,8 @@ pub enum Order {
 pub struct Tick {
     /// Order of the rounds.
     pub order: Order,
+    /// Most lanes that take part.
+    pub lanes: u32,
     /// Most entries that a lane can see.
     pub longest: u32,
     /// A lane may have been told to run less than all rounds.
@@ -59,10 +61,13 @@ impl<'a> Network<'a> {
         let (lanes, room) = (&self.state.lanes, self.state.sizes.room);
         let all = Batch {
             list: &lanes.live,
-            n_rows: room.lane_rows(),
+            n_rows: self.recipe.rows(tick.lanes * room.span),
             longest: tick.longest,
             round: 0,
             base: room.rows,
+            region: room.lane_rows(),
+            // Rows of a span share their keys.
+            decoding: room.span == 1,
             mixed: None,
         };
         let entering = Batch { list: &lanes.entering, ..all };

@@ -9,10 +9,11 @@ use crate::kernels::padded;
 use crate::kernels::products::matrix::Matrix;
 use crate::network::config::ModelConfig;
 use crate::network::form::{self, HeadNorms, LayerForm, NormKind};
-use crate::network::gate::{Gate, Scorer};
+use crate::network::gate::Scorer;
 use crate::network::lora;
 use crate::network::names::{self, Linear, Norm};
 use crate::network::plan::{Plan, PlanLayer, Writes};
+use crate::runtime::gates::{GateState, RunningGate};
 use crate::tensor::{TensorSource, values};
 
 /// Vectors of several depths, one behind the other.
@@ -90,17 +91,6 @@ pub struct Weights {
     pub gate: RunningGate,
 }
 
-/// The gate that runs, and what it asks for.
-#[derive(Debug, Clone)]
-pub struct RunningGate {
-    /// The gate; `None` where every token runs all rounds.
-    pub gate: Option<Gate>,
-    /// `[rounds]`, added to what decides: minus the threshold, or the bias of a gate that is asked once.
-    pub bias: Buffer,
-    /// Text of the rule that decides on a further round.
-    pub rule: &'static str,
-}
-
 /// Reads tensors, checks and repacks them, and puts them on the GPU.
 pub struct Loader<'a> {
     /// The device.
@@ -147,7 +137,9 @@ impl<'a> Loader<'a> {
             Some(_) => self.matrix(&[names::LM_HEAD.to_owned()], &[]).await?,
             None => embedding.clone(),
         };
-        let final_norm = self.bank("final norm", &[names::FINAL_NORM.to_owned()], plan.form.final_norm.kind).await?;
+        // Logits are linear in what the head reads, so their factor is its norm's.
+        let (name, form) = ([names::FINAL_NORM.to_owned()], &plan.form);
+        let final_norm = self.scaled_bank("final norm", &name, form.final_norm.kind, form.logits.scale).await?;
         let mut layers = Vec::with_capacity(plan.layers.len());
         for layer in &plan.layers {
             layers.push(self.layer(layer, plan.form_of(layer)).await?);
@@ -161,19 +153,35 @@ impl<'a> Loader<'a> {
             }
         }
         let bias = self.gpu.upload("bias of the gate", &bias)?;
-        let gate = RunningGate { gate: plan.gate.clone(), bias, rule: AT_LEAST };
+        let gate = RunningGate {
+            gate: plan.gate.clone(),
+            bias,
+            thresholds: vec![0.0; plan.rounds.len()],
+            rule: AT_LEAST,
+            state: GateState::default(),
+        };
         self.gpu.check().await?;
         Ok(Weights { embedding, head, final_norm, layers, scorers, gate })
     }
 
     /// Weights of a norm of each depth as they multiply, padded; one alone where all names are the same.
     async fn bank(&mut self, label: &str, by_depth: &[String], kind: NormKind) -> Result<Bank, Error> {
+        self.scaled_bank(label, by_depth, kind, 1.0).await
+    }
+
+    async fn scaled_bank(
+        &mut self,
+        label: &str,
+        by_depth: &[String],
+        kind: NormKind,
+        scale: f32,
+    ) -> Result<Bank, Error> {
         let shared = by_depth.iter().all(|name| *name == by_depth[0]);
         let mut numbers = Vec::new();
         let mut stride = 0;
         for name in if shared { &by_depth[..1] } else { by_depth } {
             let mut vector = values(&self.tensor(name).await?);
-            vector.iter_mut().for_each(|number| *number += kind.offset());
+            vector.iter_mut().for_each(|number| *number = (*number + kind.offset()) * scale);
             stride = push_padded(&mut numbers, &vector);
         }
         Ok(Bank { buffer: self.gpu.upload(label, &numbers)?, stride: if shared { 0 } else { stride } })

@@ -18,7 +18,7 @@ pub struct SpecialTokens {
     /// Those that nobody speaks of are not there either.
     complete: bool,
     /// There was a `tokenizer_config.json`.
-    told: bool,
+    configured: bool,
 }
 
 impl SpecialTokens {
@@ -31,7 +31,7 @@ impl SpecialTokens {
         let config: Map<String, Value> = serde_json::from_str(tokenizer_config)?;
         let class = config.get("tokenizer_class").and_then(Value::as_str);
         let complete = class.is_some_and(|class| WITHOUT_DEFAULTS.contains(&class));
-        let mut tokens = Self { complete, told: true, ..Self::default() };
+        let mut tokens = Self { complete, configured: true, ..Self::default() };
         tokens.add(&config);
         if let Some(map) = map
             && !config.contains_key("added_tokens_decoder")
@@ -74,7 +74,7 @@ impl SpecialTokens {
     /// these. Without a `tokenizer_config.json` a model that has none has empty ones, so that templates can say them.
     #[must_use]
     pub fn or_ids(self, tokenizer: &Tokenizer, begin: Option<u32>, end: Option<u32>) -> Self {
-        let empty = (!self.told).then(String::new);
+        let empty = (!self.configured).then(String::new);
         let text = |id: Option<u32>| id.and_then(|id| tokenizer.token_text(id)).or_else(|| empty.clone());
         let begin = text(tokenizer.bos_token().or(begin));
         let end = text(tokenizer.eos_token().or(end));

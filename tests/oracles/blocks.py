@@ -1,4 +1,4 @@
-"""Makes tests/model_files/blocks.gguf: of every quantised type a row of random blocks, and its weights by the package `gguf`.
+"""Makes tests/files/model_files/blocks.gguf: of every quantised type a row of random blocks, and its weights by the package `gguf`.
 
     python3 tests/oracles/blocks.py
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import gguf
 import numpy as np
 
-OUT = Path(__file__).parent.parent / "model_files" / "blocks.gguf"
+OUT = Path(__file__).parent.parent / "files" / "model_files" / "blocks.gguf"
 WEIGHTS = 512
 # Where an f16 stands in a block: its exponent must not mean infinity or NaN.
 HALVES = {

@@ -1,4 +1,4 @@
-"""Makes the vectors of tests/llama.rs: what llama.cpp reads, computes and quantises.
+"""Makes the vectors of tests/files/convert/llama.rs: what llama.cpp reads, computes and quantises.
 
     python3 tests/oracles/llama.py target/debug/isobath
 

@@ -1,4 +1,4 @@
-"""Makes the tables of tests/quantise: which types llama.cpp's own `llama_model_quantize` gives to tensors.
+"""Makes the tables of tests/files/quantise: which types llama.cpp's own `llama_model_quantize` gives to tensors.
 
     python3 tests/oracles/mixtures.py package/bins/linux-x64 tests/cache/SmolLM2-135M-Instruct.Q4_1.gguf
 
@@ -19,7 +19,7 @@ from pathlib import Path
 import gguf
 import numpy as np
 
-OUT = Path(__file__).parent.parent / "quantise"
+OUT = Path(__file__).parent.parent / "files" / "quantise"
 MIXTURES = {"q4_k_m": 15, "q5_k_m": 17, "q6_k": 18, "q8_0": 7}
 LINEARS = ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"]
 # Layers, tied, heads, key heads, hidden, intermediate; heads have 32 numbers.

@@ -1,9 +1,9 @@
-"""Makes tests/quantise/quantisers.json: hashes of what ggml's quantisers, without an importance matrix, make of numbers.
+"""Makes tests/files/quantise/quantisers.json: hashes of what ggml's quantisers, without an importance matrix, make of numbers.
 
     python3 tests/oracles/quantisers.py package/bins/linux-x64
 
 needs numpy, and the libraries of llama.cpp that the npm package `@node-llama-cpp/linux-x64` (3.22.1, llama.cpp v0.5.0)
-holds (`npm pack` fetches it). tests/quantise/quantisers.rs makes the same numbers by the same integers.
+holds (`npm pack` fetches it). tests/files/quantise/quantisers.rs makes the same numbers by the same integers.
 """
 
 import ctypes
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-OUT = Path(__file__).parent.parent / "quantise" / "quantisers.json"
+OUT = Path(__file__).parent.parent / "files" / "quantise" / "quantisers.json"
 # ggml's number, numbers and bytes of a block.
 TYPES = {
     "q8_0": (8, 32, 34), "q4_0": (2, 32, 18), "q4_1": (3, 32, 20), "q5_0": (6, 32, 22), "q5_1": (7, 32, 24),

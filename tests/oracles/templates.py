@@ -3,11 +3,11 @@ renders it.
 
     python tests/oracles/templates.py              # needs transformers and jinja2; no torch
     python tests/oracles/templates.py FOLDER OUT   # templates of real models, one file each, for a comparison by hand:
-    ISOBATH_TEMPLATES=OUT cargo test --test texts
+    ISOBATH_TEMPLATES=OUT cargo test --test files texts::
 
 Every template is our own. A line of FEATURES is `name: template`; `\\n` stands for the two characters that a template
 holds, a real line end is written as `⏎` and a carriage return as `␍`. What is refused there must be refused here.
-The engine's own test is in tests/texts.rs; what differs on purpose stands in DIFFERS, with the reason, and in
+The engine's own test is in tests/files/texts.rs; what differs on purpose stands in DIFFERS, with the reason, and in
 docs/templates.md.
 """
 

@@ -1,5 +1,4 @@
-//! SmolLM2 as a GGUF file of a mixture, made by our own importer when a test asks for it. Needs `support/smollm2.rs` as
-//! the module `smollm2`.
+//! SmolLM2 as a GGUF file of a mixture, made by our own importer when a test asks for it.
 
 use std::fs;
 
@@ -15,7 +14,7 @@ pub fn smollm2_as(mixture: Mixture) -> Vec<u8> {
 
 /// That file before it is written.
 pub fn with_smollm2<T>(mixture: Mixture, then: impl FnOnce(&Export<'_>) -> T) -> T {
-    let bytes = fs::read(crate::smollm2::gguf()).unwrap();
+    let bytes = fs::read(super::smollm2::gguf()).unwrap();
     let source = Gguf::parse(&bytes, "SmolLM2").unwrap();
     let vocabulary = source.vocabulary().unwrap();
     let template = source.string("tokenizer.chat_template").unwrap();

@@ -190,11 +190,11 @@ impl Page {
     /// A message of the page itself.
     fn tell(&self, message: String) {
         notice::say(&message);
-        self.panel.borrow_mut().tell(message);
+        self.panel.borrow_mut().show_message(message);
         self.draw_soon();
     }
 
-    fn hear(&self, stamped: &Stamped) {
+    fn hear(self: &Rc<Self>, stamped: &Stamped) {
         match &stamped.update {
             Update::Ready(facts) => {
                 let warnings: String = facts.warnings.iter().map(|warning| format!(" {warning}.")).collect();
@@ -206,6 +206,10 @@ impl Page {
             _ => {}
         }
         self.panel.borrow_mut().apply(stamped);
+        let asked = self.panel.borrow_mut().asked();
+        for action in asked {
+            self.perform(action);
+        }
         self.draw_soon();
     }
 

@@ -7,8 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Error;
 use isobath::engine::event::FinishReason;
-use isobath::engine::prompts::{Form, Line};
 use isobath::error::RequestError;
+use isobath::service::prompts::{Form, Line};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -55,9 +55,9 @@ pub(super) fn refused(line: &Line, error: &Error) -> String {
                 Some(RequestError::PromptTooLong { .. }) => "context_length_exceeded",
                 _ => "invalid_request",
             };
-            let told = json!({"message": why, "type": "invalid_request_error", "param": null, "code": code});
+            let error = json!({"message": why, "type": "invalid_request_error", "param": null, "code": code});
             let request = format!("req_{}", name(line));
-            let response = json!({"status_code": 400, "request_id": request, "body": {"error": told}});
+            let response = json!({"status_code": 400, "request_id": request, "body": {"error": error}});
             openai(line, &json!({"response": response, "error": {"code": code, "message": why}}))
         }
     }

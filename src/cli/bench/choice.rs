@@ -85,7 +85,7 @@ mod tests {
     fn check(words: &str, want: &str) {
         let words = ["isobath", "bench"].into_iter().chain(words.split_whitespace());
         let Command::Bench(bench) = Arguments::try_parse_from(words).unwrap().command else { panic!("no bench") };
-        let told = match groups(&bench) {
+        let read = match groups(&bench) {
             Err(error) => error.to_string(),
             Ok(groups) => {
                 let group = |group: &Group| {
@@ -96,7 +96,7 @@ mod tests {
                 groups.iter().map(group).collect::<Vec<_>>().join("; ")
             }
         };
-        assert_eq!(told, want);
+        assert_eq!(read, want);
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub struct App {
     panel: Panel,
     worker: Option<Worker>,
     /// The thread's end has been told.
-    gone_told: bool,
+    end_shown: bool,
     place: Place,
     shared: SharedDevice,
     begin: Instant,
@@ -74,7 +74,7 @@ impl App {
         }
         let begin = Instant::now();
         let mut app =
-            Self { panel, worker: None, gone_told: false, place, shared, begin, dialog: None, options, times };
+            Self { panel, worker: None, end_shown: false, place, shared, begin, dialog: None, options, times };
         app.load(&context.egui_ctx);
         Ok(app)
     }
@@ -82,12 +82,10 @@ impl App {
     /// Loads the model, in place of the one before it.
     fn load(&mut self, context: &egui::Context) {
         self.worker = None;
-        self.gone_told = false;
+        self.end_shown = false;
         let own = self.shared.summary();
         let other = self.panel.controls.adapter.clone().filter(|name| *name != own.name);
-        // A driver that computes on the CPU draws a frame only behind the ticks in its queue, which take long there:
-        // with a queue of its own the window stays alive.
-        let other = other.or_else(|| own.is_software().then(|| own.name.clone()));
+        let other = other.or_else(|| own.traits.window_apart().then(|| own.name.clone()));
         let device = other.map_or_else(|| Device::Shared(Box::new(self.shared.clone())), Device::Other);
         let place = match &self.place {
             Place::Folder(path) => Place::Folder(path.clone()),
@@ -98,19 +96,19 @@ impl App {
     }
 
     fn open_model(&mut self, path: PathBuf, context: &egui::Context) {
-        match Place::find(Some(&path), Fetching::default()) {
+        match open::find(Some(&path), Fetching::default()) {
             Ok(place) => {
                 self.place = place;
                 self.load(context);
             }
-            Err(error) => self.panel.tell(error.to_string()),
+            Err(error) => self.panel.show_message(error.to_string()),
         }
     }
 
     fn open_trace(&mut self, path: &PathBuf) {
         let read = fs::read_to_string(path).map_err(|error| format!("cannot read {path:?}: {error}"));
         if let Err(why) = read.and_then(|text| self.panel.replay(&text).map_err(|error| format!("{path:?}: {error}"))) {
-            self.panel.tell(why);
+            self.panel.show_message(why);
         }
     }
 
@@ -144,7 +142,7 @@ impl App {
             Some(Chosen::Trace(path)) => self.open_trace(&path),
             Some(Chosen::Saved(path, text)) => {
                 if let Err(error) = fs::write(&path, text) {
-                    self.panel.tell(format!("cannot write {path:?}: {error}; choose another place"));
+                    self.panel.show_message(format!("cannot write {path:?}: {error}; choose another place"));
                 }
             }
         }
@@ -157,12 +155,12 @@ impl App {
                 let ends = command == Command::CancelAll;
                 let taken = self.worker.as_ref().is_some_and(|worker| worker.send(command));
                 if !taken && !ends {
-                    self.panel.tell("no model is loaded; load one first".into());
+                    self.panel.show_message("no model is loaded; load one first".into());
                 }
             }
             Action::Reload => self.load(context),
             Action::Fetch(_) => {
-                self.panel.tell("only the page in a browser fetches models; choose one that is here".into())
+                self.panel.show_message("only the page in a browser fetches models; choose one that is here".into())
             }
             Action::Choose(Choice::Folder) => {
                 let dialog = dialog().set_title("The folder of a model");
@@ -191,11 +189,14 @@ impl eframe::App for App {
         }
         let gone = self.worker.as_ref().is_some_and(Worker::is_gone);
         for stamped in self.worker.as_ref().map(Worker::take).unwrap_or_default() {
-            self.gone_told |= matches!(&stamped.update, isobath::service::Update::LoadingCancelled)
+            self.end_shown |= matches!(&stamped.update, isobath::service::Update::LoadingCancelled)
                 || matches!(&stamped.update, isobath::service::Update::Failed(failure) if failure.kind.is_final());
             self.panel.apply(&stamped);
         }
-        if gone && !std::mem::replace(&mut self.gone_told, true) {
+        for action in self.panel.asked() {
+            self.perform(action, context);
+        }
+        if gone && !std::mem::replace(&mut self.end_shown, true) {
             self.panel.fail("the engine's thread ended by itself; the terminal says why. Load the model again".into());
         }
         self.dropped(context);

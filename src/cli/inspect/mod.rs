@@ -1,5 +1,6 @@
 //! `isobath inspect`: a model's plan, sizes and faults, without a GPU.
 
+mod depth;
 mod form;
 mod plan;
 pub mod sizes;
@@ -10,15 +11,17 @@ use std::io::{self, Write};
 use isobath::network::config::ModelConfig;
 use isobath::network::form::Form;
 use isobath::network::generation::{Generation, Suggestion};
+use isobath::network::plan::Plan;
 
+use self::depth::Depth;
 use self::form::FormLine;
 use self::plan::Stage;
 pub use self::sizes::TensorFact;
 use self::sizes::{Kv, Parameters, Room};
 use super::args::Inspect;
+use super::facts;
 use super::failure;
-use super::open::{Fetching, Place};
-use super::session;
+use super::open::{self, Fetching};
 
 /// What could be read of a model. What could not is among the faults.
 #[derive(Debug)]
@@ -58,7 +61,7 @@ struct Report<'a> {
     family: Option<&'static str>,
     form: Option<Vec<FormLine>>,
     plan: Option<Vec<Stage>>,
-    router: Option<String>,
+    depth: Option<Depth>,
     parameters: Option<Parameters>,
     bytes_by_type: BTreeMap<&'static str, u64>,
     kv_bytes_per_token: Option<Kv>,
@@ -75,8 +78,8 @@ struct Report<'a> {
 /// Reads the model and prints what it is; the exit code tells whether it would load.
 pub fn inspect(inspect: &Inspect) -> anyhow::Result<u8> {
     let fetching = Fetching { revision: inspect.revision.as_deref(), quiet: false };
-    let place = Place::find(inspect.model.as_deref(), fetching)?;
-    let facts = session::facts(&place)?;
+    let place = open::find(inspect.model.as_deref(), fetching)?;
+    let facts = facts::facts(&place)?;
     let model = place.path().display().to_string();
     let mut out = io::stdout().lock();
     if inspect.json {
@@ -87,19 +90,27 @@ pub fn inspect(inspect: &Inspect) -> anyhow::Result<u8> {
     Ok(if facts.faults.is_empty() { failure::DONE } else { failure::MODEL })
 }
 
+impl Facts {
+    /// What would run; why it cannot be run is among the faults.
+    fn plan(&self) -> Option<Plan> {
+        Plan::of(self.config.as_ref()?).ok()
+    }
+}
+
 fn report(model: String, facts: &Facts) -> Report<'_> {
-    let config = facts.config.as_ref();
+    let (config, plan) = (facts.config.as_ref(), facts.plan());
+    let both = config.zip(plan.as_ref());
     Report {
         model,
         format: facts.format,
         family: config.map(|config| config.family.model_type),
         form: config.map(|config| form::lines(&Form::of(config))),
-        plan: config.map(plan::stages),
-        router: config.and_then(plan::router),
+        plan: both.map(|(config, plan)| plan::stages(config, plan)),
+        depth: plan.as_ref().map(depth::depth),
         parameters: config.map(|config| sizes::parameters(config, &facts.tensors)),
         bytes_by_type: sizes::bytes_by_type(&facts.tensors),
-        kv_bytes_per_token: config.map(sizes::kv),
-        kv_cache: config.map(sizes::rooms),
+        kv_bytes_per_token: both.map(|(config, plan)| sizes::kv(config, plan)),
+        kv_cache: both.map(|(config, plan)| sizes::rooms(config, plan)),
         context: config.map(|config| config.context_length),
         vocabulary: facts.vocabulary,
         ends: &facts.ends,
@@ -112,13 +123,15 @@ fn report(model: String, facts: &Facts) -> Report<'_> {
 
 fn text(model: &str, facts: &Facts) -> String {
     let mut text = format!("{model} ({})\n", facts.format);
+    let plan = facts.plan();
     if let Some(config) = &facts.config {
         text += &shape(config);
         let form = form::text(&Form::of(config));
         text += &if form.is_empty() { form } else { format!("\nform\n{form}") };
         let tied = !facts.tensors.iter().any(|tensor| tensor.name == "lm_head.weight");
-        text += &format!("\nplan\n{}", plan::picture(config, tied));
-        text += &plan::router(config).map(|router| format!("  router: {router}\n")).unwrap_or_default();
+        if let Some(plan) = &plan {
+            text += &format!("\nplan\n{}{}", plan::picture(config, plan, tied), depth::text(plan));
+        }
         let parameters = sizes::parameters(config, &facts.tensors);
         text += &format!("\nparameters  {} unique", sizes::count(parameters.unique));
         if parameters.unrolled != parameters.unique {
@@ -132,9 +145,9 @@ fn text(model: &str, facts: &Facts) -> String {
             by_type.iter().map(|(name, count)| format!("{name} {}", sizes::bytes(*count))).collect();
         text += &format!("weights     {}\n", parts.join(", "));
     }
-    if let Some(config) = &facts.config {
-        text += &format!("KV          {}\n", kv_line(&sizes::kv(config)));
-        text.extend(sizes::rooms(config).iter().map(|room| format!("KV cache    {}\n", room.line())));
+    if let Some((config, plan)) = facts.config.as_ref().zip(plan.as_ref()) {
+        text += &format!("KV          {}\n", kv_line(&sizes::kv(config, plan)));
+        text.extend(sizes::rooms(config, plan).iter().map(|room| format!("KV cache    {}\n", room.line())));
     }
     match facts.vocabulary {
         Some(tokens) => text += &format!("tokenizer   {tokens} tokens\n"),
@@ -245,7 +258,7 @@ mod tests {
             temperature: 1.0,
             auxiliary: false,
             bias: false,
-            capacity: Vec::new(),
+            capacity: vec![1.0, 0.5, 0.25],
             gate_first: false,
         }
     }
@@ -301,6 +314,10 @@ mod tests {
         let json = serde_json::to_value(report("tiny".into(), &facts())).unwrap();
         assert_eq!(json["plan"][2]["name"], "round 2");
         assert_eq!(json["plan"][2]["weights"], serde_json::json!([1, 2]));
+        assert_eq!(json["plan"][2]["gate"], "tokens go on whose score is at least 0, the others leave");
+        assert_eq!((&json["family"], &json["form"]), (&"llama".into(), &serde_json::json!([])));
+        assert_eq!(json["depth"]["commitment"], "stands");
+        assert_eq!(json["depth"]["caches"][1]["classes"], serde_json::json!([1, 2, 3]));
         assert_eq!(json["parameters"]["unrolled"], 30_000);
         assert_eq!(json["ends"][0], serde_json::json!({"token": 2, "text": "<end>"}));
         assert_eq!((&json["sampling"]["top_k"], &json["sampling"]["temperature"]), (&50.into(), &1.0.into()));

@@ -1,10 +1,11 @@
 //! How large a model is: parameters in the file and as they are applied, bytes by data type, keys and values.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 
 use isobath::engine::DEFAULT_CONTEXT;
-use isobath::network::config::{KvMode, ModelConfig, RouterKind};
-use isobath::network::plan::Plan;
+use isobath::network::config::ModelConfig;
+use isobath::network::plan::{MissingKeys, Plan, Writes};
 use isobath::runtime::cache::CacheMemory;
 use isobath::runtime::room::{self, Fit};
 use isobath::schedule::PAGE;
@@ -72,24 +73,33 @@ pub fn bytes_by_type(tensors: &[TensorFact]) -> BTreeMap<&'static str, u64> {
 }
 
 /// Keys and values that a token leaves behind.
-pub fn kv(config: &ModelConfig) -> Kv {
+pub fn kv(config: &ModelConfig, plan: &Plan) -> Kv {
     let slot = 2 * u64::from(config.n_kv_heads) * u64::from(config.head_dim) * size_of::<f32>() as u64;
-    let rounds = config.n_recursions() as usize;
-    let (mut every_token, mut per_round) = (0, vec![0; rounds]);
-    // Without a router every token runs every round. The first round is for all, unless it is gated too and its
-    // keys serve no other round.
-    let routed_from = match (&config.router, config.kv) {
-        (None, _) | (_, KvMode::Share { .. }) => rounds,
-        (Some(router), KvMode::Own) if router.kind == RouterKind::Expert && router.gate_first => 0,
-        (Some(_), KvMode::Own | KvMode::Hybrid) => 1,
+    let makes = |layers: Range<usize>, round: u32| {
+        let layers = plan.layers[layers].iter();
+        let made = layers.filter(|layer| match layer.cache.writes {
+            Writes::Always => true,
+            Writes::FirstRound => round == 0,
+            Writes::Never => false,
+        });
+        slot * made.count() as u64
     };
-    for layer in (0..config.n_layers).filter(|&layer| config.kv_layer(layer) == layer) {
-        match config.recursion_of(layer) {
-            Some(round) if round as usize >= routed_from => per_round[round as usize] += slot,
-            _ => every_token += slot,
+    // Without a gate every token runs every round. The first round is for all, unless it is gated too and leaves holes.
+    let for_all = match &plan.gate {
+        None => u32::MAX,
+        Some(gate) => u32::from(gate.first_free || plan.missing != MissingKeys::Holes),
+    };
+    let mut every_token = makes(plan.prologue.clone(), 0) + makes(plan.epilogue.clone(), 0);
+    // Rounds of a stack are its layers, which all tokens run.
+    let mut per_round = vec![0; if plan.shared { plan.rounds.len() } else { 1 }];
+    for (round, now) in (0u32..).zip(&plan.rounds) {
+        let bytes = makes(now.layers.clone(), round);
+        match per_round.get_mut(round as usize).filter(|_| round >= for_all) {
+            Some(own) => *own += bytes,
+            None => every_token += bytes,
         }
     }
-    let by_depth = (1..=rounds).map(|depth| every_token + per_round[..depth].iter().sum::<u64>()).collect();
+    let by_depth = (1..=per_round.len()).map(|depth| every_token + per_round[..depth].iter().sum::<u64>()).collect();
     Kv { every_token, per_round, by_depth }
 }
 
@@ -122,14 +132,13 @@ impl Room {
     }
 }
 
-/// What a single sequence and what the window set aside by default; nothing for a plan that cannot be run.
-pub fn rooms(config: &ModelConfig) -> Vec<Room> {
-    let Ok(plan) = Plan::of(config) else { return vec![] };
+/// What a single sequence and what the window set aside by default.
+pub fn rooms(config: &ModelConfig, plan: &Plan) -> Vec<Room> {
     let context = config.context_length.min(DEFAULT_CONTEXT);
     let room = |lanes: u32| {
         let wanted = room::Room { lanes, context, rows: 1, heads: 1, cache_tokens: u32::MAX, alternatives: 0, span: 1 };
-        let room = Fit::new(config, &plan, wanted, u64::MAX).room();
-        let cache = CacheMemory::of(config, &plan, room.cache_tokens / PAGE);
+        let room = Fit::new(config, plan, wanted, u64::MAX).room();
+        let cache = CacheMemory::of(config, plan, room.cache_tokens / PAGE);
         let (sequence_bytes, sequences) = (cache.sequence_bytes(context), cache.sequences(context));
         Room { lanes, context, bytes: cache.bytes, sequence_bytes, sequences }
     };
@@ -159,7 +168,7 @@ pub fn count(count: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use isobath::network::config::Sharing;
+    use isobath::network::config::{KvMode, Sharing};
 
     use super::super::tests::{config, expert, fact, recursion};
     use super::*;
@@ -189,7 +198,7 @@ mod tests {
 
     /// Slots (2 heads x 4 x keys and values x f32 = 64 bytes) for all tokens, then per round.
     fn check(config: &ModelConfig, every_token: u64, per_round: &[u64]) {
-        let kv = kv(config);
+        let kv = kv(config, &Plan::of(config).unwrap());
         assert_eq!(kv.every_token, 64 * every_token);
         assert_eq!(kv.per_round, per_round.iter().map(|slots| 64 * slots).collect::<Vec<_>>());
         assert_eq!(kv.by_depth.last().copied(), Some(64 * (every_token + per_round.iter().sum::<u64>())));
@@ -217,7 +226,7 @@ mod tests {
     fn what_is_set_aside_holds_a_sequence_and_no_more_than_lanes_can_fill() {
         let mut config = config(8);
         config.recursion = Some(recursion(3, Sharing::MiddleCycle));
-        let [one, many] = &rooms(&config)[..] else { panic!("two kinds of room") };
+        let [one, many] = &rooms(&config, &Plan::of(&config).unwrap())[..] else { panic!("two kinds of room") };
         // 64 tokens of 64 bytes in 8 layers.
         assert_eq!((one.lanes, one.context, one.bytes, one.sequence_bytes, one.sequences), (1, 64, 32_768, 32_768, 1));
         assert_eq!((many.lanes, many.bytes, many.sequences), (32, 32 * 32_768, 32));

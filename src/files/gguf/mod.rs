@@ -262,10 +262,12 @@ impl<'a> Gguf<'a> {
         // Another architecture is refused with the config; its tensors can be looked at all the same.
         let names = self.family().unwrap_or(&LLAMA).gguf;
         let Some(which) = entry.permuted.filter(|_| names.permuted) else { return Ok(None) };
+        let queries = format!("{}.attention.head_count", names.architecture);
+        let keys = format!("{queries}_kv");
         let heads = match which {
-            Permuted::Queries => self.of_first_layer("llama.attention.head_count")?,
-            Permuted::Keys => match self.of_first_layer("llama.attention.head_count_kv")? {
-                None => self.of_first_layer("llama.attention.head_count")?,
+            Permuted::Queries => self.of_first_layer(&queries)?,
+            Permuted::Keys => match self.of_first_layer(&keys)? {
+                None => self.of_first_layer(&queries)?,
                 some => some,
             },
         };
@@ -277,7 +279,7 @@ impl<'a> Gguf<'a> {
             Some(heads) => Ok(Some((heads, rows / heads))),
             None => Err(self.format(format!(
                 "tensor `{}` has shape {:?}; its rows must be an even number for each of the heads that \
-                 `llama.attention.head_count` and `.head_count_kv` give",
+                 `{queries}` and `{keys}` give",
                 entry.name, entry.shape
             ))),
         }

@@ -11,9 +11,9 @@ pub(crate) const ROPE_FACTORS: &str = "rope_freqs.weight";
 /// Whose heads' rows llama.cpp has permuted in this tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Permuted {
-    /// `llama.attention.head_count` heads.
+    /// `A.attention.head_count` heads, of architecture `A`.
     Queries,
-    /// `llama.attention.head_count_kv` heads.
+    /// `A.attention.head_count_kv` heads.
     Keys,
 }
 

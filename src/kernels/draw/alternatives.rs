@@ -97,13 +97,13 @@ mod tests {
             });
             let got = device.words(&drawn);
             for place in 0..n_rows as usize {
-                let (first, told) = got[place * words..][..words].split_at(2);
+                let (first, listed) = got[place * words..][..words].split_at(2);
                 assert_eq!(first, &start[place * words..][..2]);
-                for (pair, want) in told.chunks(2).zip(cpu(own(place), alternatives as usize)) {
+                for (pair, want) in listed.chunks(2).zip(cpu(own(place), alternatives as usize)) {
                     assert_eq!(pair[0], want.0, "place {place} of {vocabulary}");
                     assert_close("log-probability", &[f32::from_bits(pair[1])], &[want.1], 1e-4);
                 }
-                assert!(told.chunks(2).skip(vocabulary as usize).all(|pair| pair[0] == u32::MAX));
+                assert!(listed.chunks(2).skip(vocabulary as usize).all(|pair| pair[0] == u32::MAX));
             }
         }
     }

@@ -40,10 +40,6 @@ fn refused_outside(form: &Form) -> Refusal {
         .or_else(|| refuse(form.embedding.norm.is_some(), || "a norm behind the embedding".into(), "none"))
         .or_else(|| form.rotaries.iter().find_map(|rotary| refused_rotary(form, rotary)))
         .or_else(|| norm("in front of the head", form.final_norm))
-        .or_else(|| {
-            let scale = form.logits.scale;
-            refuse(scale != 1.0, || format!("logits times {scale}"), "logits as they are")
-        })
         .or_else(|| form.logits.cap.map(|cap| (format!("logits capped at {cap}"), "logits as they are")))
 }
 
@@ -106,4 +102,66 @@ fn refused_rotary(form: &Form, rotary: &Rotary) -> Refusal {
             let what = || "a rotary embedding of neighbouring numbers".into();
             refuse(rotary.pairs == Pairs::Neighbours, what, "one of the two halves of a head")
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::config::ModelConfig;
+    use crate::network::family::FAMILIES;
+    use crate::network::form::{After, Scores};
+
+    fn form(model_type: &str) -> Form {
+        let text = format!(
+            r#"{{"model_type":"{model_type}","hidden_size":64,"intermediate_size":96,"num_hidden_layers":3,
+                "num_attention_heads":4,"num_key_value_heads":2,"head_dim":16,"vocab_size":96}}"#
+        );
+        Form::of(&ModelConfig::from_json(&text).unwrap())
+    }
+
+    #[test]
+    fn every_family_of_the_table_can_be_run() {
+        for family in FAMILIES {
+            form(family.model_type).check().unwrap();
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_run_is_refused_by_name_and_layer() {
+        let refused = |change: &dyn Fn(&mut Form), parts: &[&str]| {
+            let mut form = form("qwen3");
+            change(&mut form);
+            let message = form.check().expect_err(parts[0]).to_string();
+            for part in parts {
+                assert!(message.contains(part), "`{message}` lacks `{part}`");
+            }
+        };
+        let norm = Norm { kind: NormKind::LayerWithBias, epsilon: 1e-5 };
+        refused(&|form| form.embedding.positions = EmbeddedPositions::Learned, &["learned positions", "rotary"]);
+        refused(&|form| form.embedding.positions = EmbeddedPositions::Sinusoidal, &["sinusoidal positions"]);
+        refused(&|form| form.embedding.norm = Some(norm), &["norm behind the embedding"]);
+        refused(&|form| form.final_norm = norm, &["LayerNorm with bias", "in front of the head", "RMS"]);
+        refused(&|form| form.logits.cap = Some(30.0), &["logits capped at 30"]);
+        refused(&|form| form.rotaries[0].turned = 8, &["8 of 16 numbers", "the whole head"]);
+        refused(&|form| form.rotaries[0].pairs = Pairs::Neighbours, &["neighbouring numbers"]);
+        refused(&|form| form.layers[1].before = Some(norm), &["LayerNorm with bias in front of attention in layer 1"]);
+        refused(&|form| form.layers[1].after = Some(After { norm, of_sum: false }), &["behind attention in layer 1"]);
+        let rms = Norm { kind: NormKind::Rms, epsilon: 1e-5 };
+        refused(
+            &|form| form.layers[2].after = Some(After { norm: rms, of_sum: true }),
+            &["norms of the sum", "layer 2"],
+        );
+        refused(&|form| form.layers[0].parallel = true, &["beside the feed-forward part in layer 0"]);
+        refused(&|form| form.layers[0].residual = 0.22, &["takes 0.22 of each part"]);
+        refused(&|form| form.layers[2].attention.sees = Sees::All, &["later tokens in layer 2"]);
+        let capped = Scores { scale: 0.25, cap: Some(50.0) };
+        refused(&|form| form.layers[2].attention.scores = capped, &["attention capped at 50 in layer 2"]);
+        refused(&|form| form.layers[2].attention.head_norms = HeadNorms::All(rms), &["over all heads", "each head"]);
+        let bias = Positions::RelativeBias { buckets: 32, furthest: 128 };
+        refused(&|form| form.layers[0].attention.positions = bias, &["bias of scores by distance"]);
+        refused(&|form| form.layers[0].attention.positions = Positions::Rotary(1), &["rotary embedding 1"]);
+        refused(&|form| form.layers[0].feed_forward.gated = false, &["without a gate in layer 0", "SwiGLU"]);
+        let unweighted = Norm { kind: NormKind::RmsUnweighted, epsilon: 1e-5 };
+        refused(&|form| form.layers[0].attention.head_norms = HeadNorms::Each(unweighted), &["without weights"]);
+    }
 }

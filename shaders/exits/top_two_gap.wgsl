@@ -1,0 +1,63 @@
+// How far the most probable token is ahead of the next one, before a row's next round; and whether the round is run.
+//
+//     score = p1 - p2 = (1 - exp(l2 - l1)) / sum_j exp(l_j - l1)       l1, l2: the two largest logits
+//
+// A row that has run no round has no logits yet: its score is 0, and its first round is free. Sums run over the workgroup in
+// a fixed tree. Grid: one workgroup per place of the list. CPU twin: `cpu` in `src/kernels/exits/top_two_gap.rs`.
+
+struct Params {
+    vocabulary: u32,
+    stride: u32, // numbers per row of logits
+    rounds: u32, // scores kept per row
+    forced: u32, // number of rounds to run whatever the score; NOT_FORCED leaves it to the score
+}
+
+const LOWEST = -1e30;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> logits: array<f32>;          // [places, stride]
+@group(0) @binding(2) var<storage, read> bias: array<f32>;            // [rounds]: minus the thresholds
+@group(0) @binding(3) var<storage, read> list: array<u32>;            // count, rows
+@group(0) @binding(4) var<storage, read_write> scores: array<f32>;    // [rows, rounds]
+@group(0) @binding(5) var<storage, read_write> granted: array<Granted>; // [rows]
+
+// What all threads see of `granted`, as in `gate.wgsl`.
+var<workgroup> granted_here: Granted;
+
+// The best of the tokens that a thread looks at, without one.
+fn next_best(thread: u32, start: u32, without: u32) -> Candidate {
+    var best = Candidate(0xffffffffu, LOWEST);
+    for (var i = thread; i < params.vocabulary; i += THREADS) {
+        let x = logits[start + i];
+        if i != without && x > best.logit { best = Candidate(i, x); }
+    }
+    return best;
+}
+
+fn gap(thread: u32, start: u32) -> f32 {
+    let own = own_best(thread, start);
+    let best = argmax(thread, own.logit, own.token);
+    let top = best_value;
+    let other = next_best(thread, start, best);
+    _ = argmax(thread, other.logit, other.token);
+    let second = best_value;
+    var part = 0.0;
+    for (var i = thread; i < params.vocabulary; i += THREADS) { part += exp(max(logits[start + i] - top, -80.0)); }
+    return (1.0 - exp(max(second - top, -80.0))) / total(thread, part);
+}
+
+@compute @workgroup_size(THREADS)
+fn top_two_gap(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    if group.x >= list[0] { return; }
+    let row = list[1u + group.x];
+    if thread == 0u { granted_here = granted[row]; }
+    let run = workgroupUniformLoad(&granted_here);
+    let round = run.rounds;
+    if round >= params.rounds { return; }
+    var score = 0.0;
+    if round > 0u { score = gap(thread, group.x * params.stride); }
+    if thread == 0u {
+        scores[row * params.rounds + round] = score;
+        decide(row, run, score, round == 0u);
+    }
+}

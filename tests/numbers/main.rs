@@ -1,0 +1,13 @@
+//! **What is computed is what the models mean.** Logits, hidden states, chosen rows, depths and losses are those of the
+//! reference implementations and of the twins on the CPU, within tolerances that each file names.
+
+#![allow(clippy::unwrap_used, reason = "a test may end at the first surprise")]
+
+mod eval;
+mod family;
+mod golden;
+mod quantised;
+mod range;
+mod smollm2;
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,324 @@
+//! The service as its callers meet it: commands in, updates out, and a run that can be played again.
+
+use std::cell::RefCell;
+
+use futures_channel::mpsc::{UnboundedSender, unbounded};
+use isobath::depth::policy::Rule;
+use isobath::engine::event::{Event, FinishReason};
+use isobath::gpu::Gpu;
+use isobath::race::Race;
+use isobath::service::{
+    self, Command, Contestant, FailureKind, Files, LaneState, Prompt, Settings, Stamped, Start, Task, Update, trace,
+};
+use isobath::text::{LocalTime, Message, Role};
+use pollster::block_on;
+
+fn bundled(lanes: u32) -> Start {
+    let files = isobath::disk::files(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/stories")).unwrap();
+    let mut start = Start::new("stories", files);
+    start.options.lanes = lanes;
+    start
+}
+
+/// Serves until all is done; `answer` may send more whenever it hears something.
+fn serve(
+    start: Start,
+    first: Vec<Command>,
+    mut answer: impl FnMut(&Update, &mut Option<UnboundedSender<Command>>),
+) -> Vec<Stamped> {
+    let (sender, commands) = unbounded();
+    first.into_iter().for_each(|command| sender.unbounded_send(command).unwrap());
+    let mut sender = Some(sender);
+    let time = RefCell::new(0.0);
+    let clock = || {
+        *time.borrow_mut() += 0.001;
+        *time.borrow()
+    };
+    let mut told = Vec::new();
+    block_on(service::run(start, || Gpu::open(None), commands, &clock, &mut |stamped| {
+        answer(&stamped.update, &mut sender);
+        told.push(stamped);
+    }));
+    told
+}
+
+fn text(name: u64, text: &str) -> Task {
+    Task { name, prompt: Prompt::Text(text.into()) }
+}
+
+fn written(told: &[Stamped], name: u64) -> (String, u32, Option<FinishReason>) {
+    let (mut whole, mut count, mut end) = (String::new(), 0, None);
+    for stamped in told {
+        let Update::Sequence { sequence, event, .. } = &stamped.update else { continue };
+        if *sequence != name {
+            continue;
+        }
+        assert_eq!(end, None, "nothing follows the end");
+        match event {
+            Event::Token(token) => {
+                count += 1;
+                whole += &token.text;
+            }
+            Event::Finished { reason, text, .. } => {
+                end = Some(*reason);
+                whole += text;
+            }
+            Event::Prefill { .. } => {}
+        }
+    }
+    (whole, count, end)
+}
+
+#[test]
+fn a_generation_config_ends_texts_and_is_told_of() {
+    let run = |generation: Option<&str>| {
+        let mut start = bundled(1);
+        let Files::Folder(files) = &mut start.files else { panic!("a folder") };
+        files.generation_config = generation.map(str::to_owned);
+        let settings = Settings { max_tokens: 6, ..Settings::default() };
+        let sequences = vec![text(1, "Once upon a time")];
+        serve(start, vec![Command::Submit { sequences, settings }], |_, sender| *sender = None)
+    };
+    let plain = run(None);
+    let third = plain.iter().filter_map(|stamped| match &stamped.update {
+        Update::Sequence { event: Event::Token(token), .. } => Some(token.token),
+        _ => None,
+    });
+    let third = third.clone().nth(2).unwrap();
+    assert_eq!(written(&plain, 1).2, Some(FinishReason::Length));
+    let file = format!(r#"{{"eos_token_id": [0, {third}], "do_sample": true, "top_p": 0.9, "num_beams": 2}}"#);
+    let told = run(Some(&file));
+    let (_, count, end) = written(&told, 1);
+    assert!(count <= 3 && end == Some(FinishReason::EndOfSequence), "{count} {end:?}");
+    let facts =
+        told.iter().find_map(|s| if let Update::Ready(facts) = &s.update { Some(facts) } else { None }).unwrap();
+    assert_eq!(facts.suggestion.words().unwrap(), "temperature 1, top-k 50, top-p 0.9");
+    assert_eq!(facts.warnings, ["generation_config.json: not followed: num_beams 2"]);
+    let refused = run(Some("<html>"));
+    let Update::Failed(failure) = &refused.last().unwrap().update else { panic!("{refused:?}") };
+    assert_eq!(failure.kind, FailureKind::Load);
+    assert!(failure.message.contains("generation_config.json"), "{}", failure.message);
+}
+
+#[test]
+fn every_sequence_is_written_to_its_end_and_lanes_show_it() {
+    let settings = Settings { max_tokens: 12, ignore_end: true, ..Settings::default() };
+    let sequences: Vec<Task> = (1..=6).map(|name| text(name, "Once upon a time")).collect();
+    let told = serve(bundled(4), vec![Command::Submit { sequences, settings }], |_, sender| *sender = None);
+    assert!(matches!(told[0].update, Update::Loading { .. }));
+    let facts = told.iter().find_map(|s| if let Update::Ready(facts) = &s.update { Some(facts) } else { None });
+    let facts = facts.unwrap();
+    assert_eq!((facts.rounds, facts.lanes, facts.thresholds, facts.chat), (3, 4, true, false));
+    assert_eq!(facts.parameters, 2_361_600, "as the model card says");
+    let first = written(&told, 1);
+    assert_eq!((first.1, first.2), (12, Some(FinishReason::Length)));
+    assert!(!first.0.is_empty());
+    for name in 2..=6 {
+        assert_eq!(written(&told, name), first, "greedy: the same prompt gives the same text");
+    }
+    let busy = |stamped: &Stamped| match &stamped.update {
+        Update::Tick(tick) => tick.lanes.iter().filter(|lane| lane.state != LaneState::Idle).count(),
+        _ => 0,
+    };
+    assert_eq!(told.iter().map(busy).max(), Some(4), "all lanes were in use");
+    assert_eq!(busy(told.iter().rfind(|s| matches!(s.update, Update::Tick(_))).unwrap()), 0);
+    let Some(Update::Tick(last)) = told.iter().rfind(|s| matches!(s.update, Update::Tick(_))).map(|s| &s.update) else {
+        panic!("no tick")
+    };
+    assert_eq!(last.tokens, 72);
+    assert!((1.0..3.0).contains(&last.mean_depth) && last.ceiling > 1.0, "{last:?}");
+    let saved = trace::write(&told);
+    assert_eq!(trace::read(&saved).unwrap(), told, "what was saved is what was told");
+}
+
+#[test]
+fn a_conversation_without_a_template_is_a_transcript() {
+    let turns = vec![Message::new(Role::User, "hello")];
+    let sequences = vec![Task { name: 3, prompt: Prompt::Chat(turns) }];
+    let settings = Settings { max_tokens: 5, ..Settings::default() };
+    let told = serve(bundled(1), vec![Command::Submit { sequences, settings }], |_, sender| *sender = None);
+    assert!(written(&told, 3).2.is_some());
+}
+
+#[test]
+fn refusals_say_why_and_everything_else_goes_on() {
+    let settings = Settings { max_tokens: 4, ..Settings::default() };
+    let commands = vec![
+        Command::Submit { sequences: vec![text(1, "a"), text(1, "b")], settings: settings.clone() },
+        Command::Submit { sequences: vec![text(2, "a")], settings: Settings { depth: Some(9), ..settings } },
+        Command::Thresholds { thresholds: vec![0.0] },
+    ];
+    let told = serve(bundled(2), commands, |_, sender| *sender = None);
+    let failures: Vec<_> = told
+        .iter()
+        .filter_map(|s| if let Update::Failed(failure) = &s.update { Some(failure) } else { None })
+        .collect();
+    let said: Vec<_> = failures.iter().map(|failure| (failure.kind, failure.sequence)).collect();
+    use FailureKind::Refused;
+    assert_eq!(said, [(Refused, Some(1)), (Refused, Some(2)), (Refused, None)]);
+    assert!(failures[1].message.contains("between 1 and 3"), "{}", failures[1].message);
+    assert!(written(&told, 1).2.is_some());
+}
+
+#[test]
+fn paused_nothing_moves_but_single_ticks() {
+    let settings = Settings { max_tokens: 3, ignore_end: true, ..Settings::default() };
+    let commands = vec![Command::Pause { paused: true }, Command::Submit { sequences: vec![text(1, "The")], settings }];
+    let mut ticks = 0;
+    let told = serve(bundled(1), commands, |update, sender| match update {
+        Update::Paused { paused: true } => sender.as_ref().unwrap().unbounded_send(Command::Tick).unwrap(),
+        Update::Tick(_) => {
+            ticks += 1;
+            let Some(open) = sender else { return };
+            if ticks == 2 {
+                open.unbounded_send(Command::Pause { paused: false }).unwrap();
+                *sender = None;
+            } else {
+                open.unbounded_send(Command::Tick).unwrap();
+            }
+        }
+        _ => {}
+    });
+    assert_eq!(written(&told, 1).2, Some(FinishReason::Length));
+    let resumed = told.iter().position(|s| s.update == Update::Paused { paused: false }).unwrap();
+    let before = told[..resumed].iter().filter(|s| matches!(s.update, Update::Tick(_))).count();
+    assert_eq!(before, 2, "one tick for each that was asked for");
+}
+
+#[test]
+fn a_race_runs_the_same_sequences_both_ways_in_turns() {
+    let settings = Settings { max_tokens: 6, ignore_end: true, ..Settings::default() };
+    let (mut race, begun) = Race::begin(0.0, vec![text(1, "Once"), text(2, "The")], &settings, 3);
+    let mut heats = Vec::new();
+    let mut shown = begun.updates;
+    serve(bundled(2), begun.commands, |update, sender| {
+        let turn = race.apply(&Stamped { at: 0.0, update: update.clone() });
+        let ask = |command| sender.as_ref().unwrap().unbounded_send(command).unwrap();
+        turn.commands.into_iter().for_each(ask);
+        for stamped in turn.updates {
+            if let Update::HeatEnds(heat) = stamped.update {
+                heats.push(heat);
+                if heats.len() == 4 {
+                    race.stop();
+                    ask(Command::CancelAll);
+                }
+            }
+            shown.push(stamped);
+        }
+        if race.is_over() {
+            *sender = None;
+        }
+    });
+    use Contestant::{Adaptive, Full};
+    let who: Vec<_> = heats.iter().map(|heat| heat.contestant).collect();
+    assert_eq!(who, [Adaptive, Full, Full, Adaptive]);
+    for heat in &heats {
+        assert_eq!(heat.tokens, 12);
+        assert_eq!(heat.counts, heat.number >= 2);
+        assert!(heat.mean_depth <= 3.0 && (heat.contestant == Adaptive || heat.mean_depth == 3.0), "{heat:?}");
+    }
+    assert!(heats.iter().all(|heat| heat.seconds > 0.0));
+    // The fifth heat, which was broken off, is its contestant's as well.
+    let ends = |s: &&Stamped| matches!(&s.update, Update::Sequence { event: Event::Finished { .. }, .. });
+    let contestants: Vec<_> = shown
+        .iter()
+        .filter(ends)
+        .map(|s| if let Update::Sequence { contestant, .. } = s.update { contestant } else { None })
+        .collect();
+    assert_eq!(contestants, [Adaptive, Full, Full, Adaptive, Adaptive].map(|who| [Some(who); 2]).concat());
+    assert_eq!(shown.iter().filter(|s| s.update == Update::RaceEnds).count(), 1);
+    assert!(!shown.iter().any(|s| matches!(s.update, Update::Submitted { .. })), "heats are no prompts of a person's");
+    let saved = trace::write(&shown);
+    assert!(saved.contains("\"contestant\":\"full\"") && saved.contains("\"update\":\"heat_ends\""), "{saved}");
+}
+
+#[test]
+fn a_rule_and_its_thresholds_move_depth() {
+    // No score rises so far: every token runs the first round, which has nothing to rise from, and no other.
+    let settings = Settings { max_tokens: 6, ignore_end: true, ..Settings::default() };
+    let commands = vec![
+        Command::Rule { rule: Rule::Rising },
+        Command::Thresholds { thresholds: vec![1e9; 3] },
+        Command::Submit { sequences: vec![text(1, "Once")], settings: settings.clone() },
+    ];
+    let deepest = |told: &[Stamped]| {
+        let depths = told.iter().filter_map(|stamped| match &stamped.update {
+            Update::Sequence { event: Event::Token(token), .. } => Some(token.depth),
+            _ => None,
+        });
+        depths.max()
+    };
+    let told = serve(bundled(1), commands.clone(), |_, sender| *sender = None);
+    assert!(told.iter().any(|stamped| stamped.update == Update::Rule { rule: Rule::Rising }));
+    assert_eq!(deepest(&told), Some(1));
+    // Every score rises by less than nothing.
+    let rising = [commands[0].clone(), Command::Thresholds { thresholds: vec![-1e9; 3] }, commands[2].clone()];
+    assert_eq!(deepest(&serve(bundled(1), rising.to_vec(), |_, sender| *sender = None)), Some(3));
+}
+
+#[test]
+fn thresholds_move_depth_and_cancelling_ends_everything() {
+    let settings = Settings { max_tokens: 400, ignore_end: true, ..Settings::default() };
+    let commands = vec![
+        Command::Thresholds { thresholds: vec![1e9; 3] },
+        Command::Submit { sequences: vec![text(1, "Once"), text(2, "The")], settings },
+    ];
+    let told = serve(bundled(2), commands, |update, sender| {
+        if matches!(update, Update::Tick(tick) if tick.burst_tokens >= 8)
+            && let Some(sender) = sender.take()
+        {
+            sender.unbounded_send(Command::CancelAll).unwrap();
+        }
+    });
+    for name in [1, 2] {
+        assert_eq!(written(&told, name).2, Some(FinishReason::Cancelled));
+    }
+    for stamped in &told {
+        if let Update::Sequence { event: Event::Token(token), .. } = &stamped.update {
+            assert_eq!(token.depth, 1, "nothing reaches such a threshold");
+        }
+    }
+}
+
+#[test]
+fn loading_can_be_broken_off_and_damage_is_told() {
+    let told = serve(bundled(1), vec![Command::CancelAll], |_, sender| *sender = None);
+    assert_eq!(told.last().unwrap().update, Update::LoadingCancelled);
+    let files = Files::gguf("x.gguf", vec![1u8, 2, 3]);
+    let told = serve(Start::new("x", files), vec![], |_, sender| *sender = None);
+    let Update::Failed(failure) = &told.last().unwrap().update else { panic!("{told:?}") };
+    assert_eq!(failure.kind, FailureKind::Load);
+    assert!(failure.message.contains("x.gguf"), "{}", failure.message);
+}
+
+#[test]
+fn chat_templates_are_given_clock_and_special_tokens() {
+    let mut start = bundled(1);
+    let Files::Folder(files) = &mut start.files else { panic!("a folder") };
+    files.chat_template = Some("{{ raise_exception(image_token ~ strftime_now('%d %b %Y %H:%M')) }}".into());
+    files.tokenizer_config = Some(r#"{"image_token": "<image>"}"#.into());
+    start.clock = Some(|| LocalTime { unix_seconds: 1_795_478_400, offset_seconds: 3600, microseconds: 0 });
+    let turns = vec![Message::new(Role::User, "Hi")];
+    let sequences = vec![Task { name: 1, prompt: Prompt::Chat(turns) }];
+    let submit = Command::Submit { sequences, settings: Settings::default() };
+    let told = serve(start, vec![submit], |update, sender| {
+        if matches!(update, Update::Failed(_)) {
+            *sender = None;
+        }
+    });
+    let failures = told.iter().filter_map(|stamped| match &stamped.update {
+        Update::Failed(failure) => Some(failure.message.as_str()),
+        _ => None,
+    });
+    let failure = failures.collect::<String>();
+    assert!(failure.contains("<image>24 Nov 2026 01:00"), "{failure}");
+}
+
+#[test]
+fn a_text_that_is_no_trace_is_refused_with_its_line() {
+    assert_eq!(trace::read("{}").unwrap_err().line, 1);
+    let loading = r#"{"at":2.0,"update":"loading","done":0,"total":0}"#;
+    let earlier = r#"{"at":1.0,"update":"race_ends"}"#;
+    assert_eq!(trace::read(&format!("{loading}\n{earlier}\n")).unwrap_err().line, 2);
+    assert!(trace::read(loading).unwrap_err().to_string().contains("which model"));
+}
