@@ -79,8 +79,13 @@ pub const NOT_FORCED: u32 = u32::MAX;
 
 /// The text with a rule of one's own.
 pub fn source(rule: &'static str) -> Source {
-    let parts =
-        vec![include_str!("../../../shaders/exits/gate.wgsl"), crate::kernels::REDUCE, crate::kernels::DECIDE, rule];
+    let parts = vec![
+        include_str!("../../../shaders/exits/gate.wgsl"),
+        crate::kernels::ERROR_FUNCTION,
+        crate::kernels::REDUCE,
+        crate::kernels::DECIDE,
+        rule,
+    ];
     Source { parts, constants: vec![] }
 }
 
