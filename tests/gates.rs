@@ -238,9 +238,8 @@ fn logits_in_slices_give_the_same_scores() {
         for buffer in [&state.lanes.lengths, &state.lanes.reach, &state.rows.scores] {
             gpu.write(buffer, 0, &vec![0u32; buffer.bytes() as usize / 4]);
         }
-        let software = gpu.summary().is_software();
         let (gpu, config, plan, weights, state) = (&gpu, &files.config, &plan, &weights, &state);
-        let network = Network { gpu, config, plan, weights, state, software };
+        let network = Network { gpu, config, plan, weights, state, recipe: &state.recipe };
         network.step(&Step { inputs: &inputs, heads: &[22], depth: Depth::Model, sample: false }, None).unwrap();
         let parts = [(&state.rows.granted, 0..23), (&state.rows.scores, 0..69), (&state.rows.logits, 0..4096)];
         let words: Vec<u32> = block_on(gpu.finish(gpu.read_parts_later(&parts))).unwrap();

@@ -1,7 +1,7 @@
 // Attention of one row of the list over one stretch of the context, for the GROUP query heads of a KV head: a subgroup of
 // WG threads, each of which owns a slice of every head.
 //
-// For software adapters, where workgroup memory and barriers cost most, and loads next: keys and values are read once for
+// For adapters where workgroup memory and barriers cost most, and loads next: keys and values are read once for
 // all heads of the group. Results and stretches are those of `attention`, but sums go by running maximum, entry by entry.
 // Where results go, lib/attended_stretch.wgsl and lib/attended_whole.wgsl say.
 // Grid: (rows of the list, KV heads of the binding, stretches). CPU twin: `cpu` in `src/kernels/attention/attention_stretch.rs`.

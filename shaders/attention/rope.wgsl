@@ -2,7 +2,7 @@
 //
 //     (a, b) -> (a cos - b sin, b cos + a sin)     for the pairs (i, i + half) of each head
 //
-// Where a layer's cache lies in several bindings each has a dispatch; the first rotates the queries. Grid: rows of the list in turns. CPU twin: `cpu` in `src/kernels/attention/rope.rs`.
+// Where a layer's cache lies in several bindings each has a dispatch; the first rotates the queries. Grid: rows of the list in turns, and workgroups that share a row. CPU twin: `cpu` in `src/kernels/attention/rope.rs`.
 
 struct Params {
     heads: u32,
@@ -32,10 +32,10 @@ fn rope(
     @builtin(num_workgroups) grid: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    for (var place = group.x; place < list[0]; place += grid.x) { rotate(list[1u + place], thread); }
+    for (var place = group.x; place < list[0]; place += grid.x) { rotate(list[1u + place], thread + 64u * group.y, 64u * grid.y); }
 }
 
-fn rotate(row: u32, thread: u32) {
+fn rotate(row: u32, thread: u32, threads: u32) {
     let info = rows[row];
     let start = row * params.stride;
     let half = params.head_dim / 2u;
@@ -46,7 +46,7 @@ fn rotate(row: u32, thread: u32) {
     let queries = select(0u, params.heads, params.first_kv_head == 0u);
     let first = params.heads + params.first_kv_head;
     let rotated = queries + select(0u, params.cache_heads, writes);
-    for (var i = thread; i < rotated * half; i += 64u) {
+    for (var i = thread; i < rotated * half; i += threads) {
         let place = i / half;
         let head = select(first + place - queries, place, place < queries);
         let pair = i % half;
@@ -67,7 +67,7 @@ fn rotate(row: u32, thread: u32) {
     }
     if !writes { return; }
     let values = start + (first + params.kv_heads) * params.head_dim;
-    for (var i = thread; i < params.cache_heads * params.head_dim; i += 64u) {
+    for (var i = thread; i < params.cache_heads * params.head_dim; i += threads) {
         let head = i / params.head_dim;
         cache[key + (head * 2u + 1u) * head_words + i % params.head_dim] = qkv[values + i];
     }

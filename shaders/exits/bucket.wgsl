@@ -1,6 +1,6 @@
 // Lists the rows that run a round, and gives each its place in the cache of that depth.
 //
-//     list = rows with granted > round, in order
+//     list = rows with rounds granted > round, in order
 //     KV index = entries the lane already has at this depth + rank of the row among its lane's listed rows
 //
 // Rows of a lane stand side by side, oldest first. A count, a scan over the workgroup's counts, a second walk.
@@ -19,7 +19,7 @@ struct Params {
 const THREADS = 256u;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> granted: array<u32>;          // [rows]: rounds in the lower half
+@group(0) @binding(1) var<storage, read> granted: array<Granted>;      // [rows]
 @group(0) @binding(2) var<storage, read> first: array<u32>;            // [rows]: first row of the same lane
 @group(0) @binding(3) var<storage, read_write> rows: array<vec4<u32>>; // [rows]: lane, position, depth, KV index
 @group(0) @binding(4) var<storage, read_write> lengths: array<u32>;    // [lanes, classes]: entries in the cache
@@ -30,7 +30,7 @@ const THREADS = 256u;
 var<workgroup> counts: array<u32, THREADS>;
 
 fn listed(row: u32) -> bool {
-    return (granted[row] & 0xffffu) > params.round;
+    return granted[row].rounds > params.round;
 }
 
 @compute @workgroup_size(THREADS)

@@ -17,10 +17,10 @@ struct Params {
 @group(0) @binding(3) var<storage, read> list: array<u32>;                 // count, rows
 @group(0) @binding(4) var<storage, read_write> previous: array<vec4<f32>>; // [rows, width]
 @group(0) @binding(5) var<storage, read_write> scores: array<f32>;         // [rows, rounds]
-@group(0) @binding(6) var<storage, read_write> granted: array<u32>;        // [rows]: rounds
+@group(0) @binding(6) var<storage, read_write> granted: array<Granted>; // [rows]
 
 // What all threads see of `granted`, as in `gate.wgsl`.
-var<workgroup> granted_here: u32;
+var<workgroup> granted_here: Granted;
 
 @compute @workgroup_size(WG)
 fn cosine(
@@ -37,8 +37,8 @@ fn sum_of(v: vec4<f32>) -> f32 {
 
 fn compare(row: u32, thread: u32) {
     if thread == 0u { granted_here = granted[row]; }
-    let word = workgroupUniformLoad(&granted_here);
-    let round = word & 0xffffu;
+    let run = workgroupUniformLoad(&granted_here);
+    let round = run.rounds;
     if round >= params.rounds { return; }
     let start = row * params.width;
     var both = vec4<f32>(0.0);
@@ -61,6 +61,6 @@ fn compare(row: u32, thread: u32) {
             score = dot * inverseSqrt(square_before) * inverseSqrt(square_after);
         }
         scores[row * params.rounds + round] = score;
-        decide(row, word, score, round == 0u);
+        decide(row, run, score, round == 0u);
     }
 }

@@ -22,7 +22,7 @@ const THREADS = 256u;
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> control: array<Lane>;     // [lanes]
 @group(0) @binding(2) var<storage, read_write> rows: array<vec4<u32>>;   // [rows]: lane, position, depth, KV index
-@group(0) @binding(3) var<storage, read_write> granted: array<u32>;      // [rows]: forced rounds << 16 | rounds
+@group(0) @binding(3) var<storage, read_write> granted: array<Granted>;  // [rows]
 @group(0) @binding(4) var<storage, read_write> lengths: array<u32>;      // [lanes, classes]: entries in the cache
 @group(0) @binding(5) var<storage, read_write> reach: array<u32>;        // [lanes, context]: rounds run by a position
 @group(0) @binding(6) var<storage, read_write> entering: array<u32>;     // count, rows
@@ -58,7 +58,7 @@ fn advance(lane: u32, enters: bool) {
         rows[row] = vec4<u32>(lane, how.position, 0u, how.position);
         let forced = select(how.forced, drawn_depth(how), how.drawn1 != 0u);
         let at_once = select(params.granted, forced, forced != 0u);
-        granted[row] = select((forced << 16u) | at_once, forced << 16u, params.granted == 0u);
+        granted[row] = Granted(select(at_once, 0u, params.granted == 0u), forced);
     } else {
         depth = rows[row].z + 1u;
     }
@@ -93,7 +93,7 @@ fn enter(@builtin(local_invocation_index) thread: u32) {
         let row = params.base + lane;
         if which == 0u {
             // A lane in waves is listed by what it is granted.
-            if params.mixed == 0u { granted[row] = 0u; }
+            if params.mixed == 0u { granted[row] = Granted(0u, 0u); }
             continue;
         }
         live[1u + entered + continued] = row;

@@ -17,7 +17,7 @@ const EVENT_HEAD = 8u;
 @group(0) @binding(1) var<storage, read> list: array<u32>;             // count, rows
 @group(0) @binding(2) var<storage, read> drawn: array<u32>;            // [places, DRAWN]: token, bits of its log-probability; alternatives
 @group(0) @binding(3) var<storage, read> rows: array<vec4<u32>>;       // [rows]: lane, position, depth, KV index
-@group(0) @binding(4) var<storage, read> granted: array<u32>;          // [rows]: rounds in the lower half
+@group(0) @binding(4) var<storage, read> granted: array<Granted>;      // [rows]
 @group(0) @binding(5) var<storage, read> scores: array<u32>;           // [rows, rounds], bits
 @group(0) @binding(6) var<storage, read> ends: array<u32>;             // count, end tokens
 @group(0) @binding(7) var<storage, read_write> control: array<Lane>;   // [lanes]
@@ -52,7 +52,7 @@ fn finish(@builtin(local_invocation_index) thread: u32) {
         events[at + 1u] = how.serial;
         events[at + 2u] = token;
         events[at + 3u] = drawn[place * DRAWN + 1u];
-        events[at + 4u] = granted[row] & 0xffffu;
+        events[at + 4u] = granted[row].rounds;
         events[at + 5u] = how.position;
         events[at + 6u] = select(select(0u, 2u, how.remaining == 0u), 1u, ended);
         events[at + 7u] = 0u;

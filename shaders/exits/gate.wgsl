@@ -33,7 +33,7 @@ struct Params {
 @group(0) @binding(4) var<storage, read> list: array<u32>;            // count, rows
 @group(0) @binding(5) var<storage, read_write> scores: array<f32>;    // [rows, rounds]
 @group(0) @binding(6) var<storage, read_write> gates: array<f32>;     // [rows]
-@group(0) @binding(7) var<storage, read_write> granted: array<u32>;   // [rows]: forced rounds << 16 | rounds
+@group(0) @binding(7) var<storage, read_write> granted: array<Granted>; // [rows]
 
 fn activate(x: f32) -> f32 {
     let scaled = x * params.inverse_temperature;
@@ -71,12 +71,12 @@ fn choose_depth(row: u32, forced: u32) {
         }
     }
     gates[row] = best_gate;
-    granted[row] = (granted[row] & 0xffff0000u) | select(forced, best + 1u, forced == NOT_FORCED);
+    granted[row].rounds = select(forced, best + 1u, forced == NOT_FORCED);
 }
 
 // What all threads see of `granted`. Browsers take a barrier only behind a condition that provably holds for all threads,
 // which a buffer that is also written does not give.
-var<workgroup> granted_here: u32;
+var<workgroup> granted_here: Granted;
 
 @compute @workgroup_size(WG)
 fn gate(
@@ -89,8 +89,8 @@ fn gate(
 
 fn route(row: u32, thread: u32) {
     if thread == 0u { granted_here = granted[row]; }
-    let word = workgroupUniformLoad(&granted_here);
-    let round = word & 0xffffu;
+    let before = workgroupUniformLoad(&granted_here);
+    let round = before.rounds;
     if round >= params.rounds { return; }
     let start = row * params.input_stride;
     for (var j = 0u; j < params.outputs; j++) {
@@ -109,9 +109,9 @@ fn route(row: u32, thread: u32) {
                 if params.write_gate == 1u { gates[row] = gate_of(score); }
             }
             if params.decide == 1u && params.token_choice == 0u {
-                decide(row, word, score, params.first_free == 1u && round == 0u);
+                decide(row, before, score, params.first_free == 1u && round == 0u);
             }
         }
     }
-    if thread == 0u && params.token_choice == 1u { choose_depth(row, forced_rounds(word)); }
+    if thread == 0u && params.token_choice == 1u { choose_depth(row, forced_rounds(before)); }
 }

@@ -16,14 +16,14 @@ const THREADS = 256u;
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> control: array<Lane>;     // [lanes]
 @group(0) @binding(2) var<storage, read> rows: array<vec4<u32>>;   // [rows]: lane, position, depth, KV index
-@group(0) @binding(3) var<storage, read> granted: array<u32>;      // [rows]: rounds in the lower half
+@group(0) @binding(3) var<storage, read> granted: array<Granted>;  // [rows]
 @group(0) @binding(4) var<storage, read_write> leaving: array<u32>; // count, rows
 
 var<workgroup> counts: array<u32, THREADS>;
 
 fn leaves(lane: u32) -> bool {
     let row = params.base + lane;
-    let done = (granted[row] & 0xffffu) <= rows[row].z + 1u;
+    let done = granted[row].rounds <= rows[row].z + 1u;
     return control[lane].phase == IN_FLIGHT && (done || params.everyone == 1u);
 }
 

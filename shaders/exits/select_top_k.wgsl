@@ -14,7 +14,7 @@ struct Params {
 @group(0) @binding(1) var<storage, read> scores: array<f32>;        // [rows, rounds]
 @group(0) @binding(2) var<storage, read> rows: array<vec4<u32>>;    // [rows]: lane, position, depth, KV index
 @group(0) @binding(3) var<storage, read> list: array<u32>;          // count, rows
-@group(0) @binding(4) var<storage, read_write> granted: array<u32>; // [rows]: rounds
+@group(0) @binding(4) var<storage, read_write> granted: array<Granted>; // [rows]
 
 @compute @workgroup_size(64)
 fn select_top_k(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -29,5 +29,5 @@ fn select_top_k(@builtin(global_invocation_id) id: vec3<u32>) {
         let theirs = params.sign * scores[other * params.rounds + params.round];
         better += u32(theirs > mine || (theirs == mine && i < id.x));
     }
-    granted[row] = params.round + u32(better < params.keep);
+    granted[row].rounds = params.round + u32(better < params.keep);
 }

@@ -19,10 +19,10 @@ const LOWEST = -1e30;
 @group(0) @binding(2) var<storage, read> bias: array<f32>;            // [rounds]: minus the thresholds
 @group(0) @binding(3) var<storage, read> list: array<u32>;            // count, rows
 @group(0) @binding(4) var<storage, read_write> scores: array<f32>;    // [rows, rounds]
-@group(0) @binding(5) var<storage, read_write> granted: array<u32>;   // [rows]: rounds
+@group(0) @binding(5) var<storage, read_write> granted: array<Granted>; // [rows]
 
 // What all threads see of `granted`, as in `gate.wgsl`.
-var<workgroup> granted_here: u32;
+var<workgroup> granted_here: Granted;
 
 // The best of the tokens that a thread looks at, without one.
 fn next_best(thread: u32, start: u32, without: u32) -> Candidate {
@@ -51,13 +51,13 @@ fn top_two_gap(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocatio
     if group.x >= list[0] { return; }
     let row = list[1u + group.x];
     if thread == 0u { granted_here = granted[row]; }
-    let word = workgroupUniformLoad(&granted_here);
-    let round = word & 0xffffu;
+    let run = workgroupUniformLoad(&granted_here);
+    let round = run.rounds;
     if round >= params.rounds { return; }
     var score = 0.0;
     if round > 0u { score = gap(thread, group.x * params.stride); }
     if thread == 0u {
         scores[row * params.rounds + round] = score;
-        decide(row, word, score, round == 0u);
+        decide(row, run, score, round == 0u);
     }
 }

@@ -3,17 +3,17 @@
 
 const NOT_FORCED = 0xffffffffu;
 
-// Rounds to run whatever the score; `word` is what stands in `granted`.
-fn forced_rounds(word: u32) -> u32 {
-    return select(params.forced, word >> 16u, word >= 0x10000u);
+// Rounds to run whatever the score; `run` is what stands in `granted`.
+fn forced_rounds(run: Granted) -> u32 {
+    return select(params.forced, run.forced, run.forced != 0u);
 }
 
-// One thread decides on the round behind those that `word` grants; `free`: whatever the score, unless another depth is forced.
-fn decide(row: u32, word: u32, score: f32, free: bool) {
-    let round = word & 0xffffu;
-    let forced = forced_rounds(word);
+// One thread decides on the round behind those that `run` grants; `free`: whatever the score, unless another depth is forced.
+fn decide(row: u32, run: Granted, score: f32, free: bool) {
+    let round = run.rounds;
+    let forced = forced_rounds(run);
     var previous = score;
     if round > 0u { previous = scores[row * params.rounds + round - 1u]; }
     let open = goes_on(score, previous, -bias[round], round) || free;
-    granted[row] = word + u32(select(round < forced, open, forced == NOT_FORCED));
+    granted[row].rounds = round + u32(select(round < forced, open, forced == NOT_FORCED));
 }

@@ -1,4 +1,4 @@
-// The texture from which software adapters read the inputs of a product, place by place: `gather` and the kernels that make
+// The texture from which the inputs of a product are read, place by place: `gather` and the kernels that make
 // such inputs write it.
 
 @group(0) @binding(GATHERED) var gathered: texture_storage_2d<rgba32uint, write>; // [places, vectors]

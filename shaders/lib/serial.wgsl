@@ -1,7 +1,7 @@
 // What `matvec_serial` and `matvec_gated` have in common: a thread's two times four outputs of up to COLS rows. The kernel says
 // which outputs they are, and where they go: `store_totals`, with what `destination` reads of the parameters beforehand.
 //
-// A load costs software adapters as much as a dozen sums: each block of weights serves up to COLS rows, each block of inputs 8
+// A load costs as much as a dozen sums where this runs: each block of weights serves up to COLS rows, each block of inputs 8
 // outputs, and where there are subgroups all their threads (see lib/column_subgroup.wgsl).
 // What stands behind a condition is computed all the same there, masked; only loops end. So they end at the bottom, which saves
 // a masked turn, and rows that are not live are not looped over.

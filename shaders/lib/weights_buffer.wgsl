@@ -1,4 +1,4 @@
-// Where the loaders find weights: a storage buffer. The twin for software adapters is lib/weights_texture.wgsl.
+// Where the loaders find weights: a storage buffer. The twin for textures is lib/weights_texture.wgsl.
 
 @group(0) @binding(1) var<storage, read> packed_weights: array<vec4<u32>>;
 

@@ -1,4 +1,4 @@
-// Where the loaders find weights on software adapters: a texture, from which a vector is read at once (src/gpu/texture.rs).
+// Where the loaders find weights: a texture, from which a vector is read at once (src/gpu/texture.rs).
 // Eight rows stand side by side, vector by vector, as the threads of `matvec_serial` read them:
 // a processor can tell what comes next.
 

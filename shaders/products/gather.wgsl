@@ -1,4 +1,4 @@
-// The rows of a list side by side in a texture, from which software adapters read a vector at once; products read
+// The rows of a list side by side in a texture, from which some adapters read a vector at once; products read
 // every input as often as there are workgroups.
 //
 //     gathered[place] = input[list[place]]

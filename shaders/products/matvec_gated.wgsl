@@ -1,4 +1,4 @@
-// The product in front of a gated activation together with it, for software adapters with subgroups: a thread
+// The product in front of a gated activation together with it, out of textures and by subgroups: a thread
 // owns 4 numbers of the gate and the same 4 of up, and neither is ever stored.
 //
 //     activated[place] = act(gate . input[row]) * (up . input[row])

@@ -1,4 +1,4 @@
-// Matrix times a few vectors, for software adapters: no workgroup memory, one thread owns 8 outputs.
+// Matrix times a few vectors, out of textures: no workgroup memory, one thread owns 8 outputs.
 //
 //     output[row] (+)= weight . input[row]
 //

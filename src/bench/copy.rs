@@ -13,8 +13,6 @@ pub struct CopySpeed {
     pub by_kernel: bool,
 }
 
-/// Bytes of each of the two buffers: what core WebGPU can bind, and more than caches hold. Half of it on a CPU.
-const BYTES: u64 = 128 << 20;
 /// Vectors of a row of the kernel.
 const STRIDE: u64 = 1024;
 /// Least time that counts, in seconds.
@@ -26,7 +24,7 @@ impl CopySpeed {
     /// # Errors
     /// What the GPU reports.
     pub async fn measure(gpu: &Gpu, clock: &dyn Fn() -> f64) -> Result<Self, Error> {
-        let bytes = if gpu.summary().is_software() { BYTES / 2 } else { BYTES }.min(gpu.max_binding_bytes());
+        let bytes = gpu.traits().copy_bytes.min(gpu.max_binding_bytes());
         let n_rows = (bytes / 16 / STRIDE) as u32;
         let bytes = u64::from(n_rows) * STRIDE * 16;
         let from = gpu.upload("copy: from", &vec![1.0f32; (bytes / 4) as usize])?;

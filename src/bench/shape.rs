@@ -32,7 +32,7 @@ enum Kind {
 }
 
 const SIZES: [Size; 6] = [
-    // Two of our own for software adapters; the others are the paper's.
+    // Two of our own for small machines; the others are the paper's.
     Size { name: "1M", layers: 8, hidden: 128, heads: 4, kv_heads: 2, wide: 384, vocabulary: 1024 },
     Size { name: "10M", layers: 14, hidden: 256, heads: 4, kv_heads: 2, wide: 768, vocabulary: 4096 },
     Size { name: "135M", layers: 30, hidden: 576, heads: 9, kv_heads: 3, wide: 1536, vocabulary: 49152 },

@@ -51,6 +51,7 @@ mod tests {
             features: features.iter().map(|&feature| feature.to_owned()).collect(),
             max_buffer_bytes: 1 << 30,
             max_binding_bytes: 128 << 20,
+            traits: isobath::gpu::Traits::default(),
         };
         let text = table(&[adapter(0, "llvmpipe", &["timestamps", "subgroups"]), adapter(1, "a longer name", &[])]);
         assert_eq!(

@@ -192,11 +192,12 @@ impl Engine {
         let order = match options.order {
             Some(Order::Mixed) if !mixes => return Err(measure::cannot_mix().into()),
             Some(order) => order,
-            // A mixed pass reads shared weights once for lanes of all depths, but a token then takes more dispatches. Alone,
-            // and on a CPU, which computes as long as it reads, these cost more than they save (measured: docs/performance.md).
-            None if mixes && lanes > 1 && !gpu.summary().is_software() => Order::Mixed,
+            // A mixed pass reads shared weights once for lanes of all depths, but a token then takes more dispatches. Alone these
+            // cost more than they save (measured: docs/performance.md).
+            None if mixes && lanes > 1 && gpu.traits().mixed_rounds => Order::Mixed,
             None => Order::Waves,
         };
+        let ahead = gpu.traits().ahead;
         let shape = Self::shape(&plan, &state, order, options.prefix_cache);
         let scheduler = Scheduler::new(shape).map_err(|refusal| GpuError::Internal { why: refusal.to_string() })?;
         if options.profile && !gpu.start_profile() {
@@ -210,7 +211,7 @@ impl Engine {
             state,
             tokenizer: Arc::new(tokenizer),
             order,
-            ahead: 3,
+            ahead,
             scheduler,
             active: HashMap::new(),
             lanes: vec![None; lanes as usize],
@@ -301,9 +302,8 @@ impl Engine {
     }
 
     fn network(&self) -> Network<'_> {
-        let software = self.gpu.summary().is_software();
         let Self { gpu, config, plan, weights, state, .. } = self;
-        Network { gpu, config, plan, weights, state, software }
+        Network { gpu, config, plan, weights, state, recipe: &state.recipe }
     }
 
     /// Refuses what cannot be run; returns how depth is decided.

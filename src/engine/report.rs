@@ -6,6 +6,7 @@ use super::event::{Event, FinishReason};
 use super::tick::InFlight;
 use super::{Engine, SequenceId};
 use crate::error::Error;
+use crate::kernels::Granted;
 use crate::kernels::exits::finish::LaneEvent;
 use crate::runtime::step::Depth;
 use crate::runtime::tick::Order;
@@ -25,13 +26,14 @@ impl Engine {
         self.gpu.collect_profile().await?;
         let told = self.now();
         self.statistics.host.waiting += told - submitted;
-        let (events, depths) = words.split_at(self.state.lanes.events.bytes() as usize / 4);
+        let (events, granted) = words.split_at(self.state.lanes.events.bytes() as usize / 4);
+        let depths: Vec<u32> = bytemuck::cast_slice(granted).iter().map(|granted: &Granted| granted.rounds).collect();
         let drawn = LaneEvent::parse(events, self.plan.n_rounds(), self.state.sizes.room.alternatives);
-        self.count_passes(depths, decodes, &drawn);
+        self.count_passes(&depths, decodes, &drawn);
         let mut reports = vec![];
         let mut from = 0;
         for (lane, serial, tokens) in read {
-            let depths = depths[from..from + tokens].iter().map(|word| *word as u8).collect();
+            let depths = depths[from..from + tokens].iter().map(|depth| *depth as u8).collect();
             reports.push(Report::Chunk { lane, serial, depths });
             from += tokens;
         }
@@ -55,9 +57,9 @@ impl Engine {
         let statistics = &mut self.statistics;
         if !read.is_empty() {
             statistics.outside_passes += 1;
-            statistics.round_passes += u64::from(read.iter().map(|word| word & 0xffff).max().unwrap_or(0));
+            statistics.round_passes += u64::from(read.iter().max().copied().unwrap_or(0));
             statistics.read += read.len() as u64;
-            statistics.read_rounds += read.iter().map(|word| u64::from(word & 0xffff)).sum::<u64>();
+            statistics.read_rounds += read.iter().map(|depth| u64::from(*depth)).sum::<u64>();
         }
         if decodes {
             statistics.outside_passes += u64::from(!drawn.is_empty());

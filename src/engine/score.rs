@@ -2,6 +2,7 @@
 
 use super::Engine;
 use crate::error::{Error, RequestError};
+use crate::kernels::Granted;
 use crate::kernels::draw::cross_entropy::Judged;
 use crate::runtime::step::{Depth, Input, Step};
 
@@ -66,9 +67,10 @@ impl Engine {
         network.step(&Step { inputs, heads: &[], depth, sample: false }, None)?;
         let (rows, rounds) = (&self.state.rows, self.plan.n_rounds());
         let n = inputs.len() as u64;
-        let parts = [(&rows.granted, 0..n), (&rows.scores, 0..n * u64::from(rounds))];
+        let parts = [(&rows.granted, 0..2 * n), (&rows.scores, 0..n * u64::from(rounds))];
         let words: Vec<u32> = self.gpu.finish(self.gpu.read_parts_later(&parts)).await?;
-        let (granted, scores) = words.split_at(inputs.len());
+        let (granted, scores) = words.split_at(2 * inputs.len());
+        let granted: &[Granted] = bytemuck::cast_slice(granted);
         let most = self.state.sizes.room.heads as usize;
         let wanted = self.gpu.buffer("targets", most as u64 * 4)?;
         let judged = self.gpu.buffer("judged", most as u64 * 16)?;
@@ -79,7 +81,7 @@ impl Engine {
             self.gpu.write(&wanted, 0, &targets[from..][..heads.len()]);
             let words: Vec<Judged> = self.gpu.finish(network.judge(heads, &wanted, &judged)?).await?;
             for (row, judged) in (from..).zip(words) {
-                let depth_run = granted[row] & 0xffff;
+                let depth_run = granted[row].rounds;
                 let own = &scores[row * rounds as usize..][..self.scored(depth_run, depth)];
                 told.push(Score {
                     position: inputs[row].position + 1,

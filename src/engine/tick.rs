@@ -54,7 +54,7 @@ impl Engine {
         self.statistics.submissions += 1;
         self.statistics.ticks += 1;
         let tokens: usize = read.iter().map(|(_, _, tokens)| tokens).sum();
-        let parts = [(events, 0..events.bytes() / 4), (&self.state.read_depths, 0..tokens as u64)];
+        let parts = [(events, 0..events.bytes() / 4), (&self.state.read_depths, 0..2 * tokens as u64)];
         let recorded = self.now();
         let pending = pass.submit_and_read(&parts[..if tokens > 0 { 2 } else { 1 }]);
         self.statistics.host.recording += recorded - begun;
@@ -129,7 +129,7 @@ impl Engine {
                 None => kinds.push((depth, vec![chunk])),
             }
         }
-        let mut tick = Tick { order: self.order, longest: 0, ragged: false };
+        let mut tick = Tick { order: self.order, lanes: plan.decoding, longest: 0, ragged: false };
         for lane in self.lanes.iter_mut().flatten() {
             let Some(ticks) = &mut lane.ticks else { continue };
             *ticks += 1;
@@ -154,8 +154,8 @@ impl Engine {
         if !heads.is_empty() {
             network.finish(pass, &self.state.rows.heads)?;
         }
-        let bytes = inputs.len() as u64 * 4;
-        pass.copy((&self.state.rows.granted, 0), (&self.state.read_depths, kept as u64 * 4), bytes);
+        let bytes = inputs.len() as u64 * 8;
+        pass.copy((&self.state.rows.granted, 0), (&self.state.read_depths, kept as u64 * 8), bytes);
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** the choice is a pure function of the list and the wish, so it is tested without a GPU.
 
+use super::traits::{Kind, Traits};
 use crate::error::GpuError;
 
 /// What a user wants to know of an adapter.
@@ -23,14 +24,12 @@ pub struct AdapterSummary {
     pub max_buffer_bytes: u64,
     /// Largest part of a buffer that a kernel can see, in bytes.
     pub max_binding_bytes: u64,
+    /// What it is good at.
+    #[serde(skip)]
+    pub traits: Traits,
 }
 
 impl AdapterSummary {
-    /// It computes on the CPU.
-    pub fn is_software(&self) -> bool {
-        self.kind == "software"
-    }
-
     pub(super) fn of(index: usize, adapter: &wgpu::Adapter) -> Self {
         let info = adapter.get_info();
         let limits = adapter.limits();
@@ -40,34 +39,31 @@ impl AdapterSummary {
             (wgpu::Features::SUBGROUP, "subgroups"),
         ];
         let features = adapter.features();
+        let traits = Traits::of(&info, features, &limits, processors());
         // Browsers keep it to themselves.
         let name = if info.name.is_empty() { "the browser's adapter".to_owned() } else { info.name };
         Self {
             index,
             name,
-            kind: kind(info.device_type),
+            kind: traits.kind.name(),
             backend: format!("{:?}", info.backend),
             driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
             features: optional.iter().filter(|(f, _)| features.contains(*f)).map(|(_, n)| (*n).to_owned()).collect(),
             max_buffer_bytes: limits.max_buffer_size,
             max_binding_bytes: limits.max_storage_buffer_binding_size,
+            traits,
         }
     }
 }
 
-fn kind(device_type: wgpu::DeviceType) -> &'static str {
-    match device_type {
-        wgpu::DeviceType::DiscreteGpu => "discrete",
-        wgpu::DeviceType::IntegratedGpu => "integrated",
-        wgpu::DeviceType::VirtualGpu => "virtual",
-        wgpu::DeviceType::Cpu => "software",
-        wgpu::DeviceType::Other => "other",
-    }
+/// Discrete before integrated before the rest before software.
+fn rank(kind: &str) -> usize {
+    Kind::ALL.iter().position(|one| one.name() == kind).unwrap_or(Kind::ALL.len())
 }
 
-/// Discrete before integrated before the rest before software.
-fn rank(kind: &str) -> u32 {
-    ["discrete", "integrated", "virtual", "other", "software"].iter().position(|&k| k == kind).unwrap_or(3) as u32
+/// Processors of this machine.
+pub(super) fn processors() -> u32 {
+    std::thread::available_parallelism().map_or(4, |processors| processors.get() as u32)
 }
 
 /// Chooses an adapter: by index, by a part of its name (case does not matter), or the best. Returns its place in
@@ -111,6 +107,7 @@ mod tests {
             features: vec![],
             max_buffer_bytes: 0,
             max_binding_bytes: 0,
+            traits: Traits::default(),
         };
         entries.iter().enumerate().map(make).collect()
     }

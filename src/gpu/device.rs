@@ -11,6 +11,7 @@ use super::adapter::{self, AdapterSummary};
 use super::buffer::Buffer;
 use super::kernel::PipelineKey;
 use super::profile::Profile;
+use super::traits::Traits;
 use crate::error::GpuError;
 
 /// A pipeline with the layout of its one bind group.
@@ -41,11 +42,7 @@ pub struct Gpu {
     reported: Arc<Mutex<Reported>>,
     /// Error scopes whose result is not in yet: what they were about, and their future.
     scopes: RefCell<Vec<(GpuError, ErrorFuture)>>,
-    /// Values of a uniform block are compiled into the kernel, see [`Gpu::new`].
-    pub(super) bakes_blocks: bool,
-    /// Workgroups that are enough for all processors, on software adapters.
-    pub(super) workgroups: Option<u32>,
-    subgroup_size: Option<u32>,
+    traits: Traits,
     /// See [`Gpu::limited`].
     limits: Option<[u64; 2]>,
     summary: AdapterSummary,
@@ -127,15 +124,8 @@ impl Gpu {
             let why = if message.is_empty() { format!("{reason:?}") } else { message };
             slot.lock().unwrap_or_else(PoisonError::into_inner).lost.get_or_insert(why);
         });
-        // Mesa's lavapipe puts the value of a uniform that decides a branch into the shader. Where that changes much, it compiles
-        // the shader anew each time the pipeline is bound, and keeps what it made until the pipeline goes. Storage it leaves
-        // alone, but reads it eight times where a uniform is read once: only kernels that need it have their block there.
         let limits = device.limits();
-        let bakes_blocks = summary.driver.starts_with("llvmpipe") && limits.max_storage_buffers_per_shader_stage > 8;
-        let info = device.adapter_info();
-        let subgroups = device.features().contains(wgpu::Features::SUBGROUP);
-        let subgroup_size =
-            (subgroups && info.subgroup_min_size == info.subgroup_max_size).then_some(info.subgroup_min_size);
+        let opened = Traits::of(&device.adapter_info(), device.features(), &limits, adapter::processors());
         let uniforms = Buffer::create(
             &device,
             "uniforms",
@@ -151,12 +141,7 @@ impl Gpu {
             profile: RefCell::new(None),
             reported,
             scopes: RefCell::default(),
-            bakes_blocks,
-            // Several for each, so that stretches of the grid come out even.
-            workgroups: summary
-                .is_software()
-                .then(|| 4 * std::thread::available_parallelism().map_or(4, |processors| processors.get() as u32)),
-            subgroup_size,
+            traits: opened,
             limits: None,
             summary,
             description,
@@ -173,9 +158,9 @@ impl Gpu {
         &self.summary
     }
 
-    /// Threads of a subgroup, where kernels can use subgroups and all are of one size.
-    pub fn subgroup_size(&self) -> Option<u32> {
-        self.subgroup_size
+    /// What the device is good at.
+    pub fn traits(&self) -> &Traits {
+        &self.traits
     }
 
     /// Most bytes that one binding may show to a kernel.

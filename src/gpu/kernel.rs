@@ -54,14 +54,12 @@ pub trait Params: bytemuck::Pod {
     const FIELDS: &'static [(&'static str, usize)];
 }
 
-/// Passes through loops, all together, that a thread can count on: Mesa's llvmpipe ends every loop for good after 65,535.
-pub const MAX_LOOPS: u32 = 60_000;
-
 /// One dispatch: a struct literal with its buffers and parameters.
 pub trait Kernel {
     /// File name, entry point, debug label and profiler row.
     const NAME: &'static str;
-    /// The uniform block decides so much that Mesa's lavapipe would compile the kernel anew at each use (`Gpu::bakes_blocks`).
+    /// The uniform block decides so much that the kernel would be compiled anew at each use where values of a block are compiled
+    /// in ([`Traits::bakes_blocks`](crate::gpu::Traits::bakes_blocks)).
     const BLOCK_DECIDES: bool = false;
     /// The uniform block at binding 0.
     type Params: Params;
@@ -75,7 +73,7 @@ pub trait Kernel {
     /// Number of workgroups, enough for all the work there may be.
     fn grid(&self) -> [u32; 3];
     /// Where workgroups along x take places in turns, `x, x + grid.x, ...`, while there are any, fewer can do the same: most
-    /// passes through loops that one turn takes, all loops together (see [`MAX_LOOPS`]).
+    /// passes through loops that one turn takes, all loops together (see [`Traits::max_loops`](crate::gpu::Traits::max_loops)).
     fn loops_per_turn(&self) -> Option<u32> {
         None
     }

@@ -10,6 +10,7 @@ pub mod pass;
 pub mod profile;
 pub mod readback;
 pub mod texture;
+pub mod traits;
 
 pub use adapter::AdapterSummary;
 pub use buffer::{Binding, Buffer};
@@ -17,3 +18,4 @@ pub use device::{Gpu, SharedDevice};
 pub use kernel::{Kernel, Source};
 pub use pass::Pass;
 pub use texture::Texture;
+pub use traits::Traits;

@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::Gpu;
 use super::buffer::{Binding, Buffer};
 use super::device::{Pipeline, UNIFORM_BYTES};
-use super::kernel::{Kernel, MAX_LOOPS, PipelineKey, Source};
+use super::kernel::{Kernel, PipelineKey, Source};
 use super::profile::Profile;
 use super::readback::Pending;
 use crate::error::GpuError;
@@ -176,8 +176,9 @@ impl Pass<'_> {
     /// # Errors
     /// [`GpuError::Pipeline`] where the device refuses the kernel.
     pub fn run<K: Kernel>(&mut self, kernel: &K) -> Result<(), GpuError> {
-        let grid = match (self.gpu.workgroups, kernel.loops_per_turn()) {
-            (Some(enough), Some(loops)) => take_turns(enough, kernel.grid(), loops),
+        let traits = self.gpu.traits();
+        let grid = match (traits.workgroups, kernel.loops_per_turn()) {
+            (Some(enough), Some(loops)) => take_turns(enough, kernel.grid(), loops, traits.max_loops),
             _ => kernel.grid(),
         };
         if grid.contains(&0) {
@@ -188,7 +189,7 @@ impl Pass<'_> {
         }
         let (source, bindings) = (kernel.source(), kernel.bindings());
         let key = PipelineKey::of(K::NAME, &source);
-        let in_storage = K::BLOCK_DECIDES && self.gpu.bakes_blocks;
+        let in_storage = K::BLOCK_DECIDES && traits.bakes_blocks;
         let pipeline = self.gpu.pipeline(K::NAME, &key, &source, &bindings, in_storage)?;
         let group = self.gpu.bind_group(K::NAME, &key, &pipeline, &bindings);
         let offset = self.uniforms.len();
@@ -291,10 +292,10 @@ impl Pass<'_> {
     }
 }
 
-/// As few workgroups as keep the processors of a software adapter evenly at work. Such adapters give each its stretch of the
-/// grid in advance, and compute a workgroup that finds nothing to do as far as its first loop turns, masked.
-fn take_turns(enough: u32, [x, y, z]: [u32; 3], loops: u32) -> [u32; 3] {
-    let turns = (MAX_LOOPS / loops.max(1)).max(1);
+/// As few workgroups as keep the processors evenly at work, see [`Traits::workgroups`](super::Traits::workgroups). A workgroup
+/// that finds nothing to do is computed as far as its first loop turns, masked.
+fn take_turns(enough: u32, [x, y, z]: [u32; 3], loops: u32, most: Option<u32>) -> [u32; 3] {
+    let turns = most.map_or(u32::MAX, |most| (most / loops.max(1)).max(1));
     [enough.div_ceil((y * z).max(1)).max(x.div_ceil(turns)).min(x), y, z]
 }
 
@@ -312,11 +313,13 @@ mod tests {
 
     #[test]
     fn turns_end_before_loops_are_cut_short() {
-        assert_eq!(take_turns(8, [100, 3, 1], 10), [3, 3, 1]);
-        assert_eq!(take_turns(8, [2, 1, 1], 10), [2, 1, 1]);
+        let turns = |grid, loops| take_turns(8, grid, loops, Some(1000));
+        assert_eq!(turns([100, 3, 1], 10), [3, 3, 1]);
+        assert_eq!(turns([2, 1, 1], 10), [2, 1, 1]);
         // Two turns are all that a workgroup can take, then one.
-        assert_eq!(take_turns(8, [100, 1, 1], MAX_LOOPS / 2), [50, 1, 1]);
-        assert_eq!(take_turns(8, [100, 1, 1], 2 * MAX_LOOPS), [100, 1, 1]);
-        assert_eq!(take_turns(8, [0, 1, 1], 0), [0, 1, 1]);
+        assert_eq!(turns([100, 1, 1], 500), [50, 1, 1]);
+        assert_eq!(turns([100, 1, 1], 2000), [100, 1, 1]);
+        assert_eq!(turns([0, 1, 1], 0), [0, 1, 1]);
+        assert_eq!(take_turns(8, [100, 1, 1], 2000, None), [8, 1, 1]);
     }
 }

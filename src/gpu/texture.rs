@@ -1,7 +1,6 @@
 //! Textures that hold plain words, for kernels that read whole vectors.
 //!
-//! A driver that runs on a CPU reads a vector from a storage buffer word by word, each behind a branch of its own; from a
-//! texture it reads the vector at once.
+//! Where they are wanted: [`Storage`](super::traits::Storage).
 
 use super::buffer::{Binding, next_id};
 use super::device::Gpu;

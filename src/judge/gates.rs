@@ -1,6 +1,7 @@
 //! Rounds and gates, one row after the other.
 
 use super::{Outcome, Reference, Sequence};
+use crate::kernels::Granted;
 use crate::kernels::exits::{cosine, gate, select_top_k, top_two_gap};
 use crate::kernels::products::matvec;
 use crate::kernels::rows::combine;
@@ -127,6 +128,6 @@ impl Reference<'_> {
             Some(name) => self.tensor(name).to_vec(),
             None => self.thresholds.iter().map(|threshold| -threshold).collect(),
         };
-        gate::cpu(&params, &inner, self.tensor(last), &bias, round)
+        gate::cpu(&params, &inner, self.tensor(last), &bias, Granted { rounds: round, forced: 0 })
     }
 }

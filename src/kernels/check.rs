@@ -52,12 +52,12 @@ pub fn assert_close(name: &str, got: &[f32], want: &[f32], tolerance: f32) {
 impl Device {
     pub fn open() -> Self {
         let gpu = pollster::block_on(Gpu::open(std::env::var("ISOBATH_ADAPTER").ok().as_deref()));
-        Self { gpu: gpu.expect("kernel tests need a GPU adapter, a software one will do") }
+        Self { gpu: gpu.expect("kernel tests need an adapter, one that computes on the processors will do") }
     }
 
     /// Whether kernels that use subgroups can be tested here.
     pub fn subgroups(&self) -> bool {
-        self.gpu.subgroup_size() == Some(crate::kernels::SUBGROUP)
+        self.gpu.traits().subgroup_size() == Some(crate::kernels::SUBGROUP)
     }
 
     pub fn upload<T: bytemuck::NoUninit>(&self, data: &[T]) -> Buffer {
@@ -126,6 +126,11 @@ impl Device {
 
     pub fn floats(&self, buffer: &Buffer) -> Vec<f32> {
         pollster::block_on(self.gpu.read(buffer, 0..buffer.bytes() / 4)).expect("read")
+    }
+
+    /// All that a buffer holds.
+    pub fn all<T: bytemuck::Pod>(&self, buffer: &Buffer) -> Vec<T> {
+        bytemuck::pod_collect_to_vec(&self.words(buffer))
     }
 
     pub fn words(&self, buffer: &Buffer) -> Vec<u32> {

@@ -29,8 +29,10 @@ pub(crate) const ATTENDED_STRETCH: &str = include_str!("../../shaders/lib/attend
 pub(crate) const ATTENDED_WHOLE: &str = include_str!("../../shaders/lib/attended_whole.wgsl");
 pub(crate) const SPAN: &str = include_str!("../../shaders/lib/span.wgsl");
 pub(crate) const LANE: &str = include_str!("../../shaders/lib/lane.wgsl");
+pub(crate) const GRANTED: &str = include_str!("../../shaders/lib/granted.wgsl");
 pub(crate) const PRODUCT: &str = include_str!("../../shaders/lib/product.wgsl");
-pub(crate) const DECIDE: &str = include_str!("../../shaders/lib/decide.wgsl");
+pub(crate) const DECIDE: &str =
+    concat!(include_str!("../../shaders/lib/decide.wgsl"), include_str!("../../shaders/lib/granted.wgsl"));
 pub(crate) const SERIAL: &str = include_str!("../../shaders/lib/serial.wgsl");
 pub(crate) const COLUMN: &str = include_str!("../../shaders/lib/column.wgsl");
 pub(crate) const COLUMN_SUBGROUP: &str = include_str!("../../shaders/lib/column_subgroup.wgsl");
@@ -45,8 +47,22 @@ pub(crate) const BLOCK: &str = include_str!("../../shaders/lib/block.wgsl");
 pub const PAGE: u32 = 32;
 /// Entries per stretch of the context that one workgroup of `attention` takes.
 pub const STRETCH: u32 = 256;
-/// Threads of a subgroup, for kernels that use them.
+/// Threads of a subgroup in the kernels that are written for subgroups.
 pub const SUBGROUP: u32 = 8;
+
+/// How a kernel's numbers come about. Within one class, and one recipe, what computes the same has one order of sums however
+/// many rows there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NumericClass {
+    /// Sums of f32 in a fixed order, whatever the type of the weights.
+    Exact,
+}
+
+/// Whether kernels that are written for subgroups fit: they do without workgroup memory where it is dear.
+pub fn by_subgroup(traits: &crate::gpu::Traits) -> bool {
+    traits.dear_workgroup_memory && traits.subgroup_size() == Some(SUBGROUP)
+}
 /// Threads of a workgroup that looks through a vocabulary, without subgroups: `THREADS` in `shaders/lib/fold.wgsl`.
 pub const FOLD_THREADS: u32 = 256;
 /// A token that the GPU takes from the lane's last draw.
@@ -64,6 +80,16 @@ pub struct Row {
     pub depth: u32,
     /// Entry in the cache of that round.
     pub kv_index: u32,
+}
+
+/// How many rounds a row runs; see `shaders/lib/granted.wgsl`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct Granted {
+    /// Rounds granted so far, or at once.
+    pub rounds: u32,
+    /// Rounds that the row runs whatever its scores; 0: they decide.
+    pub forced: u32,
 }
 
 /// What a lane is doing, as the GPU keeps it between ticks; see `shaders/lib/lane.wgsl`.

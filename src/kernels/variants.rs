@@ -7,7 +7,8 @@ use crate::kernels::products::matrix::loader;
 use crate::kernels::rows::swiglu::Activation;
 use crate::kernels::{
     ATTENDED_STRETCH, ATTENDED_WHOLE, BLOCK, COLUMN, COLUMN_SUBGROUP, DRAW, ENTRIES, FOLD, FOLD_SUBGROUP, GATHERED,
-    GATHERED_NOWHERE, KV, LANE, PRODUCT, REDUCE, REDUCE_SUBGROUP, SERIAL, SPAN, TEXEL, WEIGHTS_BUFFER, WEIGHTS_TEXTURE,
+    GATHERED_NOWHERE, GRANTED, KV, LANE, PRODUCT, REDUCE, REDUCE_SUBGROUP, SERIAL, SPAN, TEXEL, WEIGHTS_BUFFER,
+    WEIGHTS_TEXTURE,
 };
 use crate::tensor::DataType;
 
@@ -34,7 +35,7 @@ const ROWS: [u32; 6] = [1, 2, 4, 8, 16, 32];
 /// Attention stands with heads of 2 to 256 numbers, groups of 1 to 16, and 1 to 4 rows.
 const HEADS: [(u32, u32); 6] = [(2, 1), (64, 1), (64, 3), (128, 4), (128, 8), (256, 16)];
 
-/// The products of software adapters, by how they read their inputs.
+/// The products that read textures, by how they read their inputs.
 fn serial(data_type: DataType, column: &'static str) -> Vec<&'static str> {
     vec![text!("products/matvec_serial"), PRODUCT, loader(data_type), WEIGHTS_TEXTURE, BLOCK, TEXEL, SERIAL, column]
 }
@@ -97,7 +98,7 @@ pub fn all() -> Vec<Variant> {
         drawn[1].clone(),
     );
     add("bias", crate::kernels::products::bias::Params::FIELDS, vec![text!("products/bias")], vec![]);
-    add("bucket", crate::kernels::exits::bucket::Params::FIELDS, vec![text!("exits/bucket")], vec![]);
+    add("bucket", crate::kernels::exits::bucket::Params::FIELDS, vec![text!("exits/bucket"), GRANTED], vec![]);
     for mode in [
         crate::kernels::rows::combine::COPY,
         crate::kernels::rows::combine::ADD_GATED,
@@ -117,12 +118,12 @@ pub fn all() -> Vec<Variant> {
         vec![],
     );
     add("encode", crate::kernels::rows::encode::Params::FIELDS, vec![text!("rows/encode")], vec![]);
-    add("enter", crate::kernels::exits::enter::Params::FIELDS, vec![text!("exits/enter"), LANE], vec![]);
+    add("enter", crate::kernels::exits::enter::Params::FIELDS, vec![text!("exits/enter"), LANE, GRANTED], vec![]);
     for constants in &drawn {
         add(
             "finish",
             crate::kernels::exits::finish::Params::FIELDS,
-            vec![text!("exits/finish"), LANE],
+            vec![text!("exits/finish"), LANE, GRANTED],
             constants.clone(),
         );
         add(
@@ -145,7 +146,7 @@ pub fn all() -> Vec<Variant> {
         vec![text!("attention/head_norm"), REDUCE],
         vec![],
     );
-    add("leave", crate::kernels::exits::leave::Params::FIELDS, vec![text!("exits/leave"), LANE], vec![]);
+    add("leave", crate::kernels::exits::leave::Params::FIELDS, vec![text!("exits/leave"), LANE, GRANTED], vec![]);
     for rule in Rule::ALL {
         add(
             "gate",
@@ -174,7 +175,12 @@ pub fn all() -> Vec<Variant> {
     let sum = vec![text!("rows/rms_norm"), REDUCE, GATHERED_NOWHERE, TEXEL];
     let add_sum = vec![("MODE", crate::kernels::rows::rms_norm::ADD)];
     add("rms_norm", crate::kernels::rows::rms_norm::Params::FIELDS, sum, add_sum);
-    add("select_top_k", crate::kernels::exits::select_top_k::Params::FIELDS, vec![text!("exits/select_top_k")], vec![]);
+    add(
+        "select_top_k",
+        crate::kernels::exits::select_top_k::Params::FIELDS,
+        vec![text!("exits/select_top_k"), GRANTED],
+        vec![],
+    );
     for activation in Activation::ALL {
         for (part, mut constants) in [(GATHERED_NOWHERE, vec![]), (GATHERED, vec![("GATHERED", 4)])] {
             let (activate, constant) = activation.text();

@@ -58,7 +58,7 @@ pub fn buckets(ui: &mut Ui, view: &View, touch: &mut Touch) {
     let floor = area.bottom() - 22.0;
     let painter = ui.painter_at(area.expand(2.0));
     // A frame of the way is as dear as all other frames to an adapter that draws on the processors that compute.
-    let slow = view.rates.now < FAST * count.max(1) as f64 && !view.is_on_software();
+    let slow = view.rates.now < FAST * count.max(1) as f64 && !view.shares_processors();
     let time = if view.paused || slow { MOVE } else { 0.0 };
     let mut piled = vec![0usize; columns];
     let mut marked = None;

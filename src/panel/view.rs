@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::depth::DepthHistogram;
 use crate::depth::policy::Rule;
 use crate::engine::event::{Event, FinishReason, TokenEvent};
+use crate::gpu::traits::Kind;
 use crate::service::{Contestant, Failure, Heat, Lane, ModelFacts, Prompt, Stamped, Task, Tick, Update};
 
 use super::rates::Rates;
@@ -272,9 +273,9 @@ impl View {
         self.facts.as_ref().map_or(1, |facts| facts.rounds.max(1))
     }
 
-    /// Whether the engine's adapter computes on the CPU; it then draws there as well.
-    pub fn is_on_software(&self) -> bool {
-        self.facts.as_ref().is_some_and(|facts| facts.adapter.kind == "software")
+    /// Whether the engine computes on the processors that draw.
+    pub fn shares_processors(&self) -> bool {
+        self.facts.as_ref().is_some_and(|facts| Kind::of_name(&facts.adapter.kind).shares_processors())
     }
 
     /// Whether sequences are under way.

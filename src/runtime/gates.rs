@@ -13,7 +13,7 @@ use crate::kernels::products::matvec;
 use crate::network::gate::{Change, Gate, HeadStatistic, Measure, Moment, Over, ScoreFunction, Scorer, ScorerLayers};
 use crate::network::plan::Residual;
 use crate::runtime::layer::Batch;
-use crate::runtime::product::{Inputs, Target};
+use crate::runtime::product::{Input, Target};
 use crate::runtime::state::Sizes;
 use crate::runtime::step::{Depth, Network};
 use crate::runtime::weights::ScorerWeights;
@@ -235,7 +235,7 @@ impl<'a> Network<'a> {
             let matrix = &weights.first[last.min(batch.round as usize)];
             let stride = crate::kernels::padded(weights.columns);
             let target = Target { buffer: &rows.scorer_inner, stride, mode: matvec::WRITE };
-            self.product(pass, matrix, weights.columns, Inputs::Rows(&rows.hidden), batch, target)?;
+            self.product(pass, matrix, weights.columns, Input::Rows(&rows.hidden), batch, target)?;
             input = &rows.scorer_inner;
         }
         let width = crate::kernels::padded(weights.columns) / 4;

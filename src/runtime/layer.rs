@@ -8,10 +8,9 @@
 
 use crate::error::GpuError;
 use crate::gpu::{Buffer, Pass};
-use crate::kernels::STRETCH;
 use crate::kernels::attention::attention_merge::{self, AttentionMerge};
 use crate::kernels::attention::attention_stretch::{self, Attention};
-use crate::kernels::attention::attention_subgroup::{AttentionSubgroup, Whole};
+use crate::kernels::attention::attention_subgroup::AttentionSubgroup;
 use crate::kernels::attention::rope::{self, Rope};
 use crate::kernels::products::lora_down::{self, LoraDown};
 use crate::kernels::products::lora_up::{self, LoraUp};
@@ -22,7 +21,8 @@ use crate::network::form::{self, LayerForm};
 use crate::network::names::Linear;
 use crate::network::plan::{PlanLayer, Writes};
 use crate::runtime::norms::{ATTENTION, FEED_FORWARD};
-use crate::runtime::product::{Inputs, Target};
+use crate::runtime::product::{Input, Target};
+use crate::runtime::recipe::{Attending, Heads};
 use crate::runtime::step::Network;
 use crate::runtime::weights::LayerWeights;
 
@@ -39,16 +39,15 @@ pub struct Batch<'a> {
     pub round: u32,
     /// First row of the region in which the listed rows lie.
     pub base: u32,
+    /// Rows that `base` is the first of, whether listed or not.
+    pub region: u32,
+    /// Each row is of a lane of its own, which takes its next token.
+    pub decoding: bool,
     /// Where the rows stand at different rounds: those at round 0, and the others.
     pub mixed: Option<(&'a Buffer, &'a Buffer)>,
 }
 
 impl Network<'_> {
-    /// Whether kernels that use subgroups are the faster ones: where workgroup memory is slow.
-    pub(super) fn subgroups(&self) -> bool {
-        self.software && self.gpu.subgroup_size() == Some(crate::kernels::SUBGROUP)
-    }
-
     /// Adds the adapter of a linear, if the layer has one, behind the first `offset` numbers of the target.
     fn adapt(
         &self,
@@ -119,7 +118,7 @@ impl Network<'_> {
         // Keys and values that only round 0 makes are computed for its rows alone.
         let (parts, input) = match batch.mixed {
             Some((first, others)) if writes == rope::WRITE_AT_ROUND_0 => {
-                (vec![(first, true), (others, false)], Inputs::Rows(normed))
+                (vec![(first, true), (others, false)], Input::Rows(normed))
             }
             _ => (vec![(batch.list, writes != rope::QUERIES)], gathered),
         };
@@ -135,7 +134,7 @@ impl Network<'_> {
         let attended = self.run_attention(pass, layer, batch)?;
         let target = self.target_of(form, x);
         self.product(pass, by_round(&weights.output, batch.round), config.hidden_size, attended, batch, target)?;
-        self.adapt(pass, weights, Linear::Output, &rows.attended, batch, (target.buffer, sizes.hidden, 0))?;
+        self.adapt(pass, weights, Linear::Output, &rows.attended.rows, batch, (target.buffer, sizes.hidden, 0))?;
         self.add_normed(pass, form, weights, ATTENTION, x, batch)
     }
 
@@ -155,6 +154,7 @@ impl Network<'_> {
                 qkv: &rows.qkv,
                 cache: binding,
                 n_rows: batch.n_rows,
+                share: self.recipe.share((config.n_heads + config.n_kv_heads) * config.head_dim / 2),
                 params: rope::Params {
                     heads: config.n_heads,
                     kv_heads: config.n_kv_heads,
@@ -175,13 +175,17 @@ impl Network<'_> {
     }
 
     /// Returns its output for the product behind it.
-    fn run_attention(&self, pass: &mut Pass<'_>, layer: &PlanLayer, batch: Batch<'_>) -> Result<Inputs<'_>, GpuError> {
+    fn run_attention(&self, pass: &mut Pass<'_>, layer: &PlanLayer, batch: Batch<'_>) -> Result<Input<'_>, GpuError> {
         let (config, state, sizes) = (self.config, self.state, &self.state.sizes);
         let (rows, list, n_rows) = (&state.rows, batch.list, batch.n_rows);
         let (partial, output) = (&rows.partial, &rows.attended);
-        let whole_vectors = config.head_dim.is_multiple_of(4);
-        let gathered = self.gathered().filter(|_| whole_vectors).map(|gathered| &gathered.inputs);
-        let joined = gathered.filter(|_| self.subgroups() && batch.longest <= STRETCH);
+        let by = self.recipe.attention(Heads {
+            head_dim: config.head_dim,
+            tile: sizes.tile,
+            n_rows,
+            longest: batch.longest,
+            decoding: batch.decoding,
+        });
         let kept = &state.caches[layer.cache.buffer];
         for (first_kv_head, binding) in kept.parts() {
             let attention = Attention {
@@ -194,18 +198,18 @@ impl Network<'_> {
                 partial,
                 n_rows,
                 longest: batch.longest,
-                tile: attention_stretch::Tile { rows: sizes.tile.rows.min(n_rows.next_power_of_two()), ..sizes.tile },
+                tile: if let Attending::Tiles(tile) = by { tile } else { sizes.tile },
                 params: self.attention_params(layer, first_kv_head, kept.heads),
             };
-            if self.subgroups() {
-                let whole = joined.map(|gathered| Whole { output, gathered });
-                pass.run(&AttentionSubgroup { attention, whole })?;
-            } else {
-                pass.run(&attention)?;
+            match by {
+                Attending::Subgroup { joined } => {
+                    pass.run(&AttentionSubgroup { attention, whole: joined.then_some(output) })?;
+                }
+                Attending::Tiles(_) => pass.run(&attention)?,
             }
         }
-        if joined.is_some() {
-            return Ok(Inputs::Gathered(output));
+        if by == (Attending::Subgroup { joined: true }) {
+            return Ok(Input::Made(output));
         }
         let params = attention_merge::Params {
             heads: config.n_heads,
@@ -215,8 +219,8 @@ impl Network<'_> {
             max_stretches: sizes.max_stretches,
             window: self.plan.form_of(layer).attention.window(),
         };
-        pass.run(&AttentionMerge { partial, rows: &rows.info, list, output, gathered, n_rows, params })?;
-        Ok(if whole_vectors { Inputs::Gathered(output) } else { Inputs::Rows(output) })
+        pass.run(&AttentionMerge { partial, rows: &rows.info, list, output, n_rows, params })?;
+        Ok(if attention_merge::gathers(config.head_dim) { Input::Made(output) } else { Input::Rows(&output.rows) })
     }
 
     /// Attention to the KV heads of one binding.
@@ -264,15 +268,14 @@ impl Network<'_> {
                 input: &rows.gate_up,
                 list: batch.list,
                 output: &rows.activation,
-                gathered: self.gathered().map(|gathered| &gathered.activated),
                 activation,
                 n_rows: batch.n_rows,
                 params: swiglu::Params { width, input_stride: 2 * width, output_stride: sizes.activation / 4 },
             })?;
         }
         let target = self.target_of(form, x);
-        self.product(pass, &weights.down, self.config.hidden_size, Inputs::Activated, batch, target)?;
-        self.adapt(pass, weights, Linear::Down, &rows.activation, batch, (target.buffer, sizes.hidden, 0))?;
+        self.product(pass, &weights.down, self.config.hidden_size, Input::Made(&rows.activation), batch, target)?;
+        self.adapt(pass, weights, Linear::Down, &rows.activation.rows, batch, (target.buffer, sizes.hidden, 0))?;
         self.add_normed(pass, form, weights, FEED_FORWARD, x, batch)
     }
 }

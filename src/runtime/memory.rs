@@ -10,7 +10,7 @@ use crate::kernels::products::matrix::Matrix;
 use crate::network::config::ModelConfig;
 use crate::network::plan::Plan;
 use crate::runtime::cache::CacheMemory;
-use crate::runtime::state::{Gathered, Lanes, Rows, State};
+use crate::runtime::state::{Lanes, Rows, State};
 use crate::runtime::weights::{Bank, LayerWeights, ScorerWeights, Weights};
 
 /// Bytes on the GPU.
@@ -49,7 +49,8 @@ impl Memory {
         let cache = cache(state);
         let mut seen = HashSet::new();
         let all = groups.iter().flat_map(|group| &group.buffers).filter(|buffer| seen.insert(buffer.id()));
-        let textures = state.rows.gathered.as_ref().map(|Gathered { inputs, activated }| [inputs, activated]);
+        // Attention leaves its output in the texture of the norms.
+        let textures = [&state.rows.normed, &state.rows.activation].map(|made| made.gathered.as_ref());
         let gathered: u64 = textures.into_iter().flatten().map(Texture::bytes).sum();
         let rows = u64::from(state.sizes.room.rows + state.sizes.room.lanes);
         let beside =
@@ -86,7 +87,7 @@ fn groups(state: &State) -> [Group<'_>; 5] {
     #[rustfmt::skip]
     let Rows {
         info, tokens, first, granted, before, all, heads, rounds: [even, odd], hidden, work, normed, qkv, partial,
-        attended, gate_up, activation, inner, scorer_inner, scores, gates, logits, drawn, gathered: _,
+        attended, gate_up, activation, inner, scorer_inner, scores, gates, logits, drawn,
     } = &state.rows;
     #[rustfmt::skip]
     let Lanes {
@@ -104,12 +105,12 @@ fn groups(state: &State) -> [Group<'_>; 5] {
                 before,
                 hidden,
                 work,
-                normed,
+                &normed.rows,
                 qkv,
                 partial,
-                attended,
+                &attended.rows,
                 gate_up,
-                activation,
+                &activation.rows,
                 inner,
                 scorer_inner,
                 scores,

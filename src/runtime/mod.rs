@@ -6,6 +6,7 @@ pub mod layer;
 pub mod memory;
 mod norms;
 pub mod product;
+pub mod recipe;
 pub mod room;
 pub mod rounds;
 pub mod state;

@@ -1,14 +1,15 @@
 //! Norms where the form has them: in front of attention and the feed-forward part, behind them, and of heads.
 
 use crate::error::GpuError;
-use crate::gpu::{Buffer, Pass, Texture};
+use crate::gpu::{Buffer, Pass};
 use crate::kernels::attention::head_norm::{self, HeadNorm};
 use crate::kernels::padded;
+use crate::kernels::products::gather::Inputs;
 use crate::kernels::products::matvec;
 use crate::kernels::rows::rms_norm::{self, RmsNorm};
 use crate::network::form::{HeadNorms, LayerForm, Norm};
 use crate::runtime::layer::Batch;
-use crate::runtime::product::{Inputs, Target};
+use crate::runtime::product::{Input, Target};
 use crate::runtime::step::Network;
 use crate::runtime::weights::{Bank, LayerWeights};
 
@@ -26,14 +27,13 @@ impl Network<'_> {
         norm: (Norm, &Bank),
         batch: Batch<'_>,
     ) -> Result<(), GpuError> {
-        let gathered = self.gathered().map(|gathered| &gathered.inputs);
-        self.run_norm(pass, (input, &self.state.rows.normed, gathered), rms_norm::WRITE, norm, batch)
+        self.run_norm(pass, (input, &self.state.rows.normed), rms_norm::WRITE, norm, batch)
     }
 
     fn run_norm(
         &self,
         pass: &mut Pass<'_>,
-        (input, output, gathered): (&Buffer, &Buffer, Option<&Texture>),
+        (input, output): (&Buffer, &Inputs),
         mode: u32,
         (form, weight): (Norm, &Bank),
         batch: Batch<'_>,
@@ -44,10 +44,9 @@ impl Network<'_> {
             rows: &self.state.rows.info,
             list: batch.list,
             output,
-            gathered,
             mode,
             n_rows: batch.n_rows,
-            subgroups: self.subgroups(),
+            subgroups: self.recipe.by_subgroup(),
             params: rms_norm::Params {
                 width: self.config.hidden_size,
                 stride: self.state.sizes.hidden / 4,
@@ -66,11 +65,11 @@ impl Network<'_> {
         part: usize,
         x: &'b Buffer,
         batch: Batch<'_>,
-    ) -> Result<(&'b Buffer, Inputs<'b>), GpuError> {
-        let (Some(norm), Some(banks)) = (form.before, &weights.before) else { return Ok((x, Inputs::Rows(x))) };
+    ) -> Result<(&'b Buffer, Input<'b>), GpuError> {
+        let (Some(norm), Some(banks)) = (form.before, &weights.before) else { return Ok((x, Input::Rows(x))) };
         self.norm(pass, x, (norm, &banks[part]), batch)?;
         let normed = &self.state.rows.normed;
-        Ok((normed, Inputs::Gathered(normed)))
+        Ok((&normed.rows, Input::Made(normed)))
     }
 
     /// Where the last product of attention or of the feed-forward part goes: to the residual stream, or where a norm
@@ -78,7 +77,7 @@ impl Network<'_> {
     pub(super) fn target_of<'b>(&'b self, form: &LayerForm, x: &'b Buffer) -> Target<'b> {
         let (buffer, mode) = match form.after {
             None => (x, matvec::ADD),
-            Some(_) => (&self.state.rows.normed, matvec::WRITE),
+            Some(_) => (&self.state.rows.normed.rows, matvec::WRITE),
         };
         Target { buffer, stride: self.state.sizes.hidden, mode }
     }
@@ -94,7 +93,8 @@ impl Network<'_> {
         batch: Batch<'_>,
     ) -> Result<(), GpuError> {
         let (Some(after), Some(banks)) = (form.after, &weights.after) else { return Ok(()) };
-        self.run_norm(pass, (&self.state.rows.normed, x, None), rms_norm::ADD, (after.norm, &banks[part]), batch)
+        let stream = Inputs { rows: x.clone(), gathered: None };
+        self.run_norm(pass, (&self.state.rows.normed.rows, &stream), rms_norm::ADD, (after.norm, &banks[part]), batch)
     }
 
     /// Normalises each head of queries, and of keys where the rows have them, if the network does so.

@@ -1,10 +1,10 @@
-//! Matrix times the rows of a batch, by the kernel that suits the device and their number; all give the same bits.
+//! Matrix times the rows of a batch, by the kernel that the recipe names.
 
 use crate::error::GpuError;
 use crate::gpu::{Buffer, Pass, Texture};
 use crate::kernels::padded;
 use crate::kernels::products::bias::{self, Bias};
-use crate::kernels::products::gather::{self, Gather};
+use crate::kernels::products::gather::{self, Gather, Inputs};
 use crate::kernels::products::matmul::Matmul;
 use crate::kernels::products::matrix::{Matrix, Part};
 use crate::kernels::products::matvec::{self, Matvec, Operands};
@@ -13,19 +13,17 @@ use crate::kernels::products::matvec_serial::MatvecSerial;
 use crate::kernels::rows::swiglu::Activation;
 use crate::network::names::Linear;
 use crate::runtime::layer::Batch;
-use crate::runtime::state::Gathered;
+use crate::runtime::recipe::Product;
 use crate::runtime::step::Network;
 use crate::runtime::weights::LayerWeights;
 
 /// What a product reads.
 #[derive(Debug, Clone, Copy)]
-pub enum Inputs<'a> {
+pub enum Input<'a> {
     /// `[rows, columns]`
     Rows(&'a Buffer),
-    /// `[rows, columns]` of which the last kernel has gathered those listed, where products read them so.
-    Gathered(&'a Buffer),
-    /// The feed-forward activations, which the last kernel has gathered in the same way, if not left in their rows.
-    Activated,
+    /// What the last kernel made for this very list.
+    Made(&'a Inputs),
 }
 
 /// Where a product goes.
@@ -40,38 +38,35 @@ pub struct Target<'a> {
 }
 
 impl Network<'_> {
-    /// Where products read their inputs, if not in their rows.
-    pub(super) fn gathered(&self) -> Option<&Gathered> {
-        self.state.rows.gathered.as_ref().filter(|_| self.software)
-    }
-
     /// `target = matrix . input`, for the first `outputs` rows of the matrix.
     pub(super) fn product(
         &self,
         pass: &mut Pass<'_>,
         matrix: &Matrix,
         outputs: u32,
-        input: Inputs<'_>,
+        input: Input<'_>,
         batch: Batch<'_>,
         target: Target<'_>,
     ) -> Result<(), GpuError> {
         let Batch { list, n_rows, .. } = batch;
         let columns = padded(matrix.columns);
-        let gathered = self.gathered();
-        let (buffer, texture) = match input {
-            Inputs::Rows(rows) | Inputs::Gathered(rows) => (rows, gathered.map(|gathered| &gathered.inputs)),
-            Inputs::Activated => (&self.state.rows.activation, gathered.map(|gathered| &gathered.activated)),
+        let (input, gathered) = match input {
+            Input::Made(Inputs { rows, gathered }) => (rows, gathered.as_ref()),
+            Input::Rows(input) => {
+                let gathered = self.state.rows.normed.gathered.as_ref();
+                if let Some(gathered) = gathered {
+                    let params = gather::Params { vectors: columns / 4 };
+                    pass.run(&Gather { input, list, gathered, n_rows, params })?;
+                }
+                (input, gathered)
+            }
         };
-        if let (Some(gathered), Inputs::Rows(input)) = (texture, input) {
-            let params = gather::Params { vectors: columns / 4 };
-            pass.run(&Gather { input, list, gathered, n_rows, params })?;
-        }
         for part in matrix.parts.iter().filter(|part| part.first < outputs) {
-            let operands = operands(part, columns, outputs, buffer, batch, target);
-            match (texture, n_rows) {
-                (Some(gathered), _) => pass.run(&self.serial(operands, gathered))?,
-                (None, 0..=16) => pass.run(&Matvec { operands, columns: n_rows.next_power_of_two().min(8) })?,
-                (None, _) => pass.run(&Matmul { operands })?,
+            let operands = operands(part, columns, outputs, input, batch, target);
+            match (self.recipe.product(columns / 32, n_rows), gathered) {
+                (Product::Serial { columns }, Some(gathered)) => pass.run(&self.serial(operands, gathered, columns))?,
+                (Product::Vectors { columns }, _) => pass.run(&Matvec { operands, columns })?,
+                (Product::Serial { .. } | Product::Tiles, _) => pass.run(&Matmul { operands })?,
             }
         }
         if let Some(bias) = &matrix.bias {
@@ -81,36 +76,40 @@ impl Network<'_> {
         Ok(())
     }
 
-    /// Gate and up with their activation in one kernel, where that is worth it and nothing has to come in between: with subgroups
-    /// it is; SwiftShader, which has none of that size, gained nothing and compiled half a second longer at each start. Returns
+    /// Gate and up with their activation in one kernel, where that is worth it and nothing has to come in between. Returns
     /// whether it was done.
     pub(super) fn gated_product(
         &self,
         pass: &mut Pass<'_>,
         weights: &LayerWeights,
         activation: Activation,
-        input: Inputs<'_>,
+        input: Input<'_>,
         batch: Batch<'_>,
     ) -> Result<bool, GpuError> {
         let (rows, sizes, matrix) = (&self.state.rows, &self.state.sizes, &weights.gate_up);
         let adapted =
             [Linear::Gate, Linear::Up, Linear::Down].iter().any(|linear| weights.adapters.contains_key(linear));
-        let gathered = self.gathered().filter(|_| self.subgroups() && !adapted);
-        let (Some(gathered), [part], None, Inputs::Gathered(input)) =
-            (gathered, &matrix.parts[..], &matrix.bias, input)
+        let (Input::Made(Inputs { rows: input, gathered: Some(gathered) }), Some(activated)) =
+            (input, &rows.activation.gathered)
         else {
             return Ok(false);
         };
-        let target = Target { buffer: &rows.activation, stride: sizes.activation, mode: matvec::WRITE };
-        let operands = operands(part, padded(matrix.columns), part.rows, input, batch, target);
-        let product = self.serial(operands, &gathered.inputs);
-        pass.run(&MatvecGated { product, activated: &gathered.activated, activation })?;
+        let columns = padded(matrix.columns);
+        let product = self.recipe.product(columns / 32, batch.n_rows);
+        let ([part], None, Product::Serial { columns: width }) = (&matrix.parts[..], &matrix.bias, product) else {
+            return Ok(false);
+        };
+        if adapted || !self.recipe.gated() {
+            return Ok(false);
+        }
+        let target = Target { buffer: &rows.activation.rows, stride: sizes.activation, mode: matvec::WRITE };
+        let operands = operands(part, columns, part.rows, input, batch, target);
+        pass.run(&MatvecGated { product: self.serial(operands, gathered, width), activated, activation })?;
         Ok(true)
     }
 
-    fn serial<'b>(&self, operands: Operands<'b>, gathered: &'b Texture) -> MatvecSerial<'b> {
-        let columns = MatvecSerial::columns(operands.n_rows, self.state.sizes.room.lanes, operands.params.blocks);
-        MatvecSerial { operands, gathered, columns, subgroups: self.subgroups() }
+    fn serial<'b>(&self, operands: Operands<'b>, gathered: &'b Texture, columns: u32) -> MatvecSerial<'b> {
+        MatvecSerial { operands, gathered, columns, subgroups: self.recipe.by_subgroup() }
     }
 }
 

@@ -113,7 +113,7 @@ impl<'a> Network<'a> {
             list: &rows.rounds[round as usize % 2],
             params: bucket::Params {
                 base: all.base,
-                rows: all.n_rows,
+                rows: all.region,
                 round,
                 depth: if self.plan.shared { round } else { 0 },
                 classes: self.plan.classes,

@@ -1,16 +1,18 @@
 //! What lives on the GPU beside the weights: rows under way, lanes, and the paged KV cache.
 
 use crate::error::{Error, GpuError};
-use crate::gpu::{Buffer, Gpu, Texture};
+use crate::gpu::{Buffer, Gpu};
 use crate::kernels::attention::attention_stretch::Tile;
 use crate::kernels::attention::rope::rotations;
 use crate::kernels::draw::alternatives::drawn_words;
 use crate::kernels::exits::finish;
+use crate::kernels::products::gather::Inputs;
 use crate::kernels::{NEXT_TOKEN, PAGE, STRETCH, padded};
 use crate::network::config::ModelConfig;
 use crate::network::gate::ScorerLayers;
 use crate::network::plan::{Plan, Residual};
 use crate::runtime::cache::{self, Cache};
+use crate::runtime::recipe::Recipe;
 use crate::runtime::room::Fit;
 pub use crate::runtime::room::Room;
 use crate::runtime::weights::Weights;
@@ -51,7 +53,7 @@ pub struct Rows {
     pub tokens: Buffer,
     /// First row of the same lane.
     pub first: Buffer,
-    /// Rounds granted.
+    /// Rounds granted, of [`crate::kernels::Granted`].
     pub granted: Buffer,
     /// Scratch of `bucket`.
     pub before: Buffer,
@@ -66,17 +68,17 @@ pub struct Rows {
     /// What a round works on; the stream itself where a round replaces it.
     pub work: Buffer,
     /// Behind a norm.
-    pub normed: Buffer,
+    pub normed: Inputs,
     /// Queries, keys, values.
     pub qkv: Buffer,
     /// Stretches of attention.
     pub partial: Buffer,
     /// Attention's output.
-    pub attended: Buffer,
+    pub attended: Inputs,
     /// Gate and up.
     pub gate_up: Buffer,
     /// Feed-forward activation; not written where gate, up and activation are one kernel.
-    pub activation: Buffer,
+    pub activation: Inputs,
     /// Inside an adapter.
     pub inner: Buffer,
     /// Inside a scorer.
@@ -89,17 +91,6 @@ pub struct Rows {
     pub logits: Buffer,
     /// `[heads]` of token and log-probability
     pub drawn: Buffer,
-    /// What products read, on software adapters.
-    pub gathered: Option<Gathered>,
-}
-
-/// Rows side by side.
-#[derive(Debug)]
-pub struct Gathered {
-    /// What a product reads.
-    pub inputs: Texture,
-    /// What the product behind an activation reads.
-    pub activated: Texture,
 }
 
 /// Buffers of the lanes.
@@ -148,10 +139,13 @@ pub struct State {
     ///
     /// [`Form::frequencies`]: crate::network::form::Form::frequencies
     pub rotations: Vec<Buffer>,
-    /// Depths of the tokens that a tick reads, until the host has them, `[rows of a step]`.
+    /// Depths of the tokens that a tick reads, until the host has them, `[rows of a step]` of
+    /// [`crate::kernels::Granted`].
     pub read_depths: Buffer,
     /// A page on its way to another place.
     pub page_in_transit: Buffer,
+    /// Which kernels run.
+    pub recipe: Recipe,
 }
 
 impl Sizes {
@@ -191,14 +185,16 @@ impl State {
         // Bind groups of an earlier state would keep its memory.
         gpu.forget_bind_groups();
         let sizes = Sizes::of(config, weights, room);
+        let recipe = Recipe::new(gpu.traits(), room.lanes);
         let state = Self {
             sizes,
-            rows: rows(gpu, config, plan, &sizes)?,
+            rows: rows(gpu, config, plan, &sizes, &recipe)?,
             lanes: lanes(gpu, config, plan, &sizes)?,
             caches: cache::caches(gpu, config, plan, sizes.pages)?,
             rotations: rotation_tables(gpu, plan, room)?,
-            read_depths: gpu.buffer("depths of a tick", u64::from(room.rows) * 4)?,
+            read_depths: gpu.buffer("depths of a tick", u64::from(room.rows) * 8)?,
             page_in_transit: gpu.buffer("page in transit", cache::page_bytes(config))?,
+            recipe,
         };
         gpu.check().await?;
         Ok(state)
@@ -234,7 +230,7 @@ fn rotation_tables(gpu: &Gpu, plan: &Plan, room: Room) -> Result<Vec<Buffer>, Gp
     plan.form.frequencies().iter().map(table).collect()
 }
 
-fn rows(gpu: &Gpu, config: &ModelConfig, plan: &Plan, sizes: &Sizes) -> Result<Rows, GpuError> {
+fn rows(gpu: &Gpu, config: &ModelConfig, plan: &Plan, sizes: &Sizes, recipe: &Recipe) -> Result<Rows, GpuError> {
     let n = u64::from(sizes.room.rows + sizes.room.lanes);
     let per_row = |label: &str, numbers: u32| gpu.buffer(label, n * u64::from(numbers.max(1)) * 4);
     let list = |label| gpu.buffer(label, (n + 1) * 4);
@@ -242,13 +238,10 @@ fn rows(gpu: &Gpu, config: &ModelConfig, plan: &Plan, sizes: &Sizes) -> Result<R
     let hidden = per_row("hidden", sizes.hidden)?;
     let stretches = config.n_heads * sizes.max_stretches * (config.head_dim.div_ceil(4) + 1) * 4;
     let heads = u64::from(sizes.room.heads.max(sizes.room.lanes));
-    let texture = |label: &str, width: u32| gpu.texture(label, n * u64::from(width) * 4);
-    let gathered = || {
-        Ok(Gathered {
-            inputs: texture("inputs of a product", sizes.hidden.max(sizes.attended))?,
-            activated: texture("activated", sizes.activation)?,
-        })
-    };
+    let texture =
+        |label: &str, width: u32| recipe.gathers().then(|| gpu.texture(label, n * u64::from(width) * 4)).transpose();
+    // One holds the inputs of whatever product is next; what an activation makes is made while another is read.
+    let gathered = texture("inputs of a product", sizes.hidden.max(sizes.attended))?;
     // A lane's own row has no company of its lane.
     let own: Vec<u32> = (0..sizes.room.rows + sizes.room.lanes).collect();
     Ok(Rows {
@@ -256,26 +249,28 @@ fn rows(gpu: &Gpu, config: &ModelConfig, plan: &Plan, sizes: &Sizes) -> Result<R
         // A step writes its own; the rows of the lanes always take what the lane drew.
         tokens: gpu.upload("tokens", &vec![NEXT_TOKEN; own.len()])?,
         first: gpu.upload("first rows", &own)?,
-        granted: per_row("rounds granted", 1)?,
+        granted: per_row("rounds granted", 2)?,
         before: per_row("bucket scratch", 1)?,
         all: list("all rows")?,
         heads: list("rows with logits")?,
         rounds: [list("rows of a round")?, list("rows of a round")?],
         work: if plan.residual == Residual::Replace { hidden.clone() } else { per_row("round", sizes.hidden)? },
         hidden,
-        normed: per_row("normed", sizes.hidden)?,
+        normed: Inputs { rows: per_row("normed", sizes.hidden)?, gathered: gathered.clone() },
         qkv: per_row("q, k, v", sizes.qkv)?,
         partial: per_row("attention stretches", stretches)?,
-        attended: per_row("attended", sizes.attended)?,
+        attended: Inputs { rows: per_row("attended", sizes.attended)?, gathered },
         gate_up: per_row("gate and up", 2 * config.intermediate_size)?,
-        activation: per_row("activation", sizes.activation)?,
+        activation: Inputs {
+            rows: per_row("activation", sizes.activation)?,
+            gathered: texture("activated", sizes.activation)?,
+        },
         inner: per_row("adapter", sizes.rank)?,
         scorer_inner: per_row("scorer", if mlp { padded(2 * config.hidden_size) } else { 1 })?,
         scores: per_row("scores", plan.n_rounds())?,
         gates: per_row("gates", 1)?,
         logits: gpu.buffer("logits", heads * u64::from(config.vocab_size) * 4)?,
         drawn: gpu.buffer("drawn", heads * u64::from(drawn_words(sizes.room.alternatives)) * 4)?,
-        gathered: gpu.summary().is_software().then(gathered).transpose()?,
     })
 }
 

@@ -9,16 +9,17 @@
 use crate::error::GpuError;
 use crate::gpu::readback::Pending;
 use crate::gpu::{Buffer, Gpu, Pass};
-use crate::kernels::Row;
 use crate::kernels::draw::alternatives::{self, Alternatives};
 use crate::kernels::draw::cross_entropy::{self, CrossEntropy};
 use crate::kernels::draw::sample::{self, Sample};
 use crate::kernels::products::matvec;
 use crate::kernels::rows::embed::{self, Embed};
+use crate::kernels::{Granted, Row};
 use crate::network::config::ModelConfig;
 use crate::network::plan::Plan;
 use crate::runtime::layer::Batch;
-use crate::runtime::product::{Inputs, Target};
+use crate::runtime::product::{self, Target};
+use crate::runtime::recipe::Recipe;
 use crate::runtime::state::State;
 use crate::runtime::weights::Weights;
 
@@ -77,8 +78,8 @@ pub struct Network<'a> {
     pub weights: &'a Weights,
     /// Room.
     pub state: &'a State,
-    /// The adapter is a CPU: kernels without workgroup memory are faster.
-    pub software: bool,
+    /// Which kernels run: the state's, or another whose kernels are to be tested here.
+    pub recipe: &'a Recipe,
 }
 
 impl Step<'_> {
@@ -117,7 +118,8 @@ impl<'a> Network<'a> {
         self.write_inputs(step);
         let longest = step.inputs.iter().map(|input| input.position + 1).max().unwrap_or(0);
         let rows = &self.state.rows;
-        let all = Batch { list: &rows.all, n_rows, longest, round: 0, base: 0, mixed: None };
+        let all =
+            Batch { list: &rows.all, n_rows, longest, round: 0, base: 0, region: n_rows, decoding: false, mixed: None };
         self.embed(pass, all)?;
         self.look(pass, &mut probe, "embed", &rows.hidden, None)?;
         for layer in self.plan.prologue.clone() {
@@ -148,12 +150,12 @@ impl<'a> Network<'a> {
         }
         gpu.write(&rows.first, 0, &first);
         // A gate grants rounds one by one or at once; without one they are granted here.
-        let granted = match (step.depth, self.gate(step.depth)) {
+        let rounds = match (step.depth, self.gate(step.depth)) {
             (_, Some(_)) => 0,
             (Depth::Fixed(rounds), None) => rounds,
             (_, None) => self.plan.n_rounds(),
         };
-        gpu.write(&rows.granted, 0, &vec![granted; step.inputs.len()]);
+        gpu.write(&rows.granted, 0, &vec![Granted { rounds, forced: 0 }; step.inputs.len()]);
         let n_rows = step.inputs.len() as u32;
         gpu.write(&rows.all, 0, &std::iter::once(n_rows).chain(0..n_rows).collect::<Vec<_>>());
         let heads = std::iter::once(step.heads.len() as u32).chain(step.heads.iter().copied());
@@ -207,7 +209,7 @@ impl<'a> Network<'a> {
         self.norm(pass, &rows.hidden, (self.plan.form.final_norm, &self.weights.final_norm), batch)?;
         let vocabulary = self.config.vocab_size;
         let target = Target { buffer: logits, stride: vocabulary, mode: matvec::COMPACT };
-        self.product(pass, &self.weights.head, vocabulary, Inputs::Gathered(&rows.normed), batch, target)
+        self.product(pass, &self.weights.head, vocabulary, product::Input::Made(&rows.normed), batch, target)
     }
 
     /// Final norm, head, and draw of the listed rows.
@@ -220,9 +222,9 @@ impl<'a> Network<'a> {
     ) -> Result<(), GpuError> {
         let (rows, lanes) = (&self.state.rows, &self.state.lanes);
         let alternatives = self.state.sizes.room.alternatives;
-        let batch = Batch { list, n_rows, longest: 0, round: 0, base: 0, mixed: None };
+        let batch = Batch { list, n_rows, longest: 0, round: 0, base: 0, region: n_rows, decoding: false, mixed: None };
         self.head(pass, &rows.logits, batch)?;
-        self.look(pass, probe, "final_norm", &rows.normed, Some(list))?;
+        self.look(pass, probe, "final_norm", &rows.normed.rows, Some(list))?;
         let vocabulary = self.config.vocab_size;
         if sample {
             pass.run(&Sample {
@@ -235,7 +237,7 @@ impl<'a> Network<'a> {
                 drawn: &rows.drawn,
                 alternatives,
                 n_rows,
-                subgroups: self.subgroups(),
+                subgroups: self.recipe.draws_by_subgroup(vocabulary),
                 params: sample::Params { vocabulary, stride: vocabulary, seen_stride: self.state.sizes.seen },
             })?;
         }

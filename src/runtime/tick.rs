@@ -40,6 +40,8 @@ pub enum Order {
 pub struct Tick {
     /// Order of the rounds.
     pub order: Order,
+    /// Most lanes that take part.
+    pub lanes: u32,
     /// Most entries that a lane can see.
     pub longest: u32,
     /// A lane may have been told to run less than all rounds.
@@ -58,10 +60,12 @@ impl<'a> Network<'a> {
         let (lanes, room) = (&self.state.lanes, self.state.sizes.room);
         let all = Batch {
             list: &lanes.live,
-            n_rows: room.lanes,
+            n_rows: self.recipe.rows(tick.lanes),
             longest: tick.longest,
             round: 0,
             base: room.rows,
+            region: room.lanes,
+            decoding: true,
             mixed: None,
         };
         let entering = Batch { list: &lanes.entering, ..all };
@@ -90,7 +94,7 @@ impl<'a> Network<'a> {
             rows: &rows.info,
             granted: &rows.granted,
             leaving: &lanes.leaving,
-            params: leave::Params { lanes: all.n_rows, base: all.base, everyone: (!mixed).into() },
+            params: leave::Params { lanes: all.region, base: all.base, everyone: (!mixed).into() },
         })?;
         let leaving = Batch { list: &lanes.leaving, ..all };
         if mixed && matches!(self.plan.residual, Residual::Add { once: true, .. }) {

@@ -65,7 +65,7 @@ pub struct ModelFacts {
 pub struct Adapter {
     /// The driver's name for it.
     pub name: String,
-    /// `discrete`, `integrated`, `virtual`, `software` or `other`.
+    /// [`Kind::name`](crate::gpu::traits::Kind::name)
     pub kind: String,
     /// `Vulkan`, `Metal`, `Dx12` or `BrowserWebGpu`.
     pub backend: String,

@@ -237,6 +237,52 @@ fn no_unwrap_outside_tests(sources: &[Source]) -> Vec<String> {
     complaints
 }
 
+/// Words for kinds and makers of adapters, and for drivers.
+const ADAPTERS: [&str; 9] =
+    ["software", "llvmpipe", "lavapipe", "swiftshader", "nvidia", "radeon", "geforce", "adreno", "apple"];
+
+/// What may name them: where their traits are made, what lists them, what speaks to drivers before they start.
+const KNOWS_ADAPTERS: [&str; 3] = ["src/gpu/", "src/cli/adapters.rs", "src/cli/drivers.rs"];
+
+/// Which kernel runs follows from traits, and what is known of drivers stands in `src/gpu/traits.rs`.
+fn adapters_are_known_by_their_traits(sources: &[Source]) -> Vec<String> {
+    let mut complaints = Vec::new();
+    let code = |source: &&Source| {
+        (source.is("src/", ".rs") || source.is("shaders/", ".wgsl") || source.is("web/src/", ".rs"))
+            && !KNOWS_ADAPTERS.iter().any(|place| source.path.starts_with(place))
+    };
+    for source in sources.iter().filter(code) {
+        for (number, line) in (1..).zip(source.text.lines()) {
+            let lower = line.to_lowercase();
+            for word in ADAPTERS.iter().filter(|word| lower.contains(**word)) {
+                complaints.push(format!(
+                    "{}:{number}: {word:?}: ask for a trait, and tell what is known of drivers in src/gpu/traits.rs",
+                    source.path
+                ));
+            }
+        }
+    }
+    complaints
+}
+
+#[test]
+fn no_kind_of_adapter_is_asked_for() {
+    check(
+        adapters_are_known_by_their_traits,
+        &[
+            &[("src/runtime/layer.rs", "if gpu.summary().is_software() {}")],
+            &[("src/engine/mod.rs", "// Mesa's llvmpipe is slow here.")],
+            &[("src/panel/view.rs", "facts.adapter.kind == \"software\"")],
+            &[("shaders/products/add.wgsl", "// For SwiftShader.")],
+            &[("web/src/session.rs", "if name.contains(\"NVIDIA\") {}")],
+        ],
+    );
+    accepts(
+        adapters_are_known_by_their_traits,
+        &[("src/gpu/traits.rs", "// llvmpipe"), ("src/cli/adapters.rs", "\"software\""), ("tests/a.rs", "// software")],
+    );
+}
+
 /// The text before its tests, which stand last.
 fn without_tests(text: &str) -> &str {
     let marks = ["\n#[cfg(test)]\nmod ", "\n#[test]\n"];

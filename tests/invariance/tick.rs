@@ -1,10 +1,11 @@
 //! Ticks against plain steps: whatever the order of the rounds, whoever arrives or leaves beside, each lane's tokens,
 //! depths and log-probabilities are those of its sequence alone, to the bit.
 
-use isobath::gpu::Gpu;
+use isobath::gpu::{Gpu, Traits};
 use isobath::kernels::draw::sample::Settings;
 use isobath::kernels::exits::finish::LaneEvent;
-use isobath::kernels::{Control, NEXT_TOKEN};
+use isobath::kernels::{Control, Granted, NEXT_TOKEN};
+use isobath::runtime::recipe::Recipe;
 use isobath::runtime::state::{Room, State};
 use isobath::runtime::step::{Depth, Input, Network, Step};
 use isobath::runtime::tick::{Order, Tick};
@@ -44,9 +45,9 @@ struct Loaded<'a> {
 }
 
 impl Loaded<'_> {
-    fn network(&self, software: bool) -> Network<'_> {
+    fn network<'a>(&'a self, recipe: &'a Recipe) -> Network<'a> {
         let (gpu, config, plan) = (self.gpu, &self.model.config, &self.model.plan);
-        Network { gpu, config, plan, weights: &self.weights, state: &self.state, software }
+        Network { gpu, config, plan, weights: &self.weights, state: &self.state, recipe }
     }
 
     fn clear(&self) {
@@ -67,9 +68,9 @@ impl Loaded<'_> {
     }
 
     /// One sequence by plain steps.
-    fn alone(&self, lane: u32, sequence: &Sequence, software: bool) -> Written {
+    fn alone(&self, lane: u32, sequence: &Sequence, recipe: &Recipe) -> Written {
         self.clear();
-        let network = self.network(software);
+        let network = self.network(recipe);
         let depth = if sequence.forced > 0 { Depth::Fixed(sequence.forced) } else { Depth::Model };
         let n = sequence.prompt.len() as u32;
         let rows = |(position, &token): (usize, &u32)| Input { lane, position: position as u32, token };
@@ -80,17 +81,18 @@ impl Loaded<'_> {
             let heads = [last as u32];
             network.step(&Step { inputs: &inputs, heads: &heads, depth, sample: true }, None).unwrap();
             let drawn: Vec<u32> = block_on(self.gpu.read(&self.state.rows.drawn, 0..2)).unwrap();
-            let granted: Vec<u32> = block_on(self.gpu.read(&self.state.rows.granted, last..last + 1)).unwrap();
-            written.push((drawn[0], granted[0], drawn[1]));
+            let granted: Vec<Granted> =
+                block_on(self.gpu.read(&self.state.rows.granted, 2 * last..2 * last + 2)).unwrap();
+            written.push((drawn[0], granted[0].rounds, drawn[1]));
             inputs = vec![Input { lane, position, token: NEXT_TOKEN }];
         }
         written
     }
 
     /// All sequences by ticks, arriving one after the other.
-    fn together(&self, order: Order, sequences: &[Sequence], software: bool) -> Vec<Written> {
+    fn together(&self, order: Order, sequences: &[Sequence], recipe: &Recipe) -> Vec<Written> {
         self.clear();
-        let (network, lanes) = (self.network(software), &self.state.lanes);
+        let (network, lanes) = (self.network(recipe), &self.state.lanes);
         let mut written = vec![vec![]; sequences.len()];
         for tick in 0..60 {
             let mut pass = self.gpu.pass();
@@ -118,7 +120,7 @@ impl Loaded<'_> {
                 alone.submit();
                 self.collect(&mut written);
             }
-            network.tick(&mut pass, &Tick { order, longest: CONTEXT, ragged: true }).unwrap();
+            network.tick(&mut pass, &Tick { order, lanes: LANES, longest: CONTEXT, ragged: true }).unwrap();
             pass.submit();
             self.collect(&mut written);
         }
@@ -147,13 +149,13 @@ fn check(gpu: &Gpu, model: &Model) -> bool {
     let loaded = Loaded { model, gpu, weights, state };
     let sequences = sequences(model.plan.n_rounds());
     let mixes = model.plan.mixable;
-    // Software adapters have kernels of their own, whose sums go in another order.
-    for software in [false, true] {
+    // The device's own kernels, and those of a GPU that tells nothing, whose sums may go in another order.
+    for recipe in [&loaded.state.recipe, &Recipe::new(&Traits::default(), LANES)] {
         let alone: Vec<Written> =
-            (0..).zip(&sequences).map(|(lane, sequence)| loaded.alone(lane, sequence, software)).collect();
+            (0..).zip(&sequences).map(|(lane, sequence)| loaded.alone(lane, sequence, recipe)).collect();
         for order in [Order::Waves, Order::Mixed] {
             if order == Order::Waves || mixes {
-                let together = loaded.together(order, &sequences, software);
+                let together = loaded.together(order, &sequences, recipe);
                 for (lane, (got, want)) in together.iter().zip(&alone).enumerate() {
                     assert_eq!(got, want, "{name}: lane {lane} in {order:?}");
                 }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use isobath::files::gguf::Gguf;
 use isobath::files::random::Random;
-use isobath::gpu::Gpu;
+use isobath::gpu::{Gpu, Traits};
 use isobath::judge::{Reference, Sequence};
 use isobath::network::config::ModelConfig;
 use isobath::network::family::{AttentionBias, EmbeddingScale, Family, GgufNames, LLAMA, Norms, Windows};
@@ -15,6 +15,7 @@ use isobath::network::form::rotary::{RopeScaling, Rotary};
 use isobath::network::form::{Activation, NormKind, Positions, Sees};
 use isobath::network::names::check_tensors;
 use isobath::network::plan::Plan;
+use isobath::runtime::recipe::Recipe;
 use isobath::runtime::state::{Room, State};
 use isobath::runtime::step::{Depth, Input, Network, Step};
 use isobath::runtime::weights::{Loader, Weights};
@@ -95,14 +96,14 @@ struct Loaded<'a> {
     gpu: &'a Gpu,
     weights: Weights,
     state: State,
-    /// The kernels of software adapters, whose sums may go in another order.
-    software: bool,
+    /// The device's own, or that of a GPU that tells nothing, whose sums may go in another order.
+    recipe: Recipe,
 }
 
 const LANES: u32 = 3;
 
 impl<'a> Loaded<'a> {
-    fn new(case: &'a Case, gpu: &'a Gpu, software: bool) -> Self {
+    fn new(case: &'a Case, gpu: &'a Gpu, own: bool) -> Self {
         let mut quiet = |_, _| {};
         let loader = Loader::new(gpu, &case.config, &case.source, &mut quiet).unwrap();
         let weights = block_on(loader.load(&case.plan)).unwrap();
@@ -116,7 +117,8 @@ impl<'a> Loaded<'a> {
             alternatives: 0,
         };
         let state = block_on(State::new(gpu, &case.config, &case.plan, &weights, room)).unwrap();
-        Self { case, gpu, weights, state, software }
+        let recipe = if own { state.recipe.clone() } else { Recipe::new(&Traits::default(), LANES) };
+        Self { case, gpu, weights, state, recipe }
     }
 
     /// Logits of each lane and position, the text of each in pieces, the rest one by one.
@@ -128,7 +130,7 @@ impl<'a> Loaded<'a> {
             plan: &case.plan,
             weights: &self.weights,
             state: &self.state,
-            software: self.software,
+            recipe: &self.recipe,
         };
         gpu.write(&self.state.lanes.lengths, 0, &vec![0u32; (LANES * case.plan.classes) as usize]);
         let vocabulary = case.config.vocab_size as usize;
@@ -176,14 +178,14 @@ fn every_case(check: impl Fn(&Case)) {
 #[test]
 fn the_gpu_agrees_with_transformers_whole_in_pieces_and_in_company() {
     let gpu = open();
-    every_case(|case| [false, true].iter().for_each(|software| check_on_the_gpu(case, &gpu, *software)));
+    every_case(|case| [false, true].iter().for_each(|own| check_on_the_gpu(case, &gpu, *own)));
 }
 
-fn check_on_the_gpu(case: &Case, gpu: &Gpu, software: bool) {
-    let loaded = Loaded::new(case, gpu, software);
+fn check_on_the_gpu(case: &Case, gpu: &Gpu, own: bool) {
+    let loaded = Loaded::new(case, gpu, own);
     let tokens = case.tokens();
     let whole = loaded.run(&[(0, &tokens)], &[tokens.len()], Depth::Model).remove(0);
-    case.compare(if software { "by the kernels of software adapters" } else { "on the GPU" }, &whole);
+    case.compare(if own { "by the device's own kernels" } else { "by those of a GPU" }, &whole);
     let n = case.prompt.len();
     // Prompt, then one by one: what a run does; then pieces beside every boundary.
     for pieces in [&[n][..], &[n / 2 - 3, 1, 17, 2, 9]] {

@@ -58,7 +58,7 @@ impl<'a> Loaded<'a> {
 
     fn network<'n>(&'n self, state: &'n State) -> Network<'n> {
         let (gpu, config, plan, weights) = (self.gpu, &self.case.config, &self.plan, &self.weights);
-        Network { gpu, config, plan, weights, state, software: gpu.summary().is_software() }
+        Network { gpu, config, plan, weights, state, recipe: &state.recipe }
     }
 
     /// Positions `from..to` of every lane in one step.
@@ -77,7 +77,7 @@ impl<'a> Loaded<'a> {
             logits: read(&state.rows.logits, self.case.config.vocab_size.into()),
             scores: read(&state.rows.scores, self.plan.n_rounds().into()),
             gates: read(&state.rows.gates, 1),
-            granted: read(&state.rows.granted, 1).iter().map(|x| x.to_bits()).collect(),
+            granted: read(&state.rows.granted, 2).iter().step_by(2).map(|x| x.to_bits()).collect(),
         }
     }
 

@@ -129,8 +129,7 @@ impl<'a> Loaded<'a> {
     /// Logits of all tokens, in pieces of the given length.
     fn logits(&self, tokens: &[u32], piece: usize) -> Vec<f32> {
         let Self { gpu, config, plan, weights, state } = self;
-        let software = gpu.summary().is_software();
-        let network = Network { gpu, config, plan, weights, state, software };
+        let network = Network { gpu, config, plan, weights, state, recipe: &state.recipe };
         let mut logits = Vec::new();
         gpu.write(&state.lanes.lengths, 0, &vec![0u32; plan.classes as usize]);
         gpu.write(&state.lanes.reach, 0, &[0u32; 64]);

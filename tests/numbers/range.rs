@@ -2,9 +2,11 @@
 //! length agree with one piece to the bit. Many of these crash in the reference implementation (KV sharing with
 //! middle-sequence, token-choice with cycle, chunked prefill).
 
-use isobath::gpu::Gpu;
+use isobath::gpu::{Gpu, Traits};
 use isobath::judge::{Reference, Sequence};
+use isobath::kernels::Granted;
 use isobath::network::config::RouterKind;
+use isobath::runtime::recipe::Recipe;
 use isobath::runtime::state::{Room, State};
 use isobath::runtime::step::{Depth, Input, Network, Step};
 use isobath::runtime::weights::{Loader, Weights};
@@ -20,8 +22,8 @@ struct Loaded<'a> {
     gpu: &'a Gpu,
     weights: Weights,
     state: State,
-    /// The kernels of software adapters, whose sums go in another order.
-    software: bool,
+    /// The device's own, or that of a GPU that tells nothing, whose sums may go in another order.
+    recipe: Recipe,
 }
 
 /// Logits and depths of all lanes, `[lanes][tokens]`, computed in pieces.
@@ -31,8 +33,8 @@ impl Loaded<'_> {
     fn run(&self, lanes: &[u32], pieces: &[u32], depth: Depth) -> Run {
         let model = self.model;
         let (gpu, config, plan) = (self.gpu, &model.config, &model.plan);
-        let network =
-            Network { gpu, config, plan, weights: &self.weights, state: &self.state, software: self.software };
+        let (weights, state, recipe) = (&self.weights, &self.state, &self.recipe);
+        let network = Network { gpu, config, plan, weights, state, recipe };
         gpu.write(&self.state.lanes.lengths, 0, &vec![0u32; (LANES * plan.classes) as usize]);
         gpu.write(&self.state.lanes.reach, 0, &vec![0u32; (LANES * 64) as usize]);
         let vocabulary = config.vocab_size as usize;
@@ -48,12 +50,12 @@ impl Loaded<'_> {
             network.step(&Step { inputs: &inputs, heads: &heads, depth, sample: false }, None).expect("step");
             let n = inputs.len() as u64;
             let out: Vec<f32> = block_on(gpu.read(&self.state.rows.logits, 0..n * vocabulary as u64)).expect("read");
-            let granted: Vec<u32> = block_on(gpu.read(&self.state.rows.granted, 0..n)).expect("read");
+            let granted: Vec<Granted> = block_on(gpu.read(&self.state.rows.granted, 0..2 * n)).expect("read");
             for (row, input) in inputs.iter().enumerate() {
                 let lane = lanes.iter().position(|&lane| lane == input.lane).unwrap();
                 let at = lane * TOKENS as usize + input.position as usize;
                 logits[at] = out[row * vocabulary..][..vocabulary].to_vec();
-                depths[at] = granted[row];
+                depths[at] = granted[row].rounds;
             }
             from = to;
         }
@@ -71,10 +73,10 @@ fn bits(run: &Run) -> Vec<u32> {
 
 /// Returns the number of decisions too close to be compared.
 fn check(gpu: &Gpu, model: &Model) -> usize {
-    [false, true].map(|software| check_kernels(gpu, model, software)).iter().sum()
+    [false, true].map(|own| check_kernels(gpu, model, own)).iter().sum()
 }
 
-fn check_kernels(gpu: &Gpu, model: &Model, software: bool) -> usize {
+fn check_kernels(gpu: &Gpu, model: &Model, own: bool) -> usize {
     let name = &model.name;
     let mut quiet = |_, _| {};
     let loader =
@@ -89,7 +91,8 @@ fn check_kernels(gpu: &Gpu, model: &Model, software: bool) -> usize {
         alternatives: 0,
     };
     let state = block_on(State::new(gpu, &model.config, &model.plan, &weights, room)).expect("state");
-    let loaded = Loaded { model, gpu, weights, state, software };
+    let recipe = if own { state.recipe.clone() } else { Recipe::new(&Traits::default(), LANES) };
+    let loaded = Loaded { model, gpu, weights, state, recipe };
     let reference = Reference::new(&model.config, &model.plan, &model.source, 64).expect("reference");
     let expert = model.config.router.as_ref().is_some_and(|router| router.kind == RouterKind::Expert);
     let mut close = 0;

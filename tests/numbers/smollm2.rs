@@ -85,9 +85,8 @@ impl Loaded {
         let input = |(i, &token): (usize, &u32)| Input { lane: 0, position: i as u32, token };
         let inputs: Vec<Input> = ids.iter().enumerate().map(input).collect();
         let heads: Vec<u32> = (inputs.len() as u32 - heads..inputs.len() as u32).collect();
-        let software = self.gpu.summary().is_software();
         let Self { gpu, config, plan, weights, state } = self;
-        let network = Network { gpu, config, plan, weights, state, software };
+        let network = Network { gpu, config, plan, weights, state, recipe: &state.recipe };
         network.step(&Step { inputs: &inputs, heads: &heads, depth, sample: false }, probe).unwrap();
         let n = heads.len() as u64 * u64::from(config.vocab_size);
         block_on(gpu.read(&state.rows.logits, 0..n)).unwrap()

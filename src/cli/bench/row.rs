@@ -4,6 +4,7 @@ use isobath::bench::ledger::Outcome;
 use isobath::bench::median;
 use isobath::bench::statistics::{spread, warnings};
 use isobath::engine::{Engine, HostTime};
+use isobath::gpu::traits::Kind;
 use isobath::runtime::tick::Order;
 use serde::Serialize;
 use serde_json::Value;
@@ -98,11 +99,11 @@ impl Repeated {
     /// As a row that is compared with nothing yet.
     pub fn row(&self, test: String, setting: &Setting, lanes: u32, engine: &Engine) -> Row {
         let ticks = |outcome: &Outcome| outcome.engine.ticks.max(1) as f64;
-        // A driver that computes on the CPU does it while it is waited for, or within the call that submits.
-        let software = setting.kind == "software";
+        // Where processors are shared the driver computes while it is waited for, or within the call that submits.
+        let shared = Kind::of_name(setting.kind).shares_processors();
         let busy = |outcome: &Outcome| {
             let HostTime { submitting, waiting, .. } = outcome.engine.host;
-            (waiting + if software { submitting } else { 0 }) as f64
+            (waiting + if shared { submitting } else { 0 }) as f64
         };
         let (tokens_per_second, deviation) = spread(&self.tokens_per_second);
         let gb_per_second = spread(&self.gb_per_second).0;
@@ -126,7 +127,7 @@ impl Repeated {
             submit_us_per_tick: self.mean(|one| one.engine.host.submitting as f64 / 1e3 / ticks(one)),
             telling_us_per_tick: self.mean(|one| one.engine.host.telling as f64 / 1e3 / ticks(one)),
             idle_at_most: self.mean(|one| (1.0 - busy(one) / 1e9 / one.seconds).max(0.0)),
-            idle_from: if software { "waiting and submitting" } else { "waiting" },
+            idle_from: if shared { "waiting and submitting" } else { "waiting" },
             hash: self.hash(),
             against: None,
             against_order: None,

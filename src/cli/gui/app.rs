@@ -85,9 +85,7 @@ impl App {
         self.end_shown = false;
         let own = self.shared.summary();
         let other = self.panel.controls.adapter.clone().filter(|name| *name != own.name);
-        // A driver that computes on the CPU draws a frame only behind the ticks in its queue, which take long there:
-        // with a queue of its own the window stays alive.
-        let other = other.or_else(|| own.is_software().then(|| own.name.clone()));
+        let other = other.or_else(|| own.traits.window_apart().then(|| own.name.clone()));
         let device = other.map_or_else(|| Device::Shared(Box::new(self.shared.clone())), Device::Other);
         let place = match &self.place {
             Place::Folder(path) => Place::Folder(path.clone()),

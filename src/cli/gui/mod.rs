@@ -1,4 +1,4 @@
-//! `isobath gui`: the window. It draws on the device that the engine computes on (with software drivers on one of its
+//! `isobath gui`: the window. It draws on the device that the engine computes on (where a queue is shared badly on one of its
 //! own), and never waits for the engine.
 
 mod app;

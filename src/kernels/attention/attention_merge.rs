@@ -3,7 +3,7 @@
 //! Shader: `shaders/attention/attention_merge.wgsl`. Its test is that of `attention`.
 
 use crate::gpu::{Binding, Buffer, Kernel, Source, Texture};
-use crate::kernels::products::gather;
+use crate::kernels::products::gather::{self, Inputs};
 use crate::params;
 
 /// Arguments of one dispatch. Shapes: see the shader.
@@ -15,11 +15,8 @@ pub struct AttentionMerge<'a> {
     pub rows: &'a Buffer,
     /// `[count, rows...]`
     pub list: &'a Buffer,
-    /// `[rows, stride]`
-    pub output: &'a Buffer,
-    /// What a product reads on software adapters, `[places, vectors]`: written as well where it is there, for heads of whole
-    /// vectors.
-    pub gathered: Option<&'a Texture>,
+    /// `[rows, stride]`; gathered only where [`gathers`] says so.
+    pub output: &'a Inputs,
     /// Most rows that the list can hold.
     pub n_rows: u32,
     /// The uniform block.
@@ -44,6 +41,17 @@ pub struct Params {
 }
 }
 
+/// Whether heads of this width are whole vectors, which can be gathered as they are made.
+pub fn gathers(head_dim: u32) -> bool {
+    head_dim.is_multiple_of(4)
+}
+
+impl AttentionMerge<'_> {
+    fn gathered(&self) -> Option<&Texture> {
+        self.output.gathered.as_ref().filter(|_| gathers(self.params.head_dim))
+    }
+}
+
 impl Kernel for AttentionMerge<'_> {
     const NAME: &'static str = "attention_merge";
     type Params = Params;
@@ -51,7 +59,7 @@ impl Kernel for AttentionMerge<'_> {
     fn source(&self) -> Source {
         let parts = vec![include_str!("../../../shaders/attention/attention_merge.wgsl")];
         let source = Source { parts, constants: vec![("HEAD4", self.params.head_dim.div_ceil(4))] };
-        gather::share(source, self.gathered, 5)
+        gather::share(source, self.gathered(), 5)
     }
 
     fn params(&self) -> Params {
@@ -59,8 +67,8 @@ impl Kernel for AttentionMerge<'_> {
     }
 
     fn bindings(&self) -> Vec<Binding<'_>> {
-        let mut bindings = vec![self.partial.read(), self.rows.read(), self.list.read(), self.output.write()];
-        bindings.extend(self.gathered.map(Texture::write));
+        let mut bindings = vec![self.partial.read(), self.rows.read(), self.list.read(), self.output.rows.write()];
+        bindings.extend(self.gathered().map(Texture::write));
         bindings
     }
 

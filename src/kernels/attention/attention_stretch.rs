@@ -4,6 +4,7 @@
 //! that of Flash-Decoding, with stretches of fixed length so that a row's result never depends on its company.
 
 use crate::gpu::{Binding, Buffer, Kernel, Source};
+use crate::kernels::NumericClass;
 use crate::params;
 
 /// Arguments of one dispatch. Shapes: see the shader.
@@ -97,6 +98,11 @@ impl Tile {
     }
 }
 
+impl Attention<'_> {
+    /// Order of sums.
+    pub const CLASS: NumericClass = NumericClass::Exact;
+}
+
 impl Kernel for Attention<'_> {
     const NAME: &'static str = "attention_stretch";
     type Params = Params;
@@ -157,9 +163,10 @@ mod tests {
     use crate::kernels::Row;
     use crate::kernels::STRETCH;
     use crate::kernels::attention::attention_merge::{self, AttentionMerge};
-    use crate::kernels::attention::attention_subgroup::{AttentionSubgroup, Whole};
+    use crate::kernels::attention::attention_subgroup::AttentionSubgroup;
     use crate::kernels::check::{Device, assert_close, numbers};
     use crate::kernels::padded;
+    use crate::kernels::products::gather::Inputs;
 
     #[derive(Clone, Copy, PartialEq)]
     enum Which {
@@ -208,6 +215,7 @@ mod tests {
         let output_stride = padded(heads * head_dim);
         let output = device.upload(&vec![0.0f32; (n_rows * output_stride) as usize]);
         let gathered = device.gpu.texture("test", u64::from(n_rows * output_stride) * 4).expect("texture");
+        let made = Inputs { rows: output.clone(), gathered: Some(gathered.clone()) };
         let rows_buffer = device.upload(&rows);
         let list = device.upload(&std::iter::once(n_rows).chain(0..n_rows).collect::<Vec<_>>());
         let params = Params {
@@ -251,8 +259,7 @@ mod tests {
                 Which::Tiles(_) => device.run(&attention),
                 Which::Subgroup => device.run(&AttentionSubgroup { attention, whole: None }),
                 Which::SubgroupWhole => {
-                    let whole = Some(Whole { output: &output, gathered: &gathered });
-                    device.run(&AttentionSubgroup { attention, whole });
+                    device.run(&AttentionSubgroup { attention, whole: Some(&made) });
                 }
             }
         }
@@ -269,8 +276,7 @@ mod tests {
                 partial: &partial,
                 rows: &rows_buffer,
                 list: &list,
-                output: &output,
-                gathered: head_dim.is_multiple_of(4).then_some(&gathered),
+                output: &made,
                 n_rows,
                 params,
             });

@@ -1,11 +1,14 @@
-//! [`attention`](crate::kernels::attention::attention_stretch) for software adapters with subgroups: no workgroup memory, a row per workgroup.
+//! [`attention`](crate::kernels::attention::attention_stretch) by a subgroup: no workgroup memory, a row per workgroup.
 //!
 //! Shader: `shaders/attention/attention_subgroup.wgsl`. Arguments, twin and test are those of `attention`.
 
-use crate::gpu::{Binding, Buffer, Kernel, Source, Texture};
+use crate::gpu::{Binding, Kernel, Source, Traits};
+use crate::kernels::attention::attention_merge::gathers;
 pub use crate::kernels::attention::attention_stretch::cpu;
 use crate::kernels::attention::attention_stretch::{Attention, Params};
-use crate::kernels::products::gather;
+use crate::kernels::products::gather::{self, Inputs};
+use crate::kernels::products::matvec_serial::MatvecSerial;
+use crate::kernels::{NumericClass, by_subgroup};
 
 /// The tile is not looked at: a workgroup takes one row and all query heads of a KV head.
 #[derive(Debug)]
@@ -13,16 +16,23 @@ pub struct AttentionSubgroup<'a> {
     /// What is attended to.
     pub attention: Attention<'a>,
     /// Where the whole result goes if no row sees more than one stretch, so that there is nothing to join; heads are whole vectors.
-    pub whole: Option<Whole<'a>>,
+    /// Its texture is there.
+    pub whole: Option<&'a Inputs>,
 }
 
-/// Where [`attention_merge`](crate::kernels::attention::attention_merge) would leave its results.
-#[derive(Debug)]
-pub struct Whole<'a> {
-    /// `[rows, output_stride]` vectors
-    pub output: &'a Buffer,
-    /// What a product reads, `[places, output_stride]` vectors.
-    pub gathered: &'a Texture,
+impl AttentionSubgroup<'_> {
+    /// Order of sums.
+    pub const CLASS: NumericClass = NumericClass::Exact;
+
+    /// Whether it is the faster one.
+    pub fn fits(traits: &Traits) -> bool {
+        by_subgroup(traits)
+    }
+
+    /// Whether it can leave the whole result, for heads of this width.
+    pub fn joins(traits: &Traits, head_dim: u32, longest: u32) -> bool {
+        MatvecSerial::fits(traits) && gathers(head_dim) && longest <= crate::kernels::STRETCH
+    }
 }
 
 impl Kernel for AttentionSubgroup<'_> {
@@ -36,7 +46,7 @@ impl Kernel for AttentionSubgroup<'_> {
         let parts = vec![text, crate::kernels::ENTRIES, crate::kernels::KV, crate::kernels::REDUCE_SUBGROUP, to];
         let source = Source { parts, constants: vec![("HEAD4", head_dim.div_ceil(4)), ("GROUP", heads / kv_heads)] };
         match &self.whole {
-            Some(whole) => gather::share(source, Some(whole.gathered), 8),
+            Some(whole) => gather::share(source, whole.gathered.as_ref(), 8),
             None => source,
         }
     }
@@ -47,9 +57,9 @@ impl Kernel for AttentionSubgroup<'_> {
 
     fn bindings(&self) -> Vec<Binding<'_>> {
         let mut bindings = self.attention.bindings();
-        if let Some(Whole { output, gathered }) = &self.whole {
+        if let Some(whole) = self.whole {
             bindings.pop();
-            bindings.extend([output.write(), gathered.write()]);
+            bindings.extend(whole.write());
         }
         bindings
     }

@@ -22,6 +22,8 @@ pub struct Rope<'a> {
     pub cache: &'a Buffer,
     /// Most rows that the list can hold.
     pub n_rows: u32,
+    /// Workgroups that share a row.
+    pub share: u32,
     /// The uniform block.
     pub params: Params,
 }
@@ -88,7 +90,7 @@ impl Kernel for Rope<'_> {
     }
 
     fn grid(&self) -> [u32; 3] {
-        [self.n_rows, 1, 1]
+        [self.n_rows, self.share, 1]
     }
 
     fn loops_per_turn(&self) -> Option<u32> {
@@ -160,6 +162,7 @@ mod tests {
                     qkv: &output,
                     cache: &cache,
                     n_rows,
+                    share: 1 + compact + kv_heads / 3,
                     params: Params {
                         heads,
                         kv_heads,

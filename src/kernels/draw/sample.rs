@@ -2,8 +2,8 @@
 //!
 //! Shader: `shaders/draw/sample.wgsl`. The largest of logit + Gumbel noise is a draw from the softmax (Gumbel-max).
 
-use crate::gpu::kernel::MAX_LOOPS;
-use crate::gpu::{Binding, Buffer, Kernel, Source};
+use crate::gpu::{Binding, Buffer, Kernel, Source, Traits};
+use crate::kernels::by_subgroup;
 use crate::kernels::draw::alternatives::drawn_words;
 use crate::params;
 
@@ -28,7 +28,7 @@ pub struct Sample<'a> {
     pub alternatives: u32,
     /// Most rows that the list can hold.
     pub n_rows: u32,
-    /// The device has subgroups of [`SUBGROUP`](crate::kernels::SUBGROUP) threads: sums and maxima need no workgroup memory.
+    /// A subgroup draws: sums and maxima need no workgroup memory, see [`Sample::by_subgroup`].
     pub subgroups: bool,
     /// The uniform block.
     pub params: Params,
@@ -69,10 +69,16 @@ pub struct Settings {
 }
 
 impl Sample<'_> {
-    /// Threads of a workgroup. A subgroup needs no barriers, but cannot look through a large vocabulary often enough.
+    /// Whether a subgroup is the faster one: it needs no barriers, but cannot look through a large vocabulary often enough
+    /// where loops are ended.
+    pub fn by_subgroup(traits: &Traits, vocabulary: u32) -> bool {
+        let loops = loops(vocabulary, crate::kernels::SUBGROUP);
+        by_subgroup(traits) && traits.max_loops.is_none_or(|most| loops <= most)
+    }
+
+    /// Threads of a workgroup.
     fn threads(&self) -> u32 {
-        let few = self.subgroups && loops(self.params.vocabulary, crate::kernels::SUBGROUP) <= MAX_LOOPS;
-        if few { crate::kernels::SUBGROUP } else { crate::kernels::FOLD_THREADS }
+        if self.subgroups { crate::kernels::SUBGROUP } else { crate::kernels::FOLD_THREADS }
     }
 }
 
@@ -88,11 +94,7 @@ impl Kernel for Sample<'_> {
     type Params = Params;
 
     fn source(&self) -> Source {
-        let fold = if self.threads() == crate::kernels::SUBGROUP {
-            crate::kernels::FOLD_SUBGROUP
-        } else {
-            crate::kernels::FOLD
-        };
+        let fold = if self.subgroups { crate::kernels::FOLD_SUBGROUP } else { crate::kernels::FOLD };
         let parts = vec![include_str!("../../../shaders/draw/sample.wgsl"), crate::kernels::DRAW, fold];
         Source { parts, constants: vec![("DRAWN", drawn_words(self.alternatives))] }
     }
@@ -260,7 +262,7 @@ mod tests {
                 drawn: &drawn,
                 alternatives: 0,
                 n_rows,
-                subgroups,
+                subgroups: subgroups && Sample::by_subgroup(device.gpu.traits(), vocabulary),
                 params: Params { vocabulary, stride, seen_stride },
             });
             let got = device.words(&drawn);

@@ -3,13 +3,13 @@
 //! Shader: `shaders/exits/bucket.wgsl`.
 
 use crate::gpu::{Binding, Buffer, Kernel, Source};
-use crate::kernels::Row;
+use crate::kernels::{GRANTED, Granted, Row};
 use crate::params;
 
 /// Arguments of one dispatch. Shapes: see the shader.
 #[derive(Debug)]
 pub struct Bucket<'a> {
-    /// `[rows]`: rounds
+    /// `[rows]` of [`Granted`]
     pub granted: &'a Buffer,
     /// `[rows]`: first row of the same lane
     pub first: &'a Buffer,
@@ -52,7 +52,7 @@ impl Kernel for Bucket<'_> {
     type Params = Params;
 
     fn source(&self) -> Source {
-        Source::plain(include_str!("../../../shaders/exits/bucket.wgsl"))
+        Source { parts: vec![include_str!("../../../shaders/exits/bucket.wgsl"), GRANTED], constants: vec![] }
     }
 
     fn params(&self) -> Params {
@@ -77,10 +77,10 @@ impl Kernel for Bucket<'_> {
 }
 
 /// CPU twin: the listed rows; `rows` and `lengths` (`[lanes, classes]`) are brought up to date.
-pub fn cpu(params: &Params, granted: &[u32], rows: &mut [Row], lengths: &mut [u32]) -> Vec<u32> {
+pub fn cpu(params: &Params, granted: &[Granted], rows: &mut [Row], lengths: &mut [u32]) -> Vec<u32> {
     let mut list = Vec::new();
     for (index, row) in rows.iter_mut().enumerate().skip(params.base as usize).take(params.rows as usize) {
-        if granted[index] & 0xffff > params.round {
+        if granted[index].rounds > params.round {
             let length = &mut lengths[(row.lane * params.classes + params.class_of_round) as usize];
             (row.depth, row.kv_index) = (params.depth, *length);
             *length += 1;
@@ -104,7 +104,8 @@ mod tests {
                 (0..n_rows).map(|i| Row { lane: lane_of(i), position: i, depth: 77, kv_index: 88 }).collect();
             let first: Vec<u32> =
                 (0..n_rows).map(|i| (0..=i).rev().take_while(|&j| lane_of(j) == lane_of(i)).last().unwrap()).collect();
-            let granted: Vec<u32> = (0..n_rows).map(|i| ((i % 3) << 16) | ((i * 7 + i / 3) % 4)).collect();
+            let granted: Vec<Granted> =
+                (0..n_rows).map(|i| Granted { rounds: (i * 7 + i / 3) % 4, forced: i % 3 }).collect();
             let mut lengths: Vec<u32> = (0..lanes * 3).map(|i| 10 * i).collect();
             // The first lane stands before the rows in question.
             let base = if lanes > 1 {

@@ -89,6 +89,7 @@ pub fn cpu(stream: &[f32], previous: &[f32]) -> f32 {
 mod tests {
     use super::*;
     use crate::depth::policy::Rule;
+    use crate::kernels::Granted;
     use crate::kernels::check::{Device, assert_close};
     use crate::kernels::exits::gate::NOT_FORCED;
 
@@ -112,7 +113,10 @@ mod tests {
             let (_, list, listed) = device.every_other(n_rows, 1);
             let before: Vec<u32> = (0..n_rows).map(|row| row / 2 % 4).collect();
             let bias = [-0.5f32, -0.3, -0.9];
-            let (scores, granted) = (device.poisoned(n_rows * rounds), device.upload(&before));
+            let (scores, granted) = (
+                device.poisoned(n_rows * rounds),
+                device.upload(&before.iter().map(|&rounds| Granted { rounds, forced: 0 }).collect::<Vec<_>>()),
+            );
             device.run(&Cosine {
                 stream: &stream.buffer,
                 bias: &device.upload(&bias),
@@ -125,13 +129,13 @@ mod tests {
                 params: Params { width: stream.stride / 4, rounds, forced },
             });
             let kept = device.floats(&previous.buffer);
-            let (scores, granted) = (device.floats(&scores), device.words(&granted));
+            let (scores, granted) = (device.floats(&scores), device.all::<Granted>(&granted));
             for row in 0..n_rows {
                 let round = before[row as usize];
                 let own = &scores[(row * rounds) as usize..][..rounds as usize];
                 let now = &kept[(row * stream.stride) as usize..][..width as usize];
                 if round >= rounds || !listed.contains(&row) {
-                    assert_eq!((granted[row as usize], own), (round, &[9.0; 3][..]), "row {row} is left alone");
+                    assert_eq!((granted[row as usize].rounds, own), (round, &[9.0; 3][..]), "row {row} is left alone");
                     assert_eq!(now, previous.row(row), "row {row} is left alone");
                     continue;
                 }
@@ -142,7 +146,7 @@ mod tests {
                 close += u32::from((want - threshold).abs() < 1e-5);
                 let goes = round == 0 || want < threshold;
                 let open = if forced == NOT_FORCED { goes } else { round < forced };
-                assert_eq!(granted[row as usize], round + u32::from(open), "row {row} of {width}: {want}");
+                assert_eq!(granted[row as usize].rounds, round + u32::from(open), "row {row} of {width}: {want}");
             }
         }
         assert_eq!(close, 0, "decisions too close to judge");

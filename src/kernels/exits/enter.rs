@@ -3,7 +3,7 @@
 //! Shader: `shaders/exits/enter.wgsl`.
 
 use crate::gpu::{Binding, Buffer, Kernel, Source};
-use crate::kernels::{Control, LANE, Row};
+use crate::kernels::{Control, GRANTED, Granted, LANE, Row};
 use crate::params;
 
 /// Arguments of one dispatch. Shapes: see the shader.
@@ -13,7 +13,7 @@ pub struct Enter<'a> {
     pub control: &'a Buffer,
     /// `[rows]` of [`Row`]
     pub rows: &'a Buffer,
-    /// `[rows]`: forced rounds and rounds
+    /// `[rows]` of [`Granted`]
     pub granted: &'a Buffer,
     /// `[lanes, classes]`
     pub lengths: &'a Buffer,
@@ -56,7 +56,7 @@ impl Kernel for Enter<'_> {
     type Params = Params;
 
     fn source(&self) -> Source {
-        Source { parts: vec![include_str!("../../../shaders/exits/enter.wgsl"), LANE], constants: vec![] }
+        Source { parts: vec![include_str!("../../../shaders/exits/enter.wgsl"), LANE, GRANTED], constants: vec![] }
     }
 
     fn params(&self) -> Params {
@@ -100,7 +100,7 @@ pub struct Lanes {
     /// `[rows]`
     pub rows: Vec<Row>,
     /// `[rows]`
-    pub granted: Vec<u32>,
+    pub granted: Vec<Granted>,
     /// `[lanes, classes]`
     pub lengths: Vec<u32>,
     /// `[lanes, context]`
@@ -119,8 +119,9 @@ pub fn cpu(params: &Params, lanes: &mut Lanes) -> (Vec<u32>, Vec<u32>) {
                 how.phase = Control::IN_FLIGHT;
                 *info = Row { lane, position: how.position, depth: 0, kv_index: how.position };
                 let forced = if how.drawn_high > 0 { drawn_depth(how) } else { how.forced };
-                let rounds = if forced > 0 { forced } else { params.granted };
-                lanes.granted[row as usize] = forced << 16 | if params.granted > 0 { rounds } else { 0 };
+                let at_once = if forced > 0 { forced } else { params.granted };
+                let rounds = if params.granted > 0 { at_once } else { 0 };
+                lanes.granted[row as usize] = Granted { rounds, forced };
             }
             Control::IN_FLIGHT => {
                 deeper.push(row);
@@ -128,7 +129,7 @@ pub fn cpu(params: &Params, lanes: &mut Lanes) -> (Vec<u32>, Vec<u32>) {
             }
             _ => {
                 if params.mixed == 0 {
-                    lanes.granted[row as usize] = 0;
+                    lanes.granted[row as usize] = Granted::default();
                 }
                 continue;
             }
@@ -173,7 +174,7 @@ mod tests {
             let mut lanes = Lanes {
                 control: (0..n_lanes).map(lane).collect(),
                 rows: (0..n_rows).map(|i| Row { lane: i, position: i % 5, depth: i % 3, kv_index: 7 }).collect(),
-                granted: (0..n_rows).map(|i| i % 4).collect(),
+                granted: (0..n_rows).map(|i| Granted { rounds: i % 4, forced: i % 3 }).collect(),
                 lengths: (0..n_lanes * classes).collect(),
                 reach: vec![0; (n_lanes * context) as usize],
             };
@@ -209,7 +210,7 @@ mod tests {
             };
             exact("control", &control, bytemuck::cast_slice(&lanes.control));
             exact("rows", &rows, bytemuck::cast_slice(&lanes.rows));
-            exact("granted", &words, &lanes.granted);
+            exact("granted", &words, bytemuck::cast_slice(&lanes.granted));
             exact("lengths", &lengths, &lanes.lengths);
             exact("reach", &reach, &lanes.reach);
         }

@@ -4,7 +4,7 @@
 
 use crate::gpu::{Binding, Buffer, Kernel, Source};
 use crate::kernels::draw::alternatives::drawn_words;
-use crate::kernels::{Control, LANE, Row};
+use crate::kernels::{Control, GRANTED, Granted, LANE, Row};
 use crate::params;
 
 /// Words of an event before its scores.
@@ -23,7 +23,7 @@ pub struct Finish<'a> {
     pub alternatives: u32,
     /// `[rows]` of [`Row`]
     pub rows: &'a Buffer,
-    /// `[rows]`: rounds
+    /// `[rows]` of [`Granted`]
     pub granted: &'a Buffer,
     /// `[rows, rounds]`
     pub scores: &'a Buffer,
@@ -104,7 +104,7 @@ impl Kernel for Finish<'_> {
     type Params = Params;
 
     fn source(&self) -> Source {
-        let parts = vec![include_str!("../../../shaders/exits/finish.wgsl"), LANE];
+        let parts = vec![include_str!("../../../shaders/exits/finish.wgsl"), LANE, GRANTED];
         Source { parts, constants: vec![("DRAWN", drawn_words(self.alternatives))] }
     }
 
@@ -131,7 +131,7 @@ impl Kernel for Finish<'_> {
 }
 
 /// CPU twin: the event of one drawn token; its lane's control is brought up to date.
-pub fn cpu(control: &mut Control, row: &Row, granted: u32, drawn: (u32, f32), ends: &[u32]) -> LaneEvent {
+pub fn cpu(control: &mut Control, row: &Row, granted: Granted, drawn: (u32, f32), ends: &[u32]) -> LaneEvent {
     let was_idle = control.phase == Control::IDLE;
     let before = *control;
     let ended = control.ends == 1 && ends.contains(&drawn.0);
@@ -143,7 +143,7 @@ pub fn cpu(control: &mut Control, row: &Row, granted: u32, drawn: (u32, f32), en
         serial: control.serial,
         token: drawn.0,
         log_probability: drawn.1,
-        depth: granted & 0xffff,
+        depth: granted.rounds,
         position: control.position,
         ended: if ended { 1 } else { u32::from(control.remaining == 0) * 2 },
         scores: vec![],
@@ -178,7 +178,7 @@ mod tests {
             let lane_of = |row: u32| (row + lanes - base % lanes) % lanes;
             let rows: Vec<Row> =
                 (0..n_rows).map(|i| Row { lane: lane_of(i), position: 5 * i, depth: 0, kv_index: 0 }).collect();
-            let granted: Vec<u32> = (0..n_rows).map(|i| (i % 3) << 16 | (i % 4)).collect();
+            let granted: Vec<Granted> = (0..n_rows).map(|i| Granted { rounds: i % 4, forced: i % 3 }).collect();
             let scores = numbers((n_rows * 2) as usize, 7);
             let listed: Vec<u32> = (base..n_rows).rev().step_by(2).collect();
             let drawn: Vec<(u32, f32)> = (0..listed.len()).map(|i| (i as u32 % 5, -0.5 * i as f32)).collect();

@@ -3,6 +3,7 @@
 //! Shader: `shaders/exits/gate.wgsl`.
 
 use crate::gpu::{Binding, Buffer, Kernel, Source};
+use crate::kernels::{DECIDE, ERROR_FUNCTION, Granted, REDUCE};
 use crate::params;
 
 /// Arguments of one dispatch. Shapes: see the shader.
@@ -20,7 +21,7 @@ pub struct Gate<'a> {
     pub scores: &'a Buffer,
     /// `[rows]`
     pub gates: &'a Buffer,
-    /// `[rows]`: rounds
+    /// `[rows]` of [`Granted`]
     pub granted: &'a Buffer,
     /// The text of `goes_on`: see [`ExitPolicy::rule`](crate::depth::policy::ExitPolicy::rule).
     pub rule: &'static str,
@@ -79,13 +80,7 @@ pub const NOT_FORCED: u32 = u32::MAX;
 
 /// The text with a rule of one's own.
 pub fn source(rule: &'static str) -> Source {
-    let parts = vec![
-        include_str!("../../../shaders/exits/gate.wgsl"),
-        crate::kernels::ERROR_FUNCTION,
-        crate::kernels::REDUCE,
-        crate::kernels::DECIDE,
-        rule,
-    ];
+    let parts = vec![include_str!("../../../shaders/exits/gate.wgsl"), ERROR_FUNCTION, REDUCE, DECIDE, rule];
     Source { parts, constants: vec![] }
 }
 
@@ -151,9 +146,9 @@ pub(crate) fn error_function(x: f64) -> f64 {
     value.copysign(x)
 }
 
-/// CPU twin: one row whose `round` rounds are already granted (`forced << 16 | rounds`); `weight` is `[outputs, columns]`.
-pub fn cpu(params: &Params, input: &[f32], weight: &[f32], bias: &[f32], word: u32) -> Verdict {
-    let round = word & 0xffff;
+/// CPU twin: one row and what was granted to it so far; `weight` is `[outputs, columns]`.
+pub fn cpu(params: &Params, input: &[f32], weight: &[f32], bias: &[f32], before: Granted) -> Verdict {
+    let round = before.rounds;
     let activate = |x: f32| {
         let x = f64::from(x) * f64::from(params.inverse_temperature);
         if params.gelu == 1 { 0.5 * x * (1.0 + error_function(x / std::f64::consts::SQRT_2)) } else { x }
@@ -169,7 +164,7 @@ pub fn cpu(params: &Params, input: &[f32], weight: &[f32], bias: &[f32], word: u
         SOFTMAX => alpha * (score - top).exp() / sum,
         _ => score,
     };
-    let forced = if word > round { word >> 16 } else { params.forced };
+    let forced = if before.forced > 0 { before.forced } else { params.forced };
     let forced = (forced != NOT_FORCED).then_some(forced);
     let (gate, granted) = if params.token_choice == 1 {
         let gates: Vec<f64> = scores.iter().map(|&s| gate_of(s)).collect();
@@ -216,8 +211,9 @@ mod tests {
         let banks = if params.token_choice == 1 { 1 } else { 4 };
         let weight = device.rows(banks * params.outputs, width, 62);
         let bias = numbers(4, 63);
-        let before: Vec<u32> =
-            (0..n_rows).map(|row| (row / 3 % 5) << 16 | if params.token_choice == 1 { 0 } else { row % 3 }).collect();
+        let rounds = |row: u32| if params.token_choice == 1 { 0 } else { row % 3 };
+        let before: Vec<Granted> =
+            (0..n_rows).map(|row| Granted { rounds: rounds(row), forced: row / 3 % 5 }).collect();
         let scores = device.poisoned(n_rows * 4);
         let gates = device.poisoned(n_rows);
         let granted = device.upload(&before);
@@ -233,10 +229,10 @@ mod tests {
             n_rows,
             params: *params,
         });
-        let (scores, gates, granted) = (device.floats(&scores), device.floats(&gates), device.words(&granted));
+        let (scores, gates, granted) = (device.floats(&scores), device.floats(&gates), device.all::<Granted>(&granted));
         let mut close = 0;
         for row in 0..n_rows {
-            let round = before[row as usize] & 0xffff;
+            let round = before[row as usize].rounds;
             let bank: Vec<f32> =
                 (0..params.outputs).flat_map(|j| weight.row(round * params.outputs + j).to_vec()).collect();
             let want = cpu(params, input.row(row), &bank, &bias, before[row as usize]);
@@ -246,8 +242,8 @@ mod tests {
                 close += 1;
                 continue;
             }
-            assert_eq!(granted[row as usize] & 0xffff, want.granted, "row {row}");
-            assert_eq!(granted[row as usize] >> 16, before[row as usize] >> 16, "row {row}");
+            let after = Granted { rounds: want.granted, ..before[row as usize] };
+            assert_eq!(granted[row as usize], after, "row {row}");
             assert_close("gate", &gates[row as usize..][..1], &[want.gate], 1e-5);
         }
         close

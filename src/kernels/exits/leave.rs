@@ -3,7 +3,7 @@
 //! Shader: `shaders/exits/leave.wgsl`.
 
 use crate::gpu::{Binding, Buffer, Kernel, Source};
-use crate::kernels::{Control, LANE, Row};
+use crate::kernels::{Control, GRANTED, Granted, LANE, Row};
 use crate::params;
 
 /// Arguments of one dispatch. Shapes: see the shader.
@@ -13,7 +13,7 @@ pub struct Leave<'a> {
     pub control: &'a Buffer,
     /// `[rows]` of [`Row`]
     pub rows: &'a Buffer,
-    /// `[rows]`: rounds
+    /// `[rows]` of [`Granted`]
     pub granted: &'a Buffer,
     /// `[count, rows...]`
     pub leaving: &'a Buffer,
@@ -38,7 +38,7 @@ impl Kernel for Leave<'_> {
     type Params = Params;
 
     fn source(&self) -> Source {
-        Source { parts: vec![include_str!("../../../shaders/exits/leave.wgsl"), LANE], constants: vec![] }
+        Source { parts: vec![include_str!("../../../shaders/exits/leave.wgsl"), LANE, GRANTED], constants: vec![] }
     }
 
     fn params(&self) -> Params {
@@ -55,8 +55,8 @@ impl Kernel for Leave<'_> {
 }
 
 /// CPU twin: the rows that leave.
-pub fn cpu(params: &Params, control: &[Control], rows: &[Row], granted: &[u32]) -> Vec<u32> {
-    let done = |row: usize| granted[row] & 0xffff <= rows[row].depth + 1 || params.everyone == 1;
+pub fn cpu(params: &Params, control: &[Control], rows: &[Row], granted: &[Granted]) -> Vec<u32> {
+    let done = |row: usize| granted[row].rounds <= rows[row].depth + 1 || params.everyone == 1;
     let leaves =
         |&lane: &u32| control[lane as usize].phase == Control::IN_FLIGHT && done((params.base + lane) as usize);
     (0..params.lanes).filter(leaves).map(|lane| params.base + lane).collect()
@@ -75,7 +75,7 @@ mod tests {
                 (0..lanes).map(|i| Control { phase: (i * 5 + i / 7) % 4, ..Control::default() }).collect();
             let n_rows = base + lanes;
             let rows: Vec<Row> = (0..n_rows).map(|i| Row { lane: i, position: i, depth: i % 3, kv_index: 0 }).collect();
-            let granted: Vec<u32> = (0..n_rows).map(|i| (i % 2) << 16 | (i / 3 % 4)).collect();
+            let granted: Vec<Granted> = (0..n_rows).map(|i| Granted { rounds: i / 3 % 4, forced: i % 2 }).collect();
             let params = Params { lanes, base, everyone };
             let leaving = device.upload(&vec![0xffffu32; lanes as usize + 1]);
             device.run(&Leave {

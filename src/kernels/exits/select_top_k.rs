@@ -3,6 +3,7 @@
 //! Shader: `shaders/exits/select_top_k.wgsl`.
 
 use crate::gpu::{Binding, Buffer, Kernel, Source};
+use crate::kernels::GRANTED;
 use crate::params;
 
 /// Arguments of one dispatch. Shapes: see the shader.
@@ -14,7 +15,7 @@ pub struct SelectTopK<'a> {
     pub rows: &'a Buffer,
     /// `[count, rows...]`
     pub list: &'a Buffer,
-    /// `[rows]`: rounds
+    /// `[rows]` of [`Granted`](crate::kernels::Granted)
     pub granted: &'a Buffer,
     /// Most rows that the list can hold.
     pub n_rows: u32,
@@ -41,7 +42,7 @@ impl Kernel for SelectTopK<'_> {
     type Params = Params;
 
     fn source(&self) -> Source {
-        Source::plain(include_str!("../../../shaders/exits/select_top_k.wgsl"))
+        Source { parts: vec![include_str!("../../../shaders/exits/select_top_k.wgsl"), GRANTED], constants: vec![] }
     }
 
     fn params(&self) -> Params {
@@ -69,8 +70,8 @@ pub fn cpu(scores: &[f32], keep: usize) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::Row;
     use crate::kernels::check::{Device, numbers};
+    use crate::kernels::{Granted, Row};
 
     #[test]
     fn gpu_matches_cpu() {
@@ -85,7 +86,7 @@ mod tests {
             let rows: Vec<Row> =
                 (0..n_rows).map(|row| Row { lane: lane_of(row), position: row, depth: 0, kv_index: 0 }).collect();
             let list: Vec<u32> = std::iter::once(n_rows).chain(0..n_rows).collect();
-            let granted = device.upload(&vec![9u32; n_rows as usize]);
+            let granted = device.upload(&vec![Granted { rounds: 9, forced: 8 }; n_rows as usize]);
             device.run(&SelectTopK {
                 scores: &device.upload(&scores),
                 rows: &device.upload(&rows),
@@ -94,13 +95,14 @@ mod tests {
                 n_rows,
                 params: Params { rounds: 2, round: 1, keep: keep as u32, sign: 1.0 },
             });
-            let got = device.words(&granted);
+            let got: Vec<Granted> = device.all(&granted);
             for lane in 0..lanes {
                 let mine: Vec<u32> = (0..n_rows).filter(|&row| lane_of(row) == lane).collect();
                 let own: Vec<f32> = mine.iter().map(|&row| scores[row as usize * 2 + 1]).collect();
                 let want = cpu(&own, keep);
                 for (place, &row) in mine.iter().enumerate() {
-                    assert_eq!(got[row as usize], 1 + u32::from(want.contains(&place)), "row {row}");
+                    let rounds = 1 + u32::from(want.contains(&place));
+                    assert_eq!(got[row as usize], Granted { rounds, forced: 8 }, "row {row}");
                 }
             }
         }

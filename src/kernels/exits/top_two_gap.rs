@@ -81,6 +81,7 @@ pub fn cpu(logits: &[f32]) -> f32 {
 mod tests {
     use super::*;
     use crate::depth::policy::Rule;
+    use crate::kernels::Granted;
     use crate::kernels::check::{Device, assert_close};
     use crate::kernels::exits::gate::NOT_FORCED;
 
@@ -98,7 +99,10 @@ mod tests {
             let list: Vec<u32> = std::iter::once(n_rows).chain((0..n_rows).rev()).collect();
             let before: Vec<u32> = (0..n_rows).map(|row| row % 4).collect();
             let bias = [-0.5f32, -0.3, -0.05];
-            let (scores, granted) = (device.poisoned(n_rows * rounds), device.upload(&before));
+            let (scores, granted) = (
+                device.poisoned(n_rows * rounds),
+                device.upload(&before.iter().map(|&rounds| Granted { rounds, forced: 0 }).collect::<Vec<_>>()),
+            );
             device.run(&TopTwoGap {
                 logits: &device.upload(&logits),
                 bias: &device.upload(&bias),
@@ -109,12 +113,12 @@ mod tests {
                 n_rows,
                 params: Params { vocabulary, stride: vocabulary, rounds, forced },
             });
-            let (scores, granted) = (device.floats(&scores), device.words(&granted));
+            let (scores, granted) = (device.floats(&scores), device.all::<Granted>(&granted));
             for place in 0..n_rows {
                 let (row, round) = (n_rows - 1 - place, before[(n_rows - 1 - place) as usize]);
                 let kept = &scores[(row * rounds) as usize..][..rounds as usize];
                 if round >= rounds {
-                    assert_eq!((granted[row as usize], kept), (round, &[9.0; 3][..]), "row {row} has run all");
+                    assert_eq!((granted[row as usize].rounds, kept), (round, &[9.0; 3][..]), "row {row} has run all");
                     continue;
                 }
                 let own = &logits[(place * vocabulary) as usize..][..vocabulary as usize];
@@ -124,7 +128,11 @@ mod tests {
                 close += u32::from((want - threshold).abs() < 1e-5);
                 let goes = round == 0 || want <= threshold;
                 let open = if forced == NOT_FORCED { goes } else { round < forced };
-                assert_eq!(granted[row as usize], round + u32::from(open), "row {row} of {vocabulary} tokens: {want}");
+                assert_eq!(
+                    granted[row as usize].rounds,
+                    round + u32::from(open),
+                    "row {row} of {vocabulary} tokens: {want}"
+                );
             }
         }
         assert_eq!(close, 0, "decisions too close to judge");

@@ -1,9 +1,25 @@
-//! The rows of a list side by side in a texture, for software adapters.
+//! What products read: rows, and beside them, for products that read textures, the rows of a list one behind the other.
 //!
 //! Shader: `shaders/products/gather.wgsl`. Read by [`matvec_serial`](crate::kernels::products::matvec_serial) and [`matvec_gated`](crate::kernels::products::matvec_gated).
 
 use crate::gpu::{Binding, Buffer, Kernel, Source, Texture};
 use crate::params;
+
+/// What products read, as the kernel that makes it leaves it: in its rows and, where there is one, in the texture.
+#[derive(Debug, Clone)]
+pub struct Inputs {
+    /// `[rows, columns]`
+    pub rows: Buffer,
+    /// `[places of the list, columns / 4]` vectors, for products that read textures.
+    pub gathered: Option<Texture>,
+}
+
+impl Inputs {
+    /// Bindings of the kernel that makes it.
+    pub(crate) fn write(&self) -> impl Iterator<Item = Binding<'_>> {
+        [Some(self.rows.write()), self.gathered.as_ref().map(Texture::write)].into_iter().flatten()
+    }
+}
 
 /// Arguments of one dispatch. Shapes: see the shader.
 #[derive(Debug)]
@@ -53,7 +69,7 @@ impl Kernel for Gather<'_> {
     }
 }
 
-/// Completes the text of a kernel that makes inputs of products: on software adapters it leaves them where [`Gather`] would,
+/// Completes the text of a kernel that makes inputs of products: where there is a texture it leaves them as [`Gather`] would,
 /// in the texture at this place among its bindings.
 pub(crate) fn share(mut source: Source, gathered: Option<&Texture>, place: u32) -> Source {
     if gathered.is_some() {

@@ -3,6 +3,7 @@
 //! Shader: `shaders/products/matmul.wgsl`. Parameters, twin and test are those of [`matvec`](crate::kernels::products::matvec).
 
 use crate::gpu::{Binding, Kernel, Source};
+use crate::kernels::NumericClass;
 pub use crate::kernels::products::matvec::cpu;
 use crate::kernels::products::matvec::{Operands, Params};
 
@@ -11,6 +12,11 @@ use crate::kernels::products::matvec::{Operands, Params};
 pub struct Matmul<'a> {
     /// What is multiplied.
     pub operands: Operands<'a>,
+}
+
+impl Matmul<'_> {
+    /// Order of sums.
+    pub const CLASS: NumericClass = NumericClass::Exact;
 }
 
 impl Kernel for Matmul<'_> {

@@ -1,15 +1,16 @@
 //! A weight matrix on the GPU, in parts where one binding cannot show it all.
 
 use crate::error::GpuError;
+use crate::gpu::traits::Storage;
 use crate::gpu::{Binding, Buffer, Gpu, Texture};
 use crate::tensor::DataType;
 
 /// Where weights lie.
 #[derive(Debug, Clone)]
 pub enum Weights {
-    /// On GPUs.
+    /// Row by row.
     Buffer(Buffer),
-    /// On software adapters, which read a whole vector from a texture as fast as one word from a buffer.
+    /// [`SIDE_BY_SIDE`] rows together, for adapters that read a whole vector from a texture as fast as one word from a buffer.
     Texture(Texture),
 }
 
@@ -23,16 +24,18 @@ impl Weights {
     /// As [`Gpu::buffer`].
     pub fn new(gpu: &Gpu, label: &str, rows: u32, stride: u32) -> Result<Self, GpuError> {
         let bytes = |rows: u32| u64::from(rows) * u64::from(stride) * 16;
-        if gpu.summary().is_software() {
-            gpu.texture(label, bytes(rows.next_multiple_of(SIDE_BY_SIDE))).map(Self::Texture)
-        } else {
-            gpu.buffer(label, bytes(rows)).map(Self::Buffer)
+        match gpu.traits().weights {
+            Storage::Texture => gpu.texture(label, bytes(rows.next_multiple_of(SIDE_BY_SIDE))).map(Self::Texture),
+            Storage::Buffer => gpu.buffer(label, bytes(rows)).map(Self::Buffer),
         }
     }
 
     /// Most bytes that [`Weights::new`] has room for.
     pub fn max_bytes(gpu: &Gpu) -> u64 {
-        if gpu.summary().is_software() { gpu.max_texture_bytes() } else { gpu.max_binding_bytes() }
+        match gpu.traits().weights {
+            Storage::Texture => gpu.max_texture_bytes(),
+            Storage::Buffer => gpu.max_binding_bytes(),
+        }
     }
 
     /// Overwrites rows of `stride` vectors before the next submission, from `first` on: whole groups of [`SIDE_BY_SIDE`], but

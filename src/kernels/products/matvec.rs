@@ -3,7 +3,9 @@
 //! Shader: `shaders/products/matvec.wgsl`. Its sums are those of [`matvec_serial`](crate::kernels::products::matvec_serial) and
 //! [`matmul`](crate::kernels::products::matmul) to the bit.
 
-use crate::gpu::{Binding, Buffer, Kernel, Source};
+use crate::gpu::traits::Storage;
+use crate::gpu::{Binding, Buffer, Kernel, Source, Traits};
+use crate::kernels::NumericClass;
 use crate::kernels::products::matrix::{Part, loader};
 use crate::params;
 
@@ -93,6 +95,19 @@ pub struct Matvec<'a> {
 }
 
 impl Matvec<'_> {
+    /// Order of sums.
+    pub const CLASS: NumericClass = NumericClass::Exact;
+
+    /// Few rows, and what lies in buffers.
+    pub fn fits(traits: &Traits, n_rows: u32) -> bool {
+        traits.weights == Storage::Buffer && n_rows <= 16
+    }
+
+    /// Rows of a workgroup.
+    pub fn columns(n_rows: u32) -> u32 {
+        n_rows.next_power_of_two().min(8)
+    }
+
     fn outputs(&self) -> u32 {
         4 * (16 / self.columns).min(4)
     }
@@ -211,7 +226,8 @@ mod tests {
             "serial" => serial(device, operands, 4, false),
             "many" => serial(device, operands, 32, false),
             "as many as can be" => {
-                serial(device, operands, MatvecSerial::columns(n_rows, n_rows, params.blocks), device.subgroups())
+                let columns = MatvecSerial::columns(device.gpu.traits(), n_rows, n_rows, params.blocks);
+                serial(device, operands, columns, device.subgroups());
             }
             "subgroups" => serial(device, operands, 8, true),
             "many by subgroups" => serial(device, operands, 32, true),

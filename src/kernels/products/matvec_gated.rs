@@ -1,12 +1,12 @@
-//! The product in front of a gated activation together with it, for software adapters with subgroups: they pay for each
-//! number that is stored and read again.
+//! The product in front of a gated activation together with it, where each number that is stored and read again costs.
 //!
 //! Shader: `shaders/products/matvec_gated.wgsl`. Twins are those of [`matvec`](crate::kernels::products::matvec) and [`swiglu`](crate::kernels::rows::swiglu).
 
-use crate::gpu::{Binding, Kernel, Source, Texture};
+use crate::gpu::{Binding, Kernel, Source, Texture, Traits};
 use crate::kernels::products::matvec::Params;
 use crate::kernels::products::matvec_serial::MatvecSerial;
 use crate::kernels::rows::swiglu::Activation;
+use crate::kernels::{NumericClass, by_subgroup};
 
 /// What [`MatvecSerial`] and [`Swiglu`](crate::kernels::rows::swiglu::Swiglu) make, one after the other.
 #[derive(Debug)]
@@ -17,6 +17,16 @@ pub struct MatvecGated<'a> {
     pub activated: &'a Texture,
     /// What the gate goes through.
     pub activation: Activation,
+}
+
+impl MatvecGated<'_> {
+    /// Order of sums.
+    pub const CLASS: NumericClass = NumericClass::Exact;
+
+    /// Whether it is worth it: by subgroups. Without them it gained nothing and compiled half a second longer at each start.
+    pub fn fits(traits: &Traits) -> bool {
+        MatvecSerial::fits(traits) && by_subgroup(traits)
+    }
 }
 
 impl Kernel for MatvecGated<'_> {
@@ -57,7 +67,7 @@ mod tests {
     use super::*;
     use crate::kernels::check::{Device, assert_close, numbers};
     use crate::kernels::padded;
-    use crate::kernels::products::gather::{self, Gather};
+    use crate::kernels::products::gather::{self, Gather, Inputs};
     use crate::kernels::products::matrix::Part;
     use crate::kernels::products::matvec::{self, Operands};
     use crate::kernels::rows::swiglu::{self, Swiglu};
@@ -113,8 +123,7 @@ mod tests {
             device.run(&Swiglu {
                 input: &output,
                 list: &list,
-                output: &device.poisoned(n_rows * padded(width)),
-                gathered: Some(&apart),
+                output: &Inputs { rows: device.poisoned(n_rows * padded(width)), gathered: Some(apart.clone()) },
                 activation,
                 n_rows,
                 params: swiglu::Params { width, input_stride: 2 * width, output_stride: padded(width) / 4 },

@@ -1,9 +1,10 @@
-//! Matrix times a few vectors for software adapters, where workgroup memory costs more than it saves.
+//! Matrix times a few vectors out of textures, where workgroup memory costs more than it saves.
 //!
 //! Shader: `shaders/products/matvec_serial.wgsl`. Parameters, twin and test are those of [`matvec`](crate::kernels::products::matvec).
 
-use crate::gpu::kernel::MAX_LOOPS;
-use crate::gpu::{Binding, Kernel, Source, Texture};
+use crate::gpu::traits::Storage;
+use crate::gpu::{Binding, Kernel, Source, Texture, Traits};
+use crate::kernels::NumericClass;
 pub use crate::kernels::products::matvec::cpu;
 use crate::kernels::products::matvec::{Operands, Params};
 
@@ -16,7 +17,7 @@ pub struct MatvecSerial<'a> {
     pub gathered: &'a Texture,
     /// Rows per workgroup.
     pub columns: u32,
-    /// The device has subgroups of 8 threads, which share what they read.
+    /// The threads of a subgroup share what they read, see [`by_subgroup`](crate::kernels::by_subgroup).
     pub subgroups: bool,
 }
 
@@ -26,11 +27,20 @@ const THREADS: u32 = 8;
 const OUTPUTS: u32 = 8;
 
 impl MatvecSerial<'_> {
+    /// Order of sums.
+    pub const CLASS: NumericClass = NumericClass::Exact;
+
+    /// It multiplies what lies in textures.
+    pub fn fits(traits: &Traits) -> bool {
+        traits.weights == Storage::Texture
+    }
+
     /// Rows that share each weight, where `lanes` sequences are written side by side. The text for 32 takes a second to compile
     /// when a machine first sees it, which a single prompt does not earn back.
-    pub fn columns(n_rows: u32, lanes: u32, blocks: u32) -> u32 {
+    pub fn columns(traits: &Traits, n_rows: u32, lanes: u32, blocks: u32) -> u32 {
+        let most = traits.max_loops.unwrap_or(u32::MAX);
         let mut columns = n_rows.next_power_of_two().min(if lanes < 32 { 16 } else { 32 });
-        while columns > 1 && loops(blocks, columns) > MAX_LOOPS {
+        while columns > 1 && loops(blocks, columns) > most {
             columns /= 2;
         }
         columns

@@ -2,8 +2,8 @@
 //!
 //! Shader: `shaders/rows/rms_norm.wgsl`.
 
-use crate::gpu::{Binding, Buffer, Kernel, Source, Texture};
-use crate::kernels::products::gather;
+use crate::gpu::{Binding, Buffer, Kernel, Source};
+use crate::kernels::products::gather::{self, Inputs};
 use crate::params;
 
 /// Arguments of one dispatch. Shapes: see the shader.
@@ -18,14 +18,12 @@ pub struct RmsNorm<'a> {
     /// `[count, rows...]`
     pub list: &'a Buffer,
     /// `[rows, stride]`
-    pub output: &'a Buffer,
-    /// What a product reads on software adapters, `[places, vectors]`: written as well where it is there.
-    pub gathered: Option<&'a Texture>,
+    pub output: &'a Inputs,
     /// [`WRITE`] or [`ADD`].
     pub mode: u32,
     /// Most rows that the list can hold.
     pub n_rows: u32,
-    /// The device has subgroups of [`SUBGROUP`](crate::kernels::SUBGROUP) threads: sums need no workgroup memory.
+    /// A subgroup computes a row: sums need no workgroup memory, see [`by_subgroup`](crate::kernels::by_subgroup).
     pub subgroups: bool,
     /// The uniform block.
     pub params: Params,
@@ -52,7 +50,7 @@ impl Kernel for RmsNorm<'_> {
     fn source(&self) -> Source {
         let reduce = if self.subgroups { crate::kernels::REDUCE_SUBGROUP } else { crate::kernels::REDUCE };
         let parts = vec![include_str!("../../../shaders/rows/rms_norm.wgsl"), reduce];
-        gather::share(Source { parts, constants: vec![("MODE", self.mode)] }, self.gathered, 6)
+        gather::share(Source { parts, constants: vec![("MODE", self.mode)] }, self.output.gathered.as_ref(), 6)
     }
 
     fn params(&self) -> Params {
@@ -60,9 +58,8 @@ impl Kernel for RmsNorm<'_> {
     }
 
     fn bindings(&self) -> Vec<Binding<'_>> {
-        let mut bindings =
-            vec![self.input.read(), self.weight.read(), self.rows.read(), self.list.read(), self.output.write()];
-        bindings.extend(self.gathered.map(Texture::write));
+        let mut bindings = vec![self.input.read(), self.weight.read(), self.rows.read(), self.list.read()];
+        bindings.extend(self.output.write());
         bindings
     }
 
@@ -115,8 +112,7 @@ mod tests {
             weight: &weight.buffer,
             rows: &rows,
             list: &list,
-            output: &before.buffer,
-            gathered: None,
+            output: &Inputs { rows: before.buffer.clone(), gathered: None },
             mode: ADD,
             n_rows,
             subgroups: false,
@@ -148,8 +144,7 @@ mod tests {
                 weight: &weight.buffer,
                 rows: &rows,
                 list: &list,
-                output: &output,
-                gathered: subgroups.then_some(&gathered),
+                output: &Inputs { rows: output.clone(), gathered: subgroups.then(|| gathered.clone()) },
                 mode: WRITE,
                 n_rows,
                 subgroups,

@@ -2,9 +2,9 @@
 //!
 //! Shader: `shaders/rows/swiglu.wgsl`.
 
-use crate::gpu::{Binding, Buffer, Kernel, Source, Texture};
+use crate::gpu::{Binding, Buffer, Kernel, Source};
 use crate::kernels::exits::gate::error_function;
-use crate::kernels::products::gather;
+use crate::kernels::products::gather::{self, Inputs};
 use crate::params;
 
 /// Arguments of one dispatch. Shapes: see the shader.
@@ -15,9 +15,7 @@ pub struct Swiglu<'a> {
     /// `[count, rows...]`
     pub list: &'a Buffer,
     /// `[rows, output_stride]`
-    pub output: &'a Buffer,
-    /// What a product reads on software adapters, `[places, vectors]`: written as well where it is there.
-    pub gathered: Option<&'a Texture>,
+    pub output: &'a Inputs,
     /// What the gate goes through.
     pub activation: Activation,
     /// Most rows that the list can hold.
@@ -45,7 +43,7 @@ impl Kernel for Swiglu<'_> {
     fn source(&self) -> Source {
         let (activate, constant) = self.activation.text();
         let parts = vec![include_str!("../../../shaders/rows/swiglu.wgsl"), activate];
-        gather::share(Source { parts, constants: constant.into_iter().collect() }, self.gathered, 4)
+        gather::share(Source { parts, constants: constant.into_iter().collect() }, self.output.gathered.as_ref(), 4)
     }
 
     fn params(&self) -> Params {
@@ -53,8 +51,8 @@ impl Kernel for Swiglu<'_> {
     }
 
     fn bindings(&self) -> Vec<Binding<'_>> {
-        let mut bindings = vec![self.input.read(), self.list.read(), self.output.write()];
-        bindings.extend(self.gathered.map(Texture::write));
+        let mut bindings = vec![self.input.read(), self.list.read()];
+        bindings.extend(self.output.write());
         bindings
     }
 
@@ -144,12 +142,11 @@ mod tests {
             let (_, list, listed) = device.every_other(n_rows, 1);
             let texture = device.gpu.texture("test", u64::from(n_rows * stride) * 4).expect("texture");
             let params = Params { width, input_stride: input.stride, output_stride: stride / 4 };
-            for gathered in [None, Some(&texture)] {
+            for gathered in [None, Some(texture.clone())] {
                 device.run(&Swiglu {
                     input: &input.buffer,
                     list: &list,
-                    output: &output,
-                    gathered,
+                    output: &Inputs { rows: output.clone(), gathered },
                     activation,
                     n_rows,
                     params,
