@@ -158,7 +158,8 @@ fn start(
     if let Some(warning) = generation.warning().filter(|_| !loading.quiet) {
         eprintln!("warning: {warning}");
     }
-    let gpu = block_on(Gpu::open(loading.adapter.as_deref()))?;
+    let gpu = block_on(Gpu::open(loading.adapter.as_deref()))?.with_clock(clock::nanoseconds());
+    let gpu = if loading.checked_shaders { gpu.checked() } else { gpu };
     if !loading.quiet {
         eprintln!("adapter: {}", gpu.description());
     }

@@ -27,6 +27,10 @@ impl Engine {
     /// As [`Engine::submit`].
     pub fn resume(&mut self, request: Request, written: &[u32]) -> Result<SequenceId, RequestError> {
         let depth = self.check(&request)?;
+        let vocabulary = self.config.vocab_size as usize;
+        if let Some(&token) = written.iter().find(|&&token| token as usize >= vocabulary) {
+            return Err(RequestError::TokenOutOfRange { token, vocabulary });
+        }
         let id = SequenceId(self.last_id + 1);
         let submission = submission(id, &request, depth, written);
         let mut stream = TextStream::new(self.tokenizer.clone(), &request.stop, !request.ignore_end);

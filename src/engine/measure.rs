@@ -7,19 +7,34 @@ use crate::runtime::memory::Memory;
 use crate::runtime::tick::Order;
 use crate::schedule::Scheduler;
 
-/// Nanoseconds since any moment.
-pub(super) type Clock = Box<dyn Fn() -> u64 + Send>;
-
 impl Engine {
     /// From now on [`Statistics::host`](super::Statistics::host) tells where the host's time goes. The library has no
     /// clock; this one gives nanoseconds since any moment and never goes back.
-    pub fn set_clock(&mut self, clock: impl Fn() -> u64 + Send + 'static) {
-        self.clock = Some(Box::new(clock));
+    pub fn set_clock(&mut self, clock: impl Fn() -> u64 + Send + Sync + 'static) {
+        self.clock = Some(std::sync::Arc::new(clock));
     }
 
     /// The clock's time; always 0 without one.
     pub(super) fn now(&self) -> u64 {
         self.clock.as_ref().map_or(0, |clock| clock())
+    }
+
+    /// Makes the pipelines that steps and ticks of every size take, so that no text waits for one: natively several at once.
+    /// `progress` is told how many of how many are made. Where pipelines are compiled only when they first run there is nothing
+    /// to be gained, and nothing is made.
+    ///
+    /// # Errors
+    /// Sequences under way, or a kernel that the device refuses.
+    pub async fn prepare(&mut self, progress: &mut dyn FnMut(usize, usize)) -> Result<(), Error> {
+        if !self.is_idle() {
+            return Err(RequestError::Busy.into());
+        }
+        if self.gpu.traits().compiles_at_once {
+            let wanted = self.network().rehearse(self.order)?;
+            self.gpu.prepare(&wanted, progress)?;
+            self.gpu.check().await?;
+        }
+        Ok(())
     }
 
     /// Whether lanes at different rounds can share a pass.

@@ -212,7 +212,8 @@ async fn build(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Loaded, Error> {
     let Texts { tokenizer, template, warning, generation } = texts;
-    let engine = Engine::load(gpu, config, source, tokenizer, start.options, progress).await?;
+    let mut engine = Engine::load(gpu, config, source, tokenizer, start.options, progress).await?;
+    engine.prepare(&mut |_, _| {}).await?;
     let mut facts = facts(start, &engine, source, template.is_some());
     facts.suggestion = generation.suggestion;
     facts.suggested_by = generation.origin.to_owned();
