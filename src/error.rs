@@ -145,7 +145,7 @@ pub enum GpuError {
     },
     /// An allocation failed.
     #[error(
-        "out of GPU memory: `{label}` needs {bytes} bytes; use a shorter context (--context), a smaller model or a smaller data type"
+        "out of GPU memory: `{label}` needs {bytes} bytes; use a shorter context, a smaller model or a smaller data type"
     )]
     OutOfMemory {
         /// What was to be allocated.
@@ -155,7 +155,7 @@ pub enum GpuError {
     },
     /// A single buffer larger than the device can bind.
     #[error(
-        "`{label}` needs {bytes} bytes, this device binds at most {limit}; use a shorter context (--context) or a smaller data type"
+        "`{label}` needs {bytes} bytes, this device binds at most {limit}; use a shorter context or a smaller data type"
     )]
     TooLarge {
         /// What was to be allocated.

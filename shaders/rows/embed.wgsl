@@ -19,7 +19,7 @@ const NEXT = 0xffffffffu;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> tokens: array<u32>;             // [rows]
-@group(0) @binding(3) var<storage, read> rows: array<vec4<u32>>;         // [rows]: lane, position, depth, KV index
+@group(0) @binding(3) var<storage, read> rows: array<vec4<u32>>;         // [rows]: lane, position, round, KV index
 @group(0) @binding(4) var<storage, read> lane_tokens: array<u32>;        // [lanes]
 @group(0) @binding(5) var<storage, read> list: array<u32>;               // count, rows
 @group(0) @binding(6) var<storage, read_write> hidden: array<vec4<f32>>; // [rows, stride]

@@ -26,7 +26,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::submit`].
     pub fn resume(&mut self, request: Request, written: &[u32]) -> Result<SequenceId, RequestError> {
-        let depth = self.check(&request)?;
+        let depth = self.check(&request, written.len())?;
         let vocabulary = self.config.vocab_size as usize;
         if let Some(&token) = written.iter().find(|&&token| token as usize >= vocabulary) {
             return Err(RequestError::TokenOutOfRange { token, vocabulary });
@@ -101,29 +101,43 @@ impl Engine {
         sink: &mut dyn FnMut(&Event) -> ControlFlow<()>,
     ) -> Result<FinishReason, Error> {
         let id = self.submit(request.clone())?;
-        let mut others = vec![];
         let mut cancelled = false;
         loop {
-            let Some((whose, event)) = self.next().await? else {
-                return Err(GpuError::Internal { why: "a sequence was lost".into() }.into());
-            };
-            if whose != id {
-                others.push((whose, event));
-                continue;
-            }
+            let event = self.next_of(id).await?;
             // What was written behind the break is not told.
             let flow = if cancelled && !matches!(event, Event::Finished { .. }) { continue } else { sink(&event) };
             if let Event::Finished { reason, .. } = event {
-                self.told.extend(others);
                 return Ok(reason);
             }
             if flow.is_break() {
                 cancelled = true;
-                if self.cancel(id) {
-                    continue;
-                }
+                self.cancel(id);
             }
         }
+    }
+
+    /// The next event of one sequence; those of others are kept for [`Engine::next`].
+    ///
+    /// # Errors
+    /// What the GPU reports, or that its last event is told already.
+    pub async fn next_of(&mut self, id: SequenceId) -> Result<Event, Error> {
+        loop {
+            let place = self.told.iter().position(|(whose, _)| *whose == id);
+            if let Some((_, event)) = place.and_then(|place| self.told.remove(place)) {
+                return Ok(event);
+            }
+            if !self.active.contains_key(&id) {
+                let why = format!("sequence {} has ended, and its last event was told", id.0);
+                return Err(GpuError::Internal { why }.into());
+            }
+            self.turn().await?;
+        }
+    }
+
+    /// Ends a sequence of which nobody wants to hear any more.
+    pub fn forget(&mut self, id: SequenceId) {
+        self.cancel(id);
+        self.told.retain(|(whose, _)| *whose != id);
     }
 
     pub(super) fn tell(&mut self, id: SequenceId, event: Event) {

@@ -9,7 +9,6 @@ mod generate;
 mod lane;
 pub mod measure;
 mod policy;
-pub mod prompts;
 mod report;
 pub mod request;
 pub mod score;
@@ -309,11 +308,11 @@ impl Engine {
         Network { gpu, config, plan, weights, state, recipe: &state.recipe }
     }
 
-    /// Refuses what cannot be run; returns how depth is decided.
-    fn check(&self, request: &Request) -> Result<Depth, RequestError> {
+    /// Refuses what cannot be run behind so many tokens of its own; returns how depth is decided.
+    fn check(&self, request: &Request, written: usize) -> Result<Depth, RequestError> {
         request.sampling.check()?;
-        let (context, tokens) = (self.context() as usize, request.prompt.len());
-        if tokens == 0 {
+        let (context, tokens) = (self.context() as usize, request.prompt.len() + written);
+        if request.prompt.is_empty() {
             return Err(RequestError::EmptyPrompt);
         }
         if tokens >= context {
@@ -322,7 +321,7 @@ impl Engine {
             let hint = if cut {
                 "; the GPU has no room for longer sequences".to_owned()
             } else if context < most {
-                format!("; or raise --context (the model allows {most})")
+                format!("; or load the model with a larger context (it allows {most})")
             } else {
                 String::new()
             };

@@ -37,7 +37,8 @@ impl Sampling {
 }
 
 /// Over whom a gate decides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Routing {
     /// Each token by its own score: causal, the same in prefill and decoding.
     #[default]

@@ -118,7 +118,7 @@ impl Engine {
             Depth::Together => request.routing = super::request::Routing::TopK,
             Depth::Model => {}
         }
-        self.check(&request)?;
+        self.check(&request, 0)?;
         let vocabulary = self.config.vocab_size as usize;
         match tokens.last() {
             Some(&token) if token as usize >= vocabulary => Err(RequestError::TokenOutOfRange { token, vocabulary }),

@@ -300,6 +300,7 @@ impl View {
 fn shown(prompt: &Prompt) -> (String, bool) {
     match prompt {
         Prompt::Text(text) => (text.clone(), false),
+        Prompt::Tokens(tokens) => (format!("{} tokens", tokens.len()), false),
         Prompt::Chat(turns) => (turns.last().map(|turn| turn.content.clone()).unwrap_or_default(), true),
     }
 }

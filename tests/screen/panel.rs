@@ -194,7 +194,8 @@ fn buttons_ask_for_race_pause_tick_and_stop() {
     harness.run_ok();
     let asked = &harness.state().asked;
     assert!(
-        matches!(&asked[0], Action::Command(Command::Race { sequences, .. }) if sequences.len() == 32),
+        matches!(&asked[0], Action::Command(Command::Submit { sequences, settings }) if sequences.len() == 32
+            && settings.ignore_end && settings.depth.is_none()),
         "{asked:?}"
     );
     let rest = [Command::Pause { paused: true }, Command::Tick, Command::Tick].map(Action::Command);

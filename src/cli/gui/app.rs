@@ -96,7 +96,7 @@ impl App {
     }
 
     fn open_model(&mut self, path: PathBuf, context: &egui::Context) {
-        match Place::find(Some(&path), Fetching::default()) {
+        match open::find(Some(&path), Fetching::default()) {
             Ok(place) => {
                 self.place = place;
                 self.load(context);
@@ -192,6 +192,9 @@ impl eframe::App for App {
             self.end_shown |= matches!(&stamped.update, isobath::service::Update::LoadingCancelled)
                 || matches!(&stamped.update, isobath::service::Update::Failed(failure) if failure.kind.is_final());
             self.panel.apply(&stamped);
+        }
+        for action in self.panel.asked() {
+            self.perform(action, context);
         }
         if gone && !std::mem::replace(&mut self.end_shown, true) {
             self.panel.fail("the engine's thread ended by itself; the terminal says why. Load the model again".into());

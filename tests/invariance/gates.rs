@@ -1,8 +1,6 @@
 //! Gates that the bundled model was not trained with: equal to the twin on the CPU, the same to the bit in pieces, in company
 //! and in both orders, and refused where the model's keys and values do not allow them.
 
-#![allow(clippy::unwrap_used, reason = "a test may end at the first surprise")]
-
 use std::fs;
 use std::path::Path;
 
