@@ -57,7 +57,7 @@ impl Lanes {
     }
 
     /// A sequence that is told of for the first time takes the first idle lane, and leaves it when it ends.
-    pub fn tell(&mut self, sequence: u64, event: &Event) {
+    pub fn apply(&mut self, sequence: u64, event: &Event) {
         let own = |lane: &Lane| lane.state != LaneState::Idle && lane.sequence == sequence;
         let place = self.0.iter().position(own).or_else(|| self.0.iter().position(|l| l.state == LaneState::Idle));
         let Some(lane) = place.map(|place| &mut self.0[place]) else { return };
