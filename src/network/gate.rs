@@ -114,6 +114,8 @@ pub enum Over {
 pub struct Gate {
     /// Its name where one is chosen.
     pub name: &'static str,
+    /// What it measures, in words.
+    pub says: &'static str,
     /// What is measured.
     pub measure: Measure,
     /// The scorer whose scores are told, where it is not what decides.
@@ -139,6 +141,7 @@ pub const TRAINED: &str = "trained";
 pub const GATES: [Gate; 2] = [
     Gate {
         name: "top-2-gap",
+        says: "how far the most probable token is ahead of the next one: a token that is sure stops",
         measure: Measure::Head(HeadStatistic::TopTwoGap),
         rule: Rule::AtMost,
         threshold: 0.9,
@@ -147,6 +150,7 @@ pub const GATES: [Gate; 2] = [
     },
     Gate {
         name: "cosine",
+        says: "how little the round has turned the token's state: one that hardly turns stops",
         measure: Measure::Change(Change::Cosine),
         rule: Rule::Below,
         threshold: 0.99,
@@ -158,6 +162,7 @@ pub const GATES: [Gate; 2] = [
 /// What gates of a row have in common; the measure is none.
 const ON_ROWS: Gate = Gate {
     name: "",
+    says: "what the model was trained with",
     measure: Measure::Head(HeadStatistic::Largest),
     told: None,
     moment: Moment::EachRound,

@@ -43,7 +43,7 @@ impl Server<'_> {
                     return false;
                 }
                 Some(Err(again)) => error = again,
-                Some(Ok(model)) => match self.go_on(model, start) {
+                Some(Ok(model)) => match self.go_on(model, start).await {
                     Ok(()) => {
                         // The time that passed was nobody's.
                         self.meter.began += (self.clock)() - lost_at;
@@ -59,17 +59,12 @@ impl Server<'_> {
     }
 
     /// Hands all that was under way to another engine; what finds no room there ends.
-    fn go_on(&mut self, model: Model, start: &Start) -> Result<(), Error> {
+    async fn go_on(&mut self, model: Model, start: &Start) -> Result<(), Error> {
         let facts = start.facts(&model);
         self.done_before = self.done();
         self.engine = model.engine;
         self.lanes = Lanes::new(facts.lanes);
-        if let Some(thresholds) = &self.thresholds {
-            self.engine.set_thresholds(thresholds)?;
-        }
-        if let Some(rule) = self.rule {
-            self.engine.set_rule(rule)?;
-        }
+        self.decides.on(&mut self.engine).await?;
         (self.send)(Update::Rebuilt(Box::new(facts)));
         let mut live: Vec<_> = std::mem::take(&mut self.under_way).into_iter().collect();
         // In the order in which they came: who was first gets a lane first.

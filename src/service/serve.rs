@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use futures_channel::mpsc::UnboundedReceiver;
 
+use super::depth::Decides;
 use super::facts::ModelFacts;
 use super::lanes::Lanes;
 use super::load::{Clock, Files};
@@ -12,7 +13,6 @@ use super::message::{Command, Failure, FailureKind, Stamped, Task, Tick, Update}
 use super::meter::Meter;
 use super::model::Model;
 use super::prompt::Settings;
-use crate::depth::policy::Rule;
 use crate::engine::event::Event;
 use crate::engine::request::Request;
 use crate::engine::{Engine, EngineOptions, SequenceId};
@@ -104,9 +104,7 @@ pub(super) struct Server<'a> {
     template: Option<ChatTemplate>,
     pub lanes: Lanes,
     pub under_way: HashMap<SequenceId, Live>,
-    /// Those that were set.
-    pub thresholds: Option<Vec<f32>>,
-    pub rule: Option<Rule>,
+    pub decides: Decides,
     paused: bool,
     paused_at: f64,
     /// Ticks to be run in spite of the pause.
@@ -128,8 +126,7 @@ impl<'a> Server<'a> {
             engine,
             template,
             under_way: HashMap::new(),
-            thresholds: None,
-            rule: None,
+            decides: Decides::default(),
             paused: false,
             paused_at: 0.0,
             steps: 0,
@@ -145,7 +142,7 @@ impl<'a> Server<'a> {
     async fn serve(&mut self, inbox: &mut Inbox) -> Result<(), Error> {
         loop {
             while let Some(command) = inbox.try_next() {
-                self.perform(command);
+                self.perform(command).await;
             }
             let at_rest = self.under_way.is_empty() && self.engine.is_idle();
             if at_rest && inbox.closed {
@@ -154,7 +151,7 @@ impl<'a> Server<'a> {
             if at_rest || (self.paused && self.steps == 0) {
                 // Nobody is left who could end a pause.
                 let Some(command) = inbox.next().await else { return Ok(()) };
-                self.perform(command);
+                self.perform(command).await;
                 continue;
             }
             self.steps = self.steps.saturating_sub(1);
@@ -164,7 +161,7 @@ impl<'a> Server<'a> {
         }
     }
 
-    fn perform(&mut self, command: Command) {
+    async fn perform(&mut self, command: Command) {
         match command {
             Command::Submit { sequences, settings } => {
                 let mut accepted = Vec::with_capacity(sequences.len());
@@ -184,20 +181,9 @@ impl<'a> Server<'a> {
                 }
             }
             Command::CancelAll => self.cancel_all(),
-            Command::Thresholds { thresholds } => match self.engine.set_thresholds(&thresholds) {
-                Ok(()) => {
-                    self.thresholds = Some(thresholds.clone());
-                    (self.send)(Update::Thresholds { thresholds });
-                }
-                Err(error) => self.failed(FailureKind::Refused, None, error.to_string()),
-            },
-            Command::Rule { rule } => match self.engine.set_rule(rule) {
-                Ok(()) => {
-                    self.rule = Some(rule);
-                    (self.send)(Update::Rule { rule });
-                }
-                Err(error) => self.failed(FailureKind::Refused, None, error.to_string()),
-            },
+            Command::Gate { gate } => self.set_gate(gate).await,
+            Command::Thresholds { thresholds } => self.set_thresholds(thresholds),
+            Command::Rule { rule } => self.set_rule(rule),
             Command::Pause { paused } => self.pause(paused),
             Command::Tick => self.steps += u32::from(self.paused),
         }
