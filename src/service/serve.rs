@@ -15,7 +15,7 @@ use super::model::Model;
 use super::prompt::Settings;
 use crate::engine::event::Event;
 use crate::engine::request::Request;
-use crate::engine::{Engine, EngineOptions, SequenceId};
+use crate::engine::{Engine, EngineOptions, SequenceId, Told};
 use crate::error::{Error, GpuError};
 use crate::gpu::Gpu;
 use crate::text::ChatTemplate;
@@ -234,18 +234,18 @@ impl<'a> Server<'a> {
         self.ticked(events);
     }
 
-    fn ticked(&mut self, events: Vec<(SequenceId, Event)>) {
+    fn ticked(&mut self, events: Vec<Told>) {
         let now = (self.clock)();
         self.tell_events(events);
         let tick = self.view(now);
         (self.send)(Update::Tick(Box::new(tick)));
     }
 
-    fn tell_events(&mut self, events: Vec<(SequenceId, Event)>) {
-        for (id, event) in events {
+    fn tell_events(&mut self, events: Vec<Told>) {
+        for Told { sequence: id, lane, event } in events {
             let Some(live) = self.under_way.get_mut(&id) else { continue };
             let sequence = live.name;
-            self.lanes.apply(sequence, &event);
+            self.lanes.apply(sequence, lane, &event);
             match &event {
                 Event::Token(token) => {
                     self.meter.add(token, live.written.is_empty());
