@@ -43,7 +43,7 @@ impl Worker {
         let updates: Arc<Mutex<Vec<Stamped>>> = Arc::default();
         let inbox = updates.clone();
         let thread = thread::spawn(move || {
-            let clock = || begin.elapsed().as_secs_f64();
+            let seconds = || begin.elapsed().as_secs_f64();
             let mut send = |stamped: Stamped| {
                 let mut updates = inbox.lock().unwrap_or_else(PoisonError::into_inner);
                 if updates.len() >= MOST_WAITING {
@@ -54,12 +54,12 @@ impl Worker {
                 drop(updates);
                 context.request_repaint_after(SOON);
             };
-            send(Stamped { at: clock(), update: Update::Loading { done: 0, total: 0 } });
+            send(Stamped { at: seconds(), update: Update::Loading { done: 0, total: 0 } });
             let start = match read(&place, lanes) {
                 Ok(start) => start,
                 Err(error) => {
                     let failure = Failure { kind: FailureKind::Load, sequence: None, message: error.to_string() };
-                    return send(Stamped { at: clock(), update: Update::Failed(failure) });
+                    return send(Stamped { at: seconds(), update: Update::Failed(failure) });
                 }
             };
             let (mut shared, name) = match device {
@@ -68,10 +68,10 @@ impl Worker {
             };
             // The window's device is good for one time: where it is lost the engine gets one of its own.
             let open = async || match shared.take() {
-                Some(shared) => Ok(Gpu::on(*shared)),
-                None => Gpu::open(Some(&name)).await,
+                Some(shared) => Ok(Gpu::on(*shared).with_clock(clock::nanoseconds())),
+                None => Ok(Gpu::open(Some(&name)).await?.with_clock(clock::nanoseconds())),
             };
-            block_on(service::run(start, open, received, &clock, &mut send));
+            block_on(service::run(start, open, received, &seconds, &mut send));
         });
         Self { commands: Some(commands), updates, thread: Some(thread) }
     }
