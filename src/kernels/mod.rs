@@ -24,6 +24,7 @@ pub(crate) const FOLD_SUBGROUP: &str = concat!(
     include_str!("../../shaders/lib/reduce_subgroup.wgsl")
 );
 pub(crate) const ENTRIES: &str = include_str!("../../shaders/lib/entries.wgsl");
+pub(crate) const ERROR_FUNCTION: &str = include_str!("../../shaders/lib/error_function.wgsl");
 pub(crate) const ATTENDED_STRETCH: &str = include_str!("../../shaders/lib/attended_stretch.wgsl");
 pub(crate) const ATTENDED_WHOLE: &str = include_str!("../../shaders/lib/attended_whole.wgsl");
 pub(crate) const SPAN: &str = include_str!("../../shaders/lib/span.wgsl");
