@@ -1,7 +1,7 @@
 //! Who goes deeper, as data: what is measured of a row, when, over whom, and what is asked of the measure.
 //!
 //! Two things stand beside each other and must not be mixed: what *weighs* a round's result
-//! ([`Residual`](super::plan::Residual)) and what *decides* on the next round (a [`Gate`]). One small network may do both.
+//! ([`Residual`]) and what *decides* on the next round (a [`Gate`]). One small network may do both.
 //!
 //! What is measured after a round is measured before the next one: that is the moment at which a gate is asked. A gate
 //! that compares with the round before, or that needs the head, has nothing to measure before the first round; its score

@@ -2,11 +2,14 @@
 
 pub mod cache;
 pub mod gates;
+pub mod lane;
 pub mod layer;
+mod lists;
 pub mod memory;
 mod norms;
 pub mod product;
 pub mod recipe;
+mod rehearsal;
 pub mod room;
 pub mod rounds;
 pub mod state;

@@ -219,7 +219,7 @@ fn logits_in_slices_give_the_same_scores() {
     let mut progress = |_, _| {};
     let loader = Loader::new(&gpu, &files.config, &source, &mut progress).unwrap();
     let mut weights = block_on(loader.load(&plan)).unwrap();
-    let wanted = Room { lanes: 1, context: 64, rows: 23, heads: 1, cache_tokens: u32::MAX, alternatives: 0 };
+    let wanted = Room { lanes: 1, context: 64, rows: 23, heads: 1, cache_tokens: u32::MAX, alternatives: 0, span: 1 };
     let mut fit = Fit::new(&files.config, &plan, wanted, gpu.max_binding_bytes());
     let state = block_on(State::fitting(&gpu, &files.config, &plan, &weights, &mut fit)).unwrap();
     weights.gate.gate = Some(GATES[0].clone());

@@ -2,8 +2,9 @@
 //!
 //! Shader: `shaders/exits/gate.wgsl`.
 
+use crate::depth::policy::Rule;
 use crate::gpu::{Binding, Buffer, Kernel, Source};
-use crate::kernels::{DECIDE, Granted, REDUCE};
+use crate::kernels::{DECIDE, ERROR_FUNCTION, Granted, REDUCE};
 use crate::params;
 
 /// Arguments of one dispatch. Shapes: see the shader.
@@ -80,13 +81,17 @@ pub const NOT_FORCED: u32 = u32::MAX;
 
 /// The text with a rule of one's own.
 pub fn source(rule: &'static str) -> Source {
-    let parts = vec![include_str!("../../../shaders/exits/gate.wgsl"), REDUCE, DECIDE, rule];
+    let parts = vec![include_str!("../../../shaders/exits/gate.wgsl"), ERROR_FUNCTION, REDUCE, DECIDE, rule];
     Source { parts, constants: vec![] }
 }
 
 impl Kernel for Gate<'_> {
     const NAME: &'static str = "gate";
     type Params = Params;
+
+    fn foreign(&self) -> bool {
+        !Rule::is_ours(self.rule)
+    }
 
     fn source(&self) -> Source {
         source(self.rule)
