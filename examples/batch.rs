@@ -2,23 +2,11 @@
 //!
 //! `cargo run --release --example batch`
 
-use isobath::engine::event::Event;
-use isobath::engine::{Engine, EngineOptions, request::Request};
-use isobath::files::safetensors::Safetensors;
-use isobath::gpu::Gpu;
-use isobath::network::config::ModelConfig;
-use isobath::text::Tokenizer;
-use pollster::block_on;
+use isobath::{EngineOptions, Error, Event, Settings};
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let config = ModelConfig::from_json(&std::fs::read_to_string("assets/stories/config.json")?)?;
-    let tokenizer = Tokenizer::from_json(&std::fs::read("assets/stories/tokenizer.json")?)?;
-    let bytes = std::fs::read("assets/stories/model.safetensors")?;
-    let source = Safetensors::parse(&bytes, "model.safetensors")?;
-    let gpu = block_on(Gpu::open(None))?;
+fn main() -> Result<(), Error> {
     let options = EngineOptions { lanes: 8, context: Some(128), ..EngineOptions::default() };
-    let mut engine = block_on(Engine::load(gpu, &config, &source, tokenizer, options, &mut |_, _| {}))?;
-
+    let mut model = isobath::open_with("assets/stories", options)?;
     for prompt in [
         "Once upon a time",
         "There once was a fox",
@@ -27,15 +15,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "Mia had 4 plums.",
         "Count up by twos from 2:",
     ] {
-        let prompt = engine.tokenizer().encode_prompt(prompt, true)?;
-        engine.submit(Request::new(prompt, 24))?;
+        model.submit(prompt, &Settings::of(24))?;
     }
-    while let Some((id, event)) = block_on(engine.next())? {
+    while let Some((id, event)) = model.wait()? {
         if let Event::Finished { reason, tokens, .. } = event {
             println!("sequence {}: {tokens} tokens, {reason:?}", id.0);
         }
     }
-    let statistics = engine.statistics();
+    let statistics = model.engine.statistics();
     println!(
         "{} tokens in {} ticks, mean depth {:.2}",
         statistics.tokens,

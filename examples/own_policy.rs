@@ -2,12 +2,8 @@
 //!
 //! `cargo run --release --example own_policy`
 
-use isobath::depth::policy::{AsTrained, ExitPolicy};
-use isobath::engine::{Engine, EngineOptions, event::Event, request::Request};
-use isobath::files::safetensors::Safetensors;
-use isobath::gpu::Gpu;
-use isobath::network::config::ModelConfig;
-use isobath::text::Tokenizer;
+use isobath::depth::policy::AsTrained;
+use isobath::{Error, Event, ExitPolicy, Settings};
 use pollster::block_on;
 
 /// The rule runs on the GPU, once per token and round.
@@ -25,21 +21,13 @@ impl ExitPolicy for StillRising {
     }
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let config = ModelConfig::from_json(&std::fs::read_to_string("assets/stories/config.json")?)?;
-    let tokenizer = Tokenizer::from_json(&std::fs::read("assets/stories/tokenizer.json")?)?;
-    let bytes = std::fs::read("assets/stories/model.safetensors")?;
-    let source = Safetensors::parse(&bytes, "model.safetensors")?;
-    let gpu = block_on(Gpu::open(None))?;
-    let mut engine =
-        block_on(Engine::load(gpu, &config, &source, tokenizer, EngineOptions::default(), &mut |_, _| {}))?;
+fn main() -> Result<(), Error> {
+    let mut model = isobath::open("assets/stories")?;
     for (name, policy) in [("as trained", &AsTrained as &dyn ExitPolicy), ("still rising", &StillRising)] {
-        block_on(engine.set_policy(policy))?;
-        let prompt = engine.tokenizer().encode_prompt("Once upon a time", true)?;
-        engine.submit(Request::new(prompt, 48))?;
+        block_on(model.engine.set_policy(policy))?;
         println!("{name}:");
-        while let Some((_, event)) = block_on(engine.next())? {
-            if let Event::Token(token) = event {
+        for event in model.generate("Once upon a time", &Settings::of(48))? {
+            if let Event::Token(token) = event? {
                 print!("{}·{}", token.text, token.depth);
             }
         }

@@ -18,7 +18,7 @@ const LOWEST = -1e30;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> partial: array<vec4<f32>>;   // [rows, heads, max_stretches, HEAD4 + 1]
-@group(0) @binding(2) var<storage, read> rows: array<vec4<u32>>;      // [rows]: lane, position, depth, KV index
+@group(0) @binding(2) var<storage, read> rows: array<vec4<u32>>;      // [rows]: lane, position, round, KV index
 @group(0) @binding(3) var<storage, read> list: array<u32>;            // count, rows
 @group(0) @binding(4) var<storage, read_write> output: array<f32>;    // [rows, stride]
 

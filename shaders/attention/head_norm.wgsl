@@ -2,7 +2,7 @@
 //
 //     head = weight * head / sqrt(mean(head^2) + epsilon)       one weight for queries, one for keys
 //
-// Weights of several depths stand one behind the other. Grid: (rows of the list, heads).
+// Weights of several rounds stand one behind the other. Grid: (rows of the list, heads).
 // CPU twin: `cpu` in `src/kernels/attention/head_norm.rs`.
 
 struct Params {
@@ -10,13 +10,13 @@ struct Params {
     head_dim: u32,
     stride: u32,        // numbers per row of q | k | v
     weight_stride: u32, // numbers from the queries' weight to the keys'
-    bank_stride: u32,   // numbers from one depth's weights to the next, 0 where all depths share them
+    bank_stride: u32,   // numbers from one round's weights to the next, 0 where all rounds share them
     epsilon: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> weight: array<f32>;       // [depths, 2, weight_stride]
-@group(0) @binding(2) var<storage, read> rows: array<vec4<u32>>;   // [rows]: lane, position, depth, KV index
+@group(0) @binding(1) var<storage, read> weight: array<f32>;       // [rounds, 2, weight_stride]
+@group(0) @binding(2) var<storage, read> rows: array<vec4<u32>>;   // [rows]: lane, position, round, KV index
 @group(0) @binding(3) var<storage, read> list: array<u32>;         // count, rows
 @group(0) @binding(4) var<storage, read_write> qkv: array<f32>;    // [rows, stride]
 

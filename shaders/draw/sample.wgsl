@@ -27,7 +27,7 @@ const LOWEST = -1e30;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> settings: array<Settings>;       // [lanes]
-@group(0) @binding(2) var<storage, read> rows: array<vec4<u32>>;          // [rows]: lane, position, depth, KV index
+@group(0) @binding(2) var<storage, read> rows: array<vec4<u32>>;          // [rows]: lane, position, round, KV index
 @group(0) @binding(3) var<storage, read> list: array<u32>;                // count, rows
 @group(0) @binding(4) var<storage, read> seen: array<u32>;                // [lanes, seen_stride]
 @group(0) @binding(5) var<storage, read> logits: array<f32>;              // [places, stride]

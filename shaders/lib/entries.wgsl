@@ -16,8 +16,8 @@ fn first_of(row: u32) -> u32 {
 
 // First vector of an entry's key; where rounds overlay round 0, an entry that did not run this round is taken from there.
 fn address_of(info: vec4<u32>, entry: u32, kv_head: u32) -> u32 {
-    var depth = info.z;
-    if params.overlay == 1u && depth > 0u && reach[info.x * params.context + entry] <= depth { depth = 0u; }
-    let kv_class = params.class_base + depth * params.class_step;
+    var round = info.z;
+    if params.overlay == 1u && round > 0u && reach[info.x * params.context + entry] <= round { round = 0u; }
+    let kv_class = params.class_base + round * params.class_step;
     return key_address(info.x, kv_class, entry) + kv_head * 2u * PAGE * HEAD4;
 }

@@ -1,17 +1,17 @@
-// Recursion encoding: a learned vector of the row's depth multiplies the block's output.
+// Recursion encoding: a learned vector of the row's round multiplies the block's output.
 //
-//     hidden *= encoding[depth]
+//     hidden *= encoding[round]
 //
 // Grid: (rows of the list, stride / 64). CPU twin: `cpu` in `src/kernels/rows/encode.rs`.
 
 struct Params {
     stride: u32,      // vectors per row
-    bank_stride: u32, // vectors from one depth's encoding to the next
+    bank_stride: u32, // vectors from one round's encoding to the next
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> encoding: array<vec4<f32>>;     // [depths, stride]
-@group(0) @binding(2) var<storage, read> rows: array<vec4<u32>>;         // [rows]: lane, position, depth, KV index
+@group(0) @binding(1) var<storage, read> encoding: array<vec4<f32>>;     // [rounds, stride]
+@group(0) @binding(2) var<storage, read> rows: array<vec4<u32>>;         // [rows]: lane, position, round, KV index
 @group(0) @binding(3) var<storage, read> list: array<u32>;               // count, rows
 @group(0) @binding(4) var<storage, read_write> hidden: array<vec4<f32>>; // [rows, stride]
 

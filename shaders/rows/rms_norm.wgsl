@@ -2,20 +2,20 @@
 //
 //     output = weight * input / sqrt(mean(input^2) + epsilon)      MODE 1: output += the same
 //
-// Weights of several depths stand one behind the other. Grid: rows of the list in turns.
+// Weights of several rounds stand one behind the other. Grid: rows of the list in turns.
 // CPU twin: `cpu` in `src/kernels/rows/rms_norm.rs`.
 
 struct Params {
     width: u32,       // numbers per row
     stride: u32,      // vectors per row; numbers beyond the width are zero
-    bank_stride: u32, // vectors from one depth's weight to the next, 0 where all depths share one
+    bank_stride: u32, // vectors from one round's weight to the next, 0 where all rounds share one
     epsilon: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> input: array<vec4<f32>>;        // [rows, stride]
-@group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;       // [depths, stride]
-@group(0) @binding(3) var<storage, read> rows: array<vec4<u32>>;         // [rows]: lane, position, depth, KV index
+@group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;       // [rounds, stride]
+@group(0) @binding(3) var<storage, read> rows: array<vec4<u32>>;         // [rows]: lane, position, round, KV index
 @group(0) @binding(4) var<storage, read> list: array<u32>;               // count, rows
 @group(0) @binding(5) var<storage, read_write> output: array<vec4<f32>>; // [rows, stride]
 

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use isobath::engine::request::{Routing, Sampling};
 use isobath::error::RequestError;
 use isobath::network::generation::Suggestion;
+use isobath::service::Settings;
 
 /// How tokens are chosen, and how deep they go.
 #[derive(Debug, Args)]
@@ -119,6 +120,17 @@ impl Choosing {
         }
     }
 
+    /// How a text of at most so many tokens is written, beside what the model's author has suggested.
+    pub fn settings(
+        &self,
+        max_tokens: u32,
+        model: &Suggestion,
+        default_temperature: f32,
+    ) -> Result<Settings, RequestError> {
+        let drawn = Settings::of(max_tokens).drawn(self.sampling_beside(model, default_temperature)?);
+        Ok(Settings { stop: self.stop.clone(), depth: self.depth()?, routing: self.routing(), ..drawn })
+    }
+
     /// Tells a seed that was drawn.
     pub fn tell_seed(&self, quiet: bool) {
         if self.seed.drawn && !quiet {
@@ -127,7 +139,7 @@ impl Choosing {
     }
 
     /// Routing of expert-choice models.
-    pub fn routing(&self) -> Routing {
+    fn routing(&self) -> Routing {
         match self.routing {
             RoutingChoice::Threshold => Routing::Threshold,
             RoutingChoice::TopK => Routing::TopK,

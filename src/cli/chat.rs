@@ -3,17 +3,16 @@
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use anyhow::Context;
-use isobath::engine::request::Request;
 use isobath::network::generation::{Generation, Suggestion};
-use isobath::text::Message;
+use isobath::text::{Message, Role};
 
 use super::args::{self, Chat};
 use super::interrupt::Interrupt;
 use super::length::Length;
-use super::open::Place;
+use super::open;
 use super::paint::{Painter, Style};
 use super::session;
-use super::writer::{Role, Screen, Turn, Writer};
+use super::writer::{Screen, Writer};
 use super::{failure, run};
 
 const HELP: &str = "\
@@ -31,9 +30,9 @@ pub fn chat(chat: &Chat) -> anyhow::Result<u8> {
     chat.choosing.sampling(TEMPERATURE)?;
     chat.choosing.depth()?;
     chat.choosing.tell_seed(chat.loading.quiet);
-    let place = Place::of(&chat.loading)?;
+    let place = open::of(&chat.loading)?;
     let interrupt = Interrupt::listen()?;
-    let mut model = session::load(&place, &chat.loading, Length::Conversation, 0)?;
+    let mut model = session::writer(&place, &chat.loading, Length::Conversation, 0)?;
     let terminal = io::stdin().is_terminal();
     if terminal && !chat.loading.quiet {
         eprintln!("{HELP}");
@@ -54,9 +53,8 @@ fn talk(
     if let Some(legend) = painter.legend() {
         eprintln!("{legend}");
     }
-    let opening: Vec<Turn> =
-        chat.system.iter().map(|content| Turn { role: Role::System, content: content.clone() }).collect();
-    if model.encode_turns(&opening).is_ok_and(|tokens| tokens.is_none()) && !chat.loading.quiet {
+    let opening: Vec<Message> = chat.system.iter().map(|content| Message::new(Role::System, content)).collect();
+    if !model.has_template() && !chat.loading.quiet {
         eprintln!("{}", session::NO_TEMPLATE);
     }
     if let Some(line) = told(chat, model.generation()).filter(|_| !chat.loading.quiet) {
@@ -84,11 +82,11 @@ fn talk(
             }
             command if command.starts_with('/') => eprintln!("There is no {command}.\n{HELP}"),
             said => {
-                turns.push(Turn { role: Role::User, content: said.to_owned() });
+                turns.push(Message::new(Role::User, said));
                 let answered = answer(chat, model, &turns, &mut out, painter, interrupt);
                 match answered {
                     Ok((content, interrupted)) => {
-                        turns.push(Turn { role: Role::Assistant, content });
+                        turns.push(Message::new(Role::Assistant, content));
                         // At a terminal the conversation goes on; nobody is there to go on with a pipe.
                         if interrupted && !terminal {
                             return Ok(failure::INTERRUPTED);
@@ -128,44 +126,16 @@ fn told(chat: &Chat, generation: &Generation) -> Option<String> {
 fn answer(
     chat: &Chat,
     model: &mut dyn Writer,
-    turns: &[Turn],
+    turns: &[Message],
     out: &mut impl Write,
     painter: Painter,
     interrupt: &Interrupt,
 ) -> anyhow::Result<(String, bool)> {
-    let mut stop = chat.choosing.stop.clone();
-    let prompt = match model.encode_turns(turns)? {
-        Some(prompt) => prompt,
-        None => {
-            stop.push(session::NEXT_TURN.to_owned());
-            model.encode(&transcript(turns))?
-        }
-    };
-    let request = Request {
-        prompt,
-        max_tokens: chat.tokens,
-        sampling: chat.choosing.sampling_beside(&model.generation().suggestion, TEMPERATURE)?,
-        stop,
-        ignore_end: false,
-        depth: chat.choosing.depth()?,
-        routing: chat.choosing.routing(),
-        priority: 0,
-        drawn_depths: None,
-    };
+    let settings = chat.choosing.settings(chat.tokens, &model.generation().suggestion, TEMPERATURE)?;
+    let request = model.request(&turns.into(), &settings)?;
     let outcome = Screen::new(out, false, painter).answer(model, &request, interrupt)?;
     run::tell(&outcome, model, chat.show_depth, chat.loading.quiet);
     Ok((outcome.text.trim().to_owned(), outcome.interrupted))
-}
-
-/// The conversation for a model that knows no roles.
-fn transcript(turns: &[Turn]) -> String {
-    let role = |role| match role {
-        Role::System => "system",
-        Role::User => "user",
-        Role::Assistant => "assistant",
-    };
-    let messages: Vec<Message> = turns.iter().map(|turn| Message::new(role(turn.role), &turn.content)).collect();
-    isobath::text::chat::transcript(&messages)
 }
 
 #[cfg(test)]

@@ -11,12 +11,12 @@ use super::destination::{Destination, refuse};
 use super::failure;
 use super::import::with_model;
 use super::loss;
-use super::open::{Fetching, Place};
+use super::open::{self, Fetching};
 use super::source::{self, Text};
 
 pub fn convert(command: &Convert) -> anyhow::Result<u8> {
     let writing = &command.writing;
-    let place = Place::find(Some(&command.source), Fetching { revision: None, quiet: writing.quiet })?;
+    let place = open::find(Some(&command.source), Fetching { revision: None, quiet: writing.quiet })?;
     let destination = Destination::new(&command.dest, writing.force, writing.quiet)?;
     let mut facts = Facts::default();
     source::open(&place, writing.tokenizer.as_deref(), &mut facts, |opened, facts| {

@@ -15,8 +15,9 @@ use serde_json::{Value, json};
 
 use super::args::{Eval, TableFormat};
 use super::failure;
+use super::length::Length;
 use super::open::{self, Fetching, Place};
-use super::session;
+use super::{facts, session};
 
 /// Tokens of a window, where neither the caller nor the model asks for less.
 const WINDOW: u32 = 512;
@@ -37,7 +38,7 @@ struct Judge<'a> {
 pub fn eval(command: &Eval) -> anyhow::Result<u8> {
     let (place, text) = sources(command)?;
     let mut loading = command.loading.clone();
-    let config = session::facts(&place)?.config;
+    let config = facts::facts(&place)?.config;
     let window = command
         .window
         .or(loading.context)
@@ -45,8 +46,8 @@ pub fn eval(command: &Eval) -> anyhow::Result<u8> {
     loading.context = Some(window);
     let vocabulary = config.map_or(u32::MAX / 4, |config| config.vocab_size);
     let heads = (LOGITS / 4 / vocabulary.max(1)).max(1);
-    let engine =
-        session::engine(&place, &loading, EngineOptions { max_rows: window, heads, ..EngineOptions::default() })?;
+    let options = EngineOptions { max_rows: window, heads, ..EngineOptions::default() };
+    let engine = session::load(&place, &loading, options, |_| Length::Usual)?.engine;
     let tokenizer = engine.tokenizer();
     let end = tokenizer.eos_token().or(engine.config().end_tokens.first().copied());
     let end = end.and_then(|token| tokenizer.token_text(token));
@@ -61,9 +62,9 @@ pub fn eval(command: &Eval) -> anyhow::Result<u8> {
 fn sources(command: &Eval) -> anyhow::Result<(Place, String)> {
     let model = command.loading.model.as_deref();
     let lone = model.filter(|path| {
-        command.text.is_none() && path.is_file() && Place::find(Some(path), Fetching::default()).is_err()
+        command.text.is_none() && path.is_file() && open::find(Some(path), Fetching::default()).is_err()
     });
-    let place = if lone.is_some() { Place::find(None, Fetching::default()) } else { Place::of(&command.loading) }?;
+    let place = if lone.is_some() { open::find(None, Fetching::default()) } else { open::of(&command.loading) }?;
     let path = match lone.or(command.text.as_deref()) {
         Some(path) => path.to_owned(),
         None => open::held_out()?,

@@ -61,11 +61,36 @@ pub fn chain(error: &Error) -> String {
 
 /// What to do, where the message itself does not say it.
 pub fn help(error: &Error) -> Option<&'static str> {
+    if let Some(flag) = error.chain().find_map(room) {
+        return Some(flag);
+    }
     match exit_code(error) {
         MODEL => Some("`isobath inspect MODEL` lists everything that would not load"),
         GPU => Some("`isobath adapters` lists the GPUs; `--adapter` chooses one by index or name"),
         REQUEST => Some("`isobath run --help` lists the settings and what they may hold"),
         _ => None,
+    }
+}
+
+/// The flag that makes room, where the library says that it is missing.
+fn room(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    let gpu = |error: &GpuError| match error {
+        GpuError::OutOfMemory { .. } | GpuError::TooLarge { .. } => {
+            Some("`--context` asks for shorter sequences; `--adapter` chooses another GPU")
+        }
+        _ => None,
+    };
+    let request = |error: &RequestError| match error {
+        RequestError::PromptTooLong { hint, .. } if hint.contains("larger context") => {
+            Some("`--context` makes room for longer sequences")
+        }
+        _ => None,
+    };
+    match cause.downcast_ref::<error::Error>() {
+        Some(error::Error::Gpu(error)) => gpu(error),
+        Some(error::Error::Request(error)) => request(error),
+        Some(_) => None,
+        None => cause.downcast_ref().and_then(gpu).or_else(|| cause.downcast_ref().and_then(request)),
     }
 }
 
@@ -87,6 +112,19 @@ mod tests {
         assert_eq!(exit_code(&anyhow::anyhow!("something else")), FAILED);
         assert_eq!(exit_code(&io::Error::from(io::ErrorKind::BrokenPipe).into()), DONE);
         assert_eq!(exit_code(&io::Error::from(io::ErrorKind::PermissionDenied).into()), FAILED);
+    }
+
+    #[test]
+    fn where_room_is_missing_the_flag_is_named() {
+        let hint = "; or load the model with a larger context (it allows 9)".to_owned();
+        let long = |hint| error::Error::from(RequestError::PromptTooLong { tokens: 9, context: 4, hint });
+        assert!(help(&long(hint).into()).unwrap().contains("`--context` makes room"));
+        assert!(help(&long(String::new()).into()).unwrap().contains("--help"));
+        let memory = || GpuError::OutOfMemory { label: "x".into(), bytes: 1 };
+        for error in [Error::from(memory()), Error::from(error::Error::from(memory()))] {
+            assert!(help(&error).unwrap().contains("`--context` asks for shorter"), "{error}");
+        }
+        assert!(help(&GpuError::NoAdapter.into()).unwrap().contains("isobath adapters"));
     }
 
     #[test]

@@ -7,8 +7,10 @@ use isobath::engine::event::{Event, FinishReason, TokenEvent};
 use isobath::engine::request::{Request, Sampling};
 use isobath::error::{Error, RequestError};
 use isobath::network::generation::Generation;
+use isobath::service::{Prompt, Settings};
+use isobath::text::{ChatTemplate, SpecialTokens, Tokenizer};
 
-use super::writer::{Role, Turn, Writer};
+use super::writer::Writer;
 
 /// Answers each request with the next of `answers`: texts with their depths.
 #[derive(Debug, Default)]
@@ -22,37 +24,23 @@ pub struct Fake {
 
 /// A request of that prompt.
 pub fn request(prompt: &[u32], max_tokens: u32) -> Request {
-    Request {
-        prompt: prompt.to_vec(),
-        max_tokens,
-        sampling: Sampling::GREEDY,
-        stop: Vec::new(),
-        ignore_end: false,
-        depth: None,
-        routing: Default::default(),
-        priority: 0,
-        drawn_depths: None,
-    }
+    Request::new(prompt.to_vec(), max_tokens)
 }
 
+/// It spells any text, and adds nothing.
+const TOKENIZER: &[u8] = include_bytes!("../../tests/models/tiny/tokenizer.json");
+
+/// Every turn between brackets.
+const TEMPLATE: &str = "{% for turn in messages %}<{{ turn.role[0] }}:{{ turn.content }}>{% endfor %}";
+
 impl Writer for Fake {
-    fn encode(&self, text: &str) -> Result<Vec<u32>, Error> {
-        Ok(text.chars().map(u32::from).collect())
+    fn request(&self, prompt: &Prompt, settings: &Settings) -> Result<Request, Error> {
+        let template = self.template.then(|| ChatTemplate::new(TEMPLATE, &SpecialTokens::default())).transpose()?;
+        Ok(prompt.request(settings, &Tokenizer::from_json(TOKENIZER)?, template.as_ref())?)
     }
 
-    fn encode_turns(&self, turns: &[Turn]) -> Result<Option<Vec<u32>>, Error> {
-        let line = |turn: &Turn| {
-            let role = match turn.role {
-                Role::System => 's',
-                Role::User => 'u',
-                Role::Assistant => 'a',
-            };
-            format!("<{role}:{}>", turn.content)
-        };
-        if !self.template {
-            return Ok(None);
-        }
-        self.encode(&turns.iter().map(line).collect::<String>()).map(Some)
+    fn has_template(&self) -> bool {
+        self.template
     }
 
     fn generate(
@@ -60,10 +48,11 @@ impl Writer for Fake {
         request: &Request,
         sink: &mut dyn FnMut(&Event) -> ControlFlow<()>,
     ) -> Result<FinishReason, Error> {
-        if request.prompt.is_empty() {
+        let asked = Tokenizer::from_json(TOKENIZER)?.decode(&request.prompt, false);
+        if asked.is_empty() {
             return Err(RequestError::EmptyPrompt.into());
         }
-        self.asked.push(request.prompt.iter().filter_map(|&token| char::from_u32(token)).collect());
+        self.asked.push(asked);
         self.sampled.push(request.sampling);
         let total = request.prompt.len() as u32;
         let mut tokens = 0;

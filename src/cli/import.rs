@@ -14,12 +14,12 @@ use super::args::Import;
 use super::destination::{Destination, refuse};
 use super::failure;
 use super::loss;
-use super::open::{Fetching, Place};
+use super::open::{self, Fetching};
 use super::source::{self, Opened, Settings, Text};
 
 pub fn import(command: &Import) -> anyhow::Result<u8> {
     let writing = &command.writing;
-    let place = Place::find(Some(&command.source), Fetching { revision: None, quiet: writing.quiet })?;
+    let place = open::find(Some(&command.source), Fetching { revision: None, quiet: writing.quiet })?;
     let destination = Destination::new(&command.dest, writing.force, writing.quiet)?;
     let mut facts = Facts::default();
     command.set.iter().try_for_each(|words| facts.add_words(words, "--set"))?;

@@ -6,7 +6,7 @@ use isobath::network::plan::Plan;
 use isobath::runtime::cache::CacheMemory;
 use isobath::runtime::room::CACHE_BYTES;
 use isobath::schedule::PAGE;
-use isobath::text::{ChatTemplate, Tokenizer};
+use isobath::text::Tokenizer;
 
 /// How long sequences must be able to get where the user does not say.
 #[derive(Clone, Copy)]
@@ -16,7 +16,7 @@ pub enum Length<'a> {
     /// A prompt and so many tokens behind it may need more.
     Prompt(&'a str, u32),
     /// The longest of many needs so many tokens, with its answer.
-    Longest(&'a dyn Fn(&Tokenizer, Option<&ChatTemplate>) -> u32),
+    Longest(u32),
     /// A conversation grows.
     Conversation,
 }
@@ -26,12 +26,7 @@ pub const ANSWER: u32 = 1024;
 
 impl Length<'_> {
     /// The context to ask for.
-    pub fn context(
-        self,
-        config: &ModelConfig,
-        tokenizer: &Tokenizer,
-        template: Option<&ChatTemplate>,
-    ) -> anyhow::Result<u32> {
+    pub fn context(self, config: &ModelConfig, tokenizer: &Tokenizer) -> anyhow::Result<u32> {
         let usual = config.context_length.min(DEFAULT_CONTEXT);
         let page = CacheMemory::of(config, &Plan::of(config)?, 1).bytes.max(1);
         let cheap = u32::try_from(CACHE_BYTES / page).unwrap_or(u32::MAX).saturating_mul(PAGE);
@@ -42,7 +37,7 @@ impl Length<'_> {
                 let least = prompt.saturating_add(tokens.min(ANSWER));
                 prompt.saturating_add(tokens).min(cheap).max(least)
             }
-            Self::Longest(tokens) => tokens(tokenizer, template),
+            Self::Longest(tokens) => tokens,
             Self::Conversation => cheap.min(2 * DEFAULT_CONTEXT),
         };
         Ok(wanted.clamp(usual, config.context_length))
@@ -58,7 +53,7 @@ mod tests {
         let json = include_str!("../../tests/models/tiny/config.json");
         let mut config = ModelConfig::from_json(json).unwrap();
         let tokenizer = Tokenizer::from_json(include_bytes!("../../tests/models/tiny/tokenizer.json")).unwrap();
-        let context = |config: &ModelConfig, length: Length<'_>| length.context(config, &tokenizer, None).unwrap();
+        let context = |config: &ModelConfig, length: Length<'_>| length.context(config, &tokenizer).unwrap();
         assert_eq!(context(&config, Length::Prompt("sea", 9)), 1024, "the model's own limit");
         config.context_length = 1 << 20;
         let prompt = "the sea ".repeat(9000);
@@ -67,7 +62,7 @@ mod tests {
         assert_eq!(context(&config, Length::Usual), 4096);
         assert_eq!(context(&config, Length::Prompt("sea", 512)), 4096);
         assert_eq!(context(&config, Length::Prompt(&prompt, 512)), tokens + 512);
-        assert_eq!(context(&config, Length::Longest(&|_, _| 5000)), 5000);
+        assert_eq!(context(&config, Length::Longest(5000)), 5000);
         assert_eq!(context(&config, Length::Conversation), 8192);
         // 8 layers of 2 heads of 16: 2,048 bytes a token, so half a million in 1 GiB.
         assert_eq!(context(&config, Length::Prompt("sea", u32::MAX)), 1 << 19);

@@ -15,7 +15,7 @@ use pollster::block_on;
 
 use super::args::Writing;
 use super::import::with_model;
-use super::open::{Fetching, Place};
+use super::open::{self, Fetching};
 use super::progress::Progress;
 use super::source::{self, Text};
 
@@ -37,7 +37,7 @@ pub fn compare(
     let words = fs::read_to_string(path).with_context(|| format!("cannot read {} as UTF-8 text", path.display()))?;
     let before = judge(writing, &words, config, tensors, text)?;
     let mut after = None;
-    source::open(&Place::find(Some(dest), Fetching::default())?, None, &mut Facts::default(), |opened, facts| {
+    source::open(&open::find(Some(dest), Fetching::default())?, None, &mut Facts::default(), |opened, facts| {
         with_model(opened, facts, &mut |config, tensors, text, _| {
             after = Some(judge(writing, &words, config, tensors, text)?);
             Ok(())

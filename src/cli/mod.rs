@@ -17,6 +17,7 @@ mod convert;
 mod destination;
 mod drivers;
 mod eval;
+mod facts;
 mod failure;
 #[cfg(test)]
 mod fake;

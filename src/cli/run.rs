@@ -3,13 +3,14 @@
 use std::io::{self, IsTerminal, Read, Write};
 
 use anyhow::Context;
-use isobath::engine::request::Request;
+use isobath::network::generation::Suggestion;
+use isobath::service::Settings;
 
 use super::args::{self, Run};
 use super::failure;
 use super::interrupt::Interrupt;
 use super::length::Length;
-use super::open::Place;
+use super::open;
 use super::paint::{Painter, Style, dimmed};
 use super::session;
 use super::writer::{Outcome, Screen, Writer};
@@ -23,11 +24,11 @@ pub fn run(run: &Run) -> anyhow::Result<u8> {
     if let Some(prompts) = &run.batch {
         return super::batch::batch(run, prompts);
     }
-    let place = Place::of(&run.loading)?;
+    let place = open::of(&run.loading)?;
     let prompt = prompt(&run.prompt, io::stdin().lock())?;
     let interrupt = Interrupt::listen()?;
     let length = Length::Prompt(&prompt, run.tokens);
-    let mut model = session::load(&place, &run.loading, length, run.alternatives)?;
+    let mut model = session::writer(&place, &run.loading, length, run.alternatives)?;
     write(run, &prompt, &mut *model, io::stdout().lock(), &interrupt)
 }
 
@@ -58,17 +59,9 @@ fn write(
     out: impl Write,
     interrupt: &Interrupt,
 ) -> anyhow::Result<u8> {
-    let request = Request {
-        prompt: model.encode(prompt)?,
-        max_tokens: run.tokens,
-        sampling: run.choosing.sampling(0.0)?,
-        stop: run.choosing.stop.clone(),
-        ignore_end: run.ignore_end,
-        depth: run.choosing.depth()?,
-        routing: run.choosing.routing(),
-        priority: 0,
-        drawn_depths: None,
-    };
+    let settings = run.choosing.settings(run.tokens, &Suggestion::default(), 0.0)?;
+    let settings = Settings { ignore_end: run.ignore_end, ..settings };
+    let request = model.request(&prompt.into(), &settings)?;
     let painter = Painter::new(Style::choose(run.show_depth, io::stdout().is_terminal()), model.rounds());
     if let Some(legend) = painter.legend() {
         eprintln!("{legend}");

@@ -11,32 +11,18 @@ use isobath::engine::event::{Event, FinishReason};
 use isobath::engine::request::Request;
 use isobath::error::Error;
 use isobath::network::generation::Generation;
+use isobath::service::{Prompt, Settings};
 
 use super::interrupt::Interrupt;
 use super::paint::Painter;
 
-/// Who speaks in a conversation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    System,
-    User,
-    Assistant,
-}
-
-/// One contribution to a conversation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Turn {
-    pub role: Role,
-    pub content: String,
-}
-
 /// A model on a GPU. The commands are written against this, so that they are tested without one.
 pub trait Writer {
-    /// The tokens of a prompt, begin-of-sequence included where the model wants it.
-    fn encode(&self, text: &str) -> Result<Vec<u32>, Error>;
+    /// What the engine is asked for this prompt.
+    fn request(&self, prompt: &Prompt, settings: &Settings) -> Result<Request, Error>;
 
-    /// The tokens of a conversation up to where the answer begins; `None` without a chat template.
-    fn encode_turns(&self, turns: &[Turn]) -> Result<Option<Vec<u32>>, Error>;
+    /// The model was made for conversations.
+    fn has_template(&self) -> bool;
 
     /// Writes until the request is fulfilled or the sink breaks.
     fn generate(

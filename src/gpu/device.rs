@@ -28,6 +28,10 @@ struct Reported {
     error: Option<String>,
 }
 
+/// A device may move to another thread, but for a page's: that has one, and so have its promises.
+#[cfg(not(target_arch = "wasm32"))]
+type ErrorFuture = Pin<Box<dyn Future<Output = Option<wgpu::Error>> + Send>>;
+#[cfg(target_arch = "wasm32")]
 type ErrorFuture = Pin<Box<dyn Future<Output = Option<wgpu::Error>>>>;
 type BindGroupKey = (PipelineKey, Vec<u64>);
 
@@ -225,7 +229,7 @@ impl Gpu {
     pub fn write<T: bytemuck::NoUninit>(&self, buffer: &Buffer, offset_bytes: u64, data: &[T]) {
         let bytes: &[u8] = bytemuck::cast_slice(data);
         if !bytes.is_empty() {
-            self.queue.write_buffer(&buffer.raw, offset_bytes, bytes);
+            self.queue.write_buffer(&buffer.raw, buffer.offset + offset_bytes, bytes);
         }
     }
 
@@ -238,7 +242,7 @@ impl Gpu {
     pub(super) fn watch(
         &self,
         about: GpuError,
-        outcome: impl Future<Output = Option<wgpu::Error>> + 'static,
+        outcome: impl Future<Output = Option<wgpu::Error>> + wgpu::WasmNotSend + 'static,
     ) -> Result<(), GpuError> {
         let mut outcome: ErrorFuture = Box::pin(outcome);
         match outcome.as_mut().poll(&mut Context::from_waker(Waker::noop())) {

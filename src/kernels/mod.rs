@@ -106,12 +106,12 @@ pub struct Control {
     pub remaining: u32,
     /// Rounds that every token runs; 0: the gate decides.
     pub forced: u32,
+    /// 1: rounds are given for each position of the lane.
+    pub given: u32,
     /// 1: an end token ends the sequence.
     pub ends: u32,
-    /// Shares of 65536 that go at least to depth 2 (upper half) and 3, where depths are drawn.
-    pub drawn_low: u32,
-    /// The share of depth 4 `<< 16 | seed << 1 | 1`; 0 where depths are not drawn.
-    pub drawn_high: u32,
+    /// Rows of its span in use: the next token, and guesses behind it.
+    pub rows: u32,
 }
 
 impl Control {
@@ -119,7 +119,7 @@ impl Control {
     pub const IDLE: u32 = 0;
     /// Its next token can enter.
     pub const READY: u32 = 1;
-    /// Its token is between two rounds.
+    /// Its rows are between two rounds.
     pub const IN_FLIGHT: u32 = 2;
     /// Its prompt is being read.
     pub const READING: u32 = 3;

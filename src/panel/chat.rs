@@ -315,7 +315,7 @@ impl Panel {
             self.send(true);
         }
         if self.live.is_busy() && ui.button("Stop").on_hover_text("Escape").clicked() {
-            self.touch.command(if racing { Command::StopRace } else { Command::CancelAll });
+            self.touch.command(Command::CancelAll);
         }
     }
 }

@@ -16,15 +16,15 @@ mod others;
 mod rates;
 mod replay;
 mod sampling;
+mod send;
 mod throughput;
 mod token;
 mod view;
 
 use egui::{CentralPanel, Frame, Margin, ScrollArea, Ui};
 
-use crate::service::{
-    Command, Contestant, Failure, FailureKind, Prompt, Role, Settings, Stamped, Task, Turn, Update, trace,
-};
+use crate::race::Race;
+use crate::service::{Command, Contestant, Failure, FailureKind, Stamped, Update, trace};
 
 pub use controls::Controls;
 pub use frame_times::FrameTimes;
@@ -32,8 +32,6 @@ pub use look::install;
 use replay::{Recording, Replay};
 use view::{Key, View};
 
-/// Tokens of a sequence in a heat, at most: heats that alternate often share what else the machine does.
-const RACE_TOKENS: u32 = 64;
 /// Tokens that are shown as what might have stood in the place of one.
 pub const ALTERNATIVES: u32 = 4;
 
@@ -99,6 +97,7 @@ pub struct Panel {
     live: View,
     recording: Recording,
     replay: Option<Replay>,
+    race: Option<Race>,
     touch: Touch,
     prompt: String,
     next_name: u64,
@@ -123,6 +122,7 @@ impl Panel {
             live: View::default(),
             recording: Recording::default(),
             replay: None,
+            race: None,
             touch: Touch::default(),
             prompt: String::new(),
             next_name: 1,
@@ -135,8 +135,26 @@ impl Panel {
         }
     }
 
-    /// Takes in an update.
+    /// Takes in an update. What is to be done then, [`Panel::asked`] tells.
     pub fn apply(&mut self, stamped: &Stamped) {
+        // Another model knows nothing of it.
+        let ends = matches!(stamped.update, Update::Loading { .. });
+        match self.race.take().filter(|race| !ends && !race.is_over()) {
+            None => self.show(stamped),
+            Some(mut race) => {
+                let turn = race.apply(stamped);
+                self.race = Some(race);
+                self.follow(turn);
+            }
+        }
+    }
+
+    /// What is to be done before the next frame: a race goes on without one.
+    pub fn asked(&mut self) -> Vec<Action> {
+        std::mem::take(&mut self.touch.actions)
+    }
+
+    fn show(&mut self, stamped: &Stamped) {
         self.recording.add(stamped);
         self.live.apply(stamped);
         let ready = matches!(stamped.update, Update::Ready(_));
@@ -232,7 +250,11 @@ impl Panel {
                 None => {}
             }
         }
-        std::mem::take(&mut self.touch.actions)
+        let actions = self.asked();
+        if let Some(race) = self.race.as_mut().filter(|_| actions.contains(&Action::Command(Command::CancelAll))) {
+            race.stop();
+        }
+        actions
     }
 
     fn wide(&mut self, ui: &mut Ui, width: f32, side: i8) {
@@ -317,40 +339,6 @@ impl Panel {
                 self.touch.pinned = None;
             }
         });
-    }
-
-    /// Sends the prompt, as many times as asked.
-    fn send(&mut self, race: bool) {
-        let prompt = self.prompt.trim_end_matches(['\n', '\r']).to_owned();
-        if prompt.trim().is_empty() && !race {
-            return;
-        }
-        let chat = self.controls.chat && !race;
-        let mut turns = Vec::new();
-        for entry in self.live.entries.iter().filter(|entry| chat && entry.chat) {
-            turns.push(Turn { role: Role::User, content: entry.prompt.clone() });
-            let answer = entry.sequences.first().and_then(|name| self.live.sequences.get(&(*name, None)));
-            let content = answer.map(|answer| answer.text().trim().to_owned()).unwrap_or_default();
-            turns.push(Turn { role: Role::Assistant, content });
-        }
-        turns.push(Turn { role: Role::User, content: prompt.clone() });
-        let prompt = if chat { Prompt::Chat(turns) } else { Prompt::Text(prompt) };
-        let sequences: Vec<Task> = (0..u64::from(self.controls.copies.max(1)))
-            .map(|place| Task { name: self.next_name + place, prompt: prompt.clone() })
-            .collect();
-        self.next_name += sequences.len() as u64;
-        self.touch.focus = sequences.first().map(|task| task.name);
-        self.touch.pinned = None;
-        self.replay = None;
-        let settings = self.controls.settings.clone();
-        let most = settings.max_tokens.min(RACE_TOKENS);
-        self.touch.command(match race {
-            true => Command::Race { sequences, settings: Settings { max_tokens: most, ..settings } },
-            false => Command::Submit { sequences, settings },
-        });
-        if chat {
-            self.prompt.clear();
-        }
     }
 }
 

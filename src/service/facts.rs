@@ -2,8 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::model::Model;
+use crate::depth::policy::Rule;
 use crate::network::flops::TokenFlops;
+use crate::network::gate::Gate;
 use crate::network::generation::Suggestion;
+use crate::runtime::room::Cut;
+use crate::runtime::tick::Order;
 
 /// What there is to know of a model once it is loaded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,7 +33,13 @@ pub struct ModelFacts {
     pub lanes: u32,
     /// Order of the rounds, `mixed` or `waves`.
     pub order: String,
-    /// Thresholds can be moved: an expert-choice router decides on depth.
+    /// The gate that decides on depth, unless another is set; `None` where every token runs all rounds.
+    #[serde(default)]
+    pub gate: Option<String>,
+    /// All gates that can be set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<GateFacts>,
+    /// Its thresholds can be moved.
     pub thresholds: bool,
     /// Tokens have scores.
     pub scores: bool,
@@ -60,6 +71,29 @@ pub struct ModelFacts {
     pub adapter: Adapter,
 }
 
+/// A gate that can be set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GateFacts {
+    /// Its name.
+    pub name: String,
+    /// What it measures, in words.
+    pub says: String,
+    /// The threshold of every round, as it comes.
+    pub threshold: f32,
+    /// Least and greatest threshold that make sense.
+    pub range: (f32, f32),
+    /// What a score is asked for at the threshold.
+    pub rule: Rule,
+}
+
+impl GateFacts {
+    /// What there is to know of a gate.
+    pub fn of(gate: &Gate) -> Self {
+        let Gate { name, says, threshold, range, rule, .. } = *gate;
+        Self { name: name.to_owned(), says: says.to_owned(), threshold, range, rule }
+    }
+}
+
 /// A GPU.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Adapter {
@@ -73,4 +107,47 @@ pub struct Adapter {
     pub driver: String,
     /// Optional features that Isobath can use.
     pub features: Vec<String>,
+}
+
+impl ModelFacts {
+    /// Of a model by the name and with the note that its caller gives it.
+    pub(super) fn of(model: &Model, name: &str, note: Option<&str>) -> Self {
+        let Model { engine, template, generation, warnings, parameters } = model;
+        let (config, plan) = (engine.config(), engine.plan());
+        let adapter = engine.gpu().summary();
+        let cache = engine.memory().cache;
+        let middle = f64::from(engine.context()) / 2.0;
+        Self {
+            name: name.to_owned(),
+            note: note.map(str::to_owned),
+            rounds: plan.n_rounds(),
+            layers_per_round: plan.rounds.first().map_or(0, |round| round.layers.len() as u32),
+            layers_outside: (plan.prologue.len() + plan.epilogue.len()) as u32,
+            parameters: *parameters,
+            vocabulary: config.vocab_size,
+            context: engine.context(),
+            lanes: engine.lanes(),
+            order: if engine.order() == Order::Mixed { "mixed" } else { "waves" }.into(),
+            gate: engine.gate().map(|gate| gate.name.to_owned()),
+            gates: plan.gates().iter().map(GateFacts::of).collect(),
+            thresholds: engine.gate().is_some_and(Gate::has_thresholds),
+            scores: engine.gate().is_some(),
+            chat: template.is_some(),
+            flops: TokenFlops::of(config, plan, middle),
+            suggestion: generation.suggestion,
+            suggested_by: generation.origin.to_owned(),
+            warnings: warnings.clone(),
+            cache_bytes: cache.bytes,
+            sequence_bytes: cache.sequence_bytes(engine.context()),
+            cache_sequences: cache.sequences(engine.context()),
+            cuts: engine.cuts().iter().map(Cut::to_string).collect(),
+            adapter: Adapter {
+                name: adapter.name.clone(),
+                kind: adapter.kind.to_owned(),
+                backend: adapter.backend.clone(),
+                driver: adapter.driver.clone(),
+                features: adapter.features.clone(),
+            },
+        }
+    }
 }

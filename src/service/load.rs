@@ -1,262 +1,223 @@
-//! From the bytes of a model to an engine, with progress, and a way out.
+//! From the bytes of a model to one that writes: the only way there is, for the command, the window, the page and whoever
+//! uses the library.
+//!
+//! [`Files`] holds bytes, wherever they lie. [`Files::read`] makes [`Parts`] of them, which need no GPU and can still be
+//! changed; [`Parts::load`] puts these on one.
 
-use std::collections::VecDeque;
-use std::future::poll_fn;
-use std::pin::pin;
-use std::task::{Context, Poll};
+use std::sync::OnceLock;
 
-use futures_channel::mpsc::UnboundedReceiver;
-
-use super::facts::{Adapter, ModelFacts};
-use super::message::Command;
+use super::model::Model;
 use crate::engine::{Engine, EngineOptions};
-use crate::error::Error;
+use crate::error::{Error, ModelError};
 use crate::files::gguf::{self, Gguf};
 use crate::files::index::WeightFile;
+use crate::files::random::Random;
 use crate::files::safetensors::Folder;
 use crate::gpu::Gpu;
 use crate::network::config::ModelConfig;
-use crate::network::flops::TokenFlops;
-use crate::network::gate::Gate;
-use crate::network::generation::{Generation, Suggestion};
-use crate::runtime::room::Cut;
-use crate::runtime::tick::Order;
-use crate::tensor::TensorSource;
+use crate::network::generation::Generation;
 use crate::tensor::bytes::FileBytes;
-use crate::text::{ChatTemplate, LocalTime, SpecialTokens, Tokenizer};
+use crate::tensor::{DataType, TensorSource};
+use crate::text::{ChatTemplate, LocalTime, SpecialTokens, Tokenizer, chat};
 
 /// The bytes of a file: read, mapped, or to be fetched.
 pub type Bytes = Box<dyn FileBytes>;
 
+/// What tells chat templates the date.
+pub type Clock = fn() -> LocalTime;
+
 /// The files of a model.
 pub enum Files {
     /// A folder in the manner of Hugging Face.
-    Folder {
-        /// `config.json`.
-        config: String,
-        /// `tokenizer.json`.
-        tokenizer: Vec<u8>,
-        /// The chat template, where there is one.
-        chat_template: Option<String>,
-        /// What its `tokenizer_config.json` names.
-        special_tokens: SpecialTokens,
-        /// Names and bytes of the `.safetensors` files.
-        tensors: Vec<(String, Bytes)>,
-    },
+    Folder(FolderFiles),
     /// A GGUF file, which holds everything.
-    Gguf {
-        /// Its name.
-        name: String,
-        /// Its bytes.
-        bytes: Bytes,
-    },
+    Gguf(GgufFile),
 }
 
-/// What a service is started with.
-pub struct Start {
-    /// What the model is to be called.
-    pub name: String,
-    /// What the model's author wants to be said.
-    pub note: Option<String>,
-    /// The model.
-    pub files: Files,
-    /// The text of the folder's `generation_config.json`, where there is one.
+/// The files of a folder.
+pub struct FolderFiles {
+    /// The text of `config.json`.
+    pub config: String,
+    /// The bytes of `tokenizer.json`.
+    pub tokenizer: Vec<u8>,
+    /// The text of `chat_template.jinja`, where there is one.
+    pub chat_template: Option<String>,
+    /// The text of `tokenizer_config.json`, where there is one: special tokens, and perhaps the template.
+    pub tokenizer_config: Option<String>,
+    /// The text of `special_tokens_map.json`, where there is one.
+    pub special_tokens_map: Option<String>,
+    /// The text of `generation_config.json`, where there is one.
     pub generation_config: Option<String>,
-    /// Lanes, context and the like.
-    pub options: EngineOptions,
-    /// What tells chat templates the date.
-    pub clock: Option<fn() -> LocalTime>,
+    /// Names and bytes of the files of weights.
+    pub tensors: Vec<(String, Bytes)>,
 }
 
-impl Start {
-    /// A model under a name, with 32 lanes and everything else as it comes.
-    pub fn new(name: impl Into<String>, files: Files) -> Self {
-        let options = EngineOptions { lanes: 32, ..EngineOptions::default() };
-        Self { name: name.into(), note: None, files, generation_config: None, options, clock: None }
-    }
+/// A GGUF file.
+pub struct GgufFile {
+    name: String,
+    bytes: Bytes,
+    /// Its beginning, where it is not in memory.
+    head: OnceLock<Vec<u8>>,
 }
 
-/// A model that is ready.
-pub(super) struct Loaded {
-    pub engine: Engine,
-    pub template: Option<ChatTemplate>,
-    pub facts: ModelFacts,
-}
-
-/// Commands as they come, while the model loads and after.
-pub(super) struct Inbox {
-    receiver: UnboundedReceiver<Command>,
-    /// What came while the model was loading.
-    kept: VecDeque<Command>,
-    /// Everybody who could send is gone.
-    pub closed: bool,
-}
-
-impl Inbox {
-    pub fn new(receiver: UnboundedReceiver<Command>) -> Self {
-        Self { receiver, kept: VecDeque::new(), closed: false }
-    }
-
-    /// A command that has come already.
-    pub fn try_next(&mut self) -> Option<Command> {
-        if let Some(command) = self.kept.pop_front() {
-            return Some(command);
-        }
-        match self.receiver.try_recv() {
-            Ok(command) => Some(command),
-            Err(error) => {
-                self.closed |= error.is_closed();
-                None
-            }
-        }
-    }
-
-    /// The next command; `None` where none can come any more.
-    pub async fn next(&mut self) -> Option<Command> {
-        if let Some(command) = self.kept.pop_front() {
-            return Some(command);
-        }
-        let command = self.receiver.recv().await.ok();
-        self.closed |= command.is_none();
-        command
-    }
-
-    /// Waits for `work` unless a `CancelAll` comes first; what comes beside it is kept.
-    pub async fn unless_cancelled<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
-        let mut work = pin!(work);
-        poll_fn(|context| {
-            if self.poll_cancelled(context) {
-                return Poll::Ready(None);
-            }
-            work.as_mut().poll(context).map(Some)
+impl Files {
+    /// A folder of the least: `config.json`, `tokenizer.json` and the bytes of `model.safetensors`.
+    pub fn folder(config: impl Into<String>, tokenizer: impl Into<Vec<u8>>, weights: impl FileBytes + 'static) -> Self {
+        Self::Folder(FolderFiles {
+            config: config.into(),
+            tokenizer: tokenizer.into(),
+            chat_template: None,
+            tokenizer_config: None,
+            special_tokens_map: None,
+            generation_config: None,
+            tensors: vec![("model.safetensors".into(), Box::new(weights))],
         })
-        .await
     }
 
-    fn poll_cancelled(&mut self, context: &mut Context<'_>) -> bool {
-        while let Poll::Ready(command) = pin!(self.receiver.recv()).poll(context) {
-            match command {
-                Ok(Command::CancelAll) => {
-                    self.kept.clear();
-                    return true;
-                }
-                Ok(command) => self.kept.push_back(command),
-                Err(_) => {
-                    // What was asked is still done.
-                    self.closed = true;
-                    return false;
-                }
-            }
-        }
-        false
+    /// A GGUF file; `name` is what messages call it.
+    pub fn gguf(name: impl Into<String>, bytes: impl FileBytes + 'static) -> Self {
+        Self::Gguf(GgufFile { name: name.into(), bytes: Box::new(bytes), head: OnceLock::new() })
     }
-}
 
-/// Loads a model; what is dropped before it is done leaves nothing behind.
-pub(super) async fn load(start: &Start, gpu: Gpu, progress: &mut dyn FnMut(u64, u64)) -> Result<Loaded, Error> {
-    match &start.files {
-        Files::Folder { config, tokenizer, chat_template, special_tokens, tensors } => {
-            let mut config = ModelConfig::from_json(config)?;
-            let tokenizer = Tokenizer::from_json(tokenizer)?;
-            let mut parsed = Vec::with_capacity(tensors.len());
-            for (name, bytes) in tensors {
-                parsed.push(WeightFile::open(&**bytes, name).await?);
-            }
-            let source = Folder::new(parsed)?;
-            let tokens =
-                special_tokens.clone().or_ids(&tokenizer, config.bos_token, config.end_tokens.first().copied());
-            let template = chat(start, chat_template.as_deref(), &tokens)?;
-            let text = start.generation_config.as_deref();
-            let mut generation = text.map(Generation::from_json).transpose()?.unwrap_or_default();
-            generation.apply(&mut config);
-            let texts = Texts { tokenizer, template, warning: None, generation };
-            build(start, gpu, &config, &source, texts, progress).await
-        }
-        Files::Gguf { name, bytes } => {
-            let head = gguf::head(&**bytes, name).await?;
-            let file = Gguf::open(&head, &**bytes, name)?;
-            let vocabulary = file.vocabulary()?;
-            let warning = vocabulary.warning();
-            let tokenizer = Tokenizer::from_vocabulary(vocabulary)?;
-            let template = chat(start, file.string("tokenizer.chat_template")?, &file.special_tokens(&tokenizer)?)?;
-            let texts = Texts { tokenizer, template, warning, generation: file.generation()? };
-            build(start, gpu, &file.config()?, &file, texts, progress).await
+    /// Reads everything but the weights. `clock` tells templates the date.
+    ///
+    /// # Errors
+    /// What is wrong with the files.
+    pub async fn read(&self, clock: Option<Clock>) -> Result<Parts<'_>, Error> {
+        match self {
+            Self::Folder(files) => files.read(clock).await,
+            Self::Gguf(file) => file.read(clock).await,
         }
     }
 }
 
-/// What belongs to a model beside its network.
-struct Texts {
-    tokenizer: Tokenizer,
-    template: Option<ChatTemplate>,
-    warning: Option<&'static str>,
-    generation: Generation,
+impl FolderFiles {
+    async fn read(&self, clock: Option<Clock>) -> Result<Parts<'_>, Error> {
+        let mut config = ModelConfig::from_json(&self.config)?;
+        let tokenizer = Tokenizer::from_json(&self.tokenizer)?;
+        // Templates mean the end that the config names, wherever else texts may end.
+        let (begin, end) = (config.bos_token, config.end_tokens.first().copied());
+        let settings = self.tokenizer_config.as_deref();
+        let tokens = special_tokens(settings, self.special_tokens_map.as_deref())?;
+        let source = chat_template(self.chat_template.clone(), settings)?;
+        let template = template(source.as_deref(), &tokens.or_ids(&tokenizer, begin, end), clock)?;
+        let generation = generation(self.generation_config.as_deref(), &mut config)?;
+        let mut files = Vec::with_capacity(self.tensors.len());
+        for (name, bytes) in &self.tensors {
+            files.push(WeightFile::open(&**bytes, name).await?);
+        }
+        let tensors = Box::new(Folder::new(files)?);
+        let warnings = generation.warning().into_iter().collect();
+        Ok(Parts { config, tokenizer, template, generation, warnings, tensors })
+    }
+}
+
+impl GgufFile {
+    async fn read(&self, clock: Option<Clock>) -> Result<Parts<'_>, Error> {
+        let bytes = &*self.bytes;
+        if self.head.get().is_none() {
+            // Whoever was first has read the same.
+            let _ = self.head.set(gguf::head(bytes, &self.name).await?);
+        }
+        let file = Gguf::open(self.head.get().map_or(&[], Vec::as_slice), bytes, &self.name)?;
+        let vocabulary = file.vocabulary()?;
+        let warning = vocabulary.warning().map(str::to_owned);
+        let tokenizer = Tokenizer::from_vocabulary(vocabulary)?;
+        let tokens = file.special_tokens(&tokenizer)?;
+        let template = template(file.string("tokenizer.chat_template")?, &tokens, clock)?;
+        let (config, generation) = (file.config()?, file.generation()?);
+        let warnings = warning.into_iter().chain(generation.warning()).collect();
+        Ok(Parts { config, tokenizer, template, generation, warnings, tensors: Box::new(file) })
+    }
+}
+
+/// What the text of a `generation_config.json` says of writing; where texts end goes into the config.
+///
+/// # Errors
+/// What is wrong with the text.
+pub fn generation(text: Option<&str>, config: &mut ModelConfig) -> Result<Generation, ModelError> {
+    let mut generation = text.map(Generation::from_json).transpose()?.unwrap_or_default();
+    generation.apply(config);
+    Ok(generation)
+}
+
+/// The chat template of a folder: that of `chat_template.jinja`, or of `tokenizer_config.json` (`default`, where it has
+/// several).
+///
+/// # Errors
+/// A `tokenizer_config.json` that is no JSON.
+pub fn chat_template(own: Option<String>, tokenizer_config: Option<&str>) -> Result<Option<String>, ModelError> {
+    let (None, Some(config)) = (&own, tokenizer_config) else { return Ok(own) };
+    chat::template_of(config)
+        .map_err(|error| ModelError::Format { file: "tokenizer_config.json".into(), why: error.to_string() })
+}
+
+fn special_tokens(tokenizer_config: Option<&str>, map: Option<&str>) -> Result<SpecialTokens, ModelError> {
+    let Some(config) = tokenizer_config else { return Ok(SpecialTokens::default()) };
+    SpecialTokens::from_config(config, map).map_err(|error| ModelError::Format {
+        file: "tokenizer_config.json or special_tokens_map.json".into(),
+        why: error.to_string(),
+    })
 }
 
 /// The template of that text, with the clock.
-fn chat(start: &Start, source: Option<&str>, tokens: &SpecialTokens) -> Result<Option<ChatTemplate>, Error> {
+fn template(source: Option<&str>, tokens: &SpecialTokens, clock: Option<Clock>) -> Result<Option<ChatTemplate>, Error> {
     let Some(source) = source else { return Ok(None) };
     let template = ChatTemplate::new(source, tokens)?;
-    Ok(Some(match start.clock {
+    Ok(Some(match clock {
         Some(clock) => template.with_clock(clock),
         None => template,
     }))
 }
 
-async fn build(
-    start: &Start,
-    gpu: Gpu,
-    config: &ModelConfig,
-    source: &dyn TensorSource,
-    texts: Texts,
-    progress: &mut dyn FnMut(u64, u64),
-) -> Result<Loaded, Error> {
-    let Texts { tokenizer, template, warning, generation } = texts;
-    let engine = Engine::load(gpu, config, source, tokenizer, start.options, progress).await?;
-    let mut facts = facts(start, &engine, source, template.is_some());
-    facts.suggestion = generation.suggestion;
-    facts.suggested_by = generation.origin.to_owned();
-    facts.warnings = warning.map(str::to_owned).into_iter().chain(generation.warning()).collect();
-    Ok(Loaded { engine, template, facts })
+/// A model that is read but for its weights. What is changed here holds for the model that is loaded.
+pub struct Parts<'a> {
+    /// The network.
+    pub config: ModelConfig,
+    /// Text to tokens and back.
+    pub tokenizer: Tokenizer,
+    /// How conversations are written, where the model was made for them.
+    pub template: Option<ChatTemplate>,
+    /// What the model's author says of writing.
+    pub generation: Generation,
+    /// What a person should know although the model loads.
+    pub warnings: Vec<String>,
+    /// The weights.
+    pub tensors: Box<dyn TensorSource + 'a>,
 }
 
-fn facts(start: &Start, engine: &Engine, source: &dyn TensorSource, chat: bool) -> ModelFacts {
-    let (config, plan) = (engine.config(), engine.plan());
-    let size = |name: &String| match source.info(name) {
-        Ok(Some((_, shape))) => shape.iter().product::<usize>() as u64,
-        _ => 0,
-    };
-    let adapter = engine.gpu().summary();
-    let cache = engine.memory().cache;
-    let middle = f64::from(engine.context()) / 2.0;
-    ModelFacts {
-        name: start.name.clone(),
-        note: start.note.clone(),
-        rounds: plan.n_rounds(),
-        layers_per_round: plan.rounds.first().map_or(0, |round| round.layers.len() as u32),
-        layers_outside: (plan.prologue.len() + plan.epilogue.len()) as u32,
-        parameters: source.names().iter().map(size).sum(),
-        vocabulary: config.vocab_size,
-        context: engine.context(),
-        lanes: engine.lanes(),
-        order: if engine.order() == Order::Mixed { "mixed" } else { "waves" }.into(),
-        thresholds: engine.gate().is_some_and(Gate::has_thresholds),
-        scores: engine.gate().is_some(),
-        chat,
-        flops: TokenFlops::of(config, plan, middle),
-        suggestion: Suggestion::default(),
-        suggested_by: String::new(),
-        warnings: vec![],
-        cache_bytes: cache.bytes,
-        sequence_bytes: cache.sequence_bytes(engine.context()),
-        cache_sequences: cache.sequences(engine.context()),
-        cuts: engine.cuts().iter().map(Cut::to_string).collect(),
-        adapter: Adapter {
-            name: adapter.name.clone(),
-            kind: adapter.kind.to_owned(),
-            backend: adapter.backend.clone(),
-            driver: adapter.driver.clone(),
-            features: adapter.features.clone(),
-        },
+impl Parts<'_> {
+    /// A model of some shape with made-up weights, whose matrices have that type. Its tokens mean nothing; any tokenizer
+    /// spells them.
+    pub fn random(config: &ModelConfig, data_type: DataType, tokenizer: Tokenizer) -> Self {
+        Self {
+            config: config.clone(),
+            tokenizer,
+            template: None,
+            generation: Generation::default(),
+            warnings: vec![],
+            tensors: Box::new(Random::new(config, 1, false, 0).with_matrices(data_type)),
+        }
+    }
+
+    /// Puts the model on a GPU; `progress` is told of bytes done and in total. What is dropped before it is done leaves
+    /// nothing behind.
+    ///
+    /// # Errors
+    /// What is wrong with the weights, or what the GPU has no room for.
+    pub async fn load(
+        self,
+        gpu: Gpu,
+        options: EngineOptions,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Model, Error> {
+        let Self { config, tokenizer, template, generation, warnings, tensors } = self;
+        let engine = Engine::load(gpu, &config, &*tensors, tokenizer, options, progress).await?;
+        let size = |name: &String| match tensors.info(name) {
+            Ok(Some((_, shape))) => shape.iter().product::<usize>() as u64,
+            _ => 0,
+        };
+        let parameters = tensors.names().iter().map(size).sum();
+        Ok(Model { engine, template, generation, warnings, parameters })
     }
 }

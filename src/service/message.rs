@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::facts::ModelFacts;
 use super::lanes::Lane;
+use super::prompt::{Prompt, Settings};
 use crate::depth::policy::Rule;
 use crate::engine::event::Event;
-use crate::engine::request::Sampling;
 
 /// What a caller asks of the engine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,9 +24,14 @@ pub enum Command {
         /// Its name.
         sequence: u64,
     },
-    /// End all sequences, the race, and a model's loading.
+    /// End all sequences, or a model's loading.
     CancelAll,
-    /// A token goes on to the next round where its score is at least this; one number per round.
+    /// Another gate decides, with its own thresholds and rule.
+    Gate {
+        /// Its name, of those in [`ModelFacts::gates`](super::ModelFacts::gates).
+        gate: String,
+    },
+    /// What the gate's rule asks a score for; one number per round.
     Thresholds {
         /// First round first.
         thresholds: Vec<f32>,
@@ -43,16 +48,6 @@ pub enum Command {
     },
     /// While paused: run one tick.
     Tick,
-    /// Write these sequences again and again, in turns as deep as the model decides and at full depth, until
-    /// [`Command::StopRace`]. Each turn is a [`Heat`].
-    Race {
-        /// Names and prompts.
-        sequences: Vec<Task>,
-        /// How all of them are written. `depth`, `stop` and `ignore_end` are left aside: both write `max_tokens` each.
-        settings: Settings,
-    },
-    /// End the race.
-    StopRace,
 }
 
 /// A sequence to be written.
@@ -62,88 +57,6 @@ pub struct Task {
     pub name: u64,
     /// What it begins with.
     pub prompt: Prompt,
-}
-
-/// What a sequence begins with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Prompt {
-    /// Text that is continued.
-    Text(String),
-    /// A conversation that is answered; without a chat template it is given as `User:` and `Assistant:` lines.
-    Chat(Vec<Turn>),
-}
-
-/// Who speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// Instructions.
-    System,
-    /// The person.
-    User,
-    /// The model.
-    Assistant,
-}
-
-/// One turn of a conversation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Turn {
-    /// Who speaks.
-    pub role: Role,
-    /// What is said.
-    pub content: String,
-}
-
-/// How sequences are written.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Settings {
-    /// Most tokens to write.
-    pub max_tokens: u32,
-    /// 0 takes the most probable token.
-    pub temperature: f32,
-    /// Only the k most probable tokens; 0 keeps all.
-    pub top_k: u32,
-    /// Only the most probable tokens whose probabilities sum up to this; 1 keeps all.
-    pub top_p: f32,
-    /// Only tokens at least this fraction as probable as the best; 0 keeps all.
-    pub min_p: f32,
-    /// Above 1 makes repetition less likely.
-    pub repeat_penalty: f32,
-    /// The same seed gives the same text.
-    pub seed: u64,
-    /// Every token runs exactly this many rounds; `None` leaves it to the model.
-    pub depth: Option<u32>,
-    /// Writing ends before the first of these texts.
-    pub stop: Vec<String>,
-    /// The model's end-of-sequence tokens are written like any other.
-    pub ignore_end: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            max_tokens: 128,
-            temperature: 0.0,
-            top_k: 0,
-            top_p: 1.0,
-            min_p: 0.0,
-            repeat_penalty: 1.0,
-            seed: 0,
-            depth: None,
-            stop: Vec::new(),
-            ignore_end: false,
-        }
-    }
-}
-
-impl Settings {
-    /// As the engine knows it, for the sequence at this place of a list.
-    pub fn sampling(&self, place: u64) -> Sampling {
-        let Self { temperature, top_k, top_p, min_p, repeat_penalty, .. } = *self;
-        Sampling { temperature, top_k, top_p, min_p, repeat_penalty, seed: self.seed.wrapping_add(place) }
-    }
 }
 
 /// An update, and when it was told.
@@ -156,7 +69,7 @@ pub struct Stamped {
     pub update: Update,
 }
 
-/// What a caller is told.
+/// What a caller is told. What concerns a race is told by [`crate::race`]; the service itself knows of none.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "update", rename_all = "snake_case")]
 pub enum Update {
@@ -191,6 +104,11 @@ pub enum Update {
     },
     /// A tick is over.
     Tick(Box<Tick>),
+    /// This gate decides from now on, with its own thresholds and rule.
+    Gate {
+        /// Its name.
+        gate: String,
+    },
     /// These thresholds hold from now on.
     Thresholds {
         /// First round first.

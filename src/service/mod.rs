@@ -7,24 +7,16 @@
 //! ```no_run
 //! use futures_channel::mpsc::unbounded;
 //! use isobath::gpu::Gpu;
-//! use isobath::service::{self, Command, Files, Prompt, Settings, Start, Task, Update};
+//! use isobath::service::{self, Command, Settings, Start, Task};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let bytes = std::fs::read("assets/stories/model.safetensors")?;
-//! let files = Files::Folder {
-//!     config: std::fs::read_to_string("assets/stories/config.json")?,
-//!     tokenizer: std::fs::read("assets/stories/tokenizer.json")?,
-//!     chat_template: None,
-//!     special_tokens: Default::default(),
-//!     tensors: vec![("model.safetensors".into(), Box::new(bytes))],
-//! };
 //! let (commands, received) = unbounded();
-//! let sequences = vec![Task { name: 1, prompt: Prompt::Text("Once".into()) }];
+//! let sequences = vec![Task { name: 1, prompt: "Once".into() }];
 //! commands.unbounded_send(Command::Submit { sequences, settings: Settings::default() })?;
 //! drop(commands); // what was asked is still done
 //! let begin = std::time::Instant::now();
 //! pollster::block_on(service::run(
-//!     Start::new("stories", files),
+//!     Start::new("stories", isobath::disk::files("assets/stories")?),
 //!     || Gpu::open(None),
 //!     received,
 //!     &|| begin.elapsed().as_secs_f64(),
@@ -35,20 +27,24 @@
 //!
 //! **Invariant:** no thread, file or clock of its own: the caller brings the time, in seconds since any moment.
 
+mod depth;
 mod facts;
 mod lanes;
 mod load;
+mod mailbox;
 pub mod message;
 mod meter;
-mod race;
+mod model;
+mod prompt;
+pub mod prompts;
 mod rebuild;
 mod serve;
 pub mod trace;
 
-pub use facts::{Adapter, ModelFacts};
+pub use facts::{Adapter, GateFacts, ModelFacts};
 pub use lanes::{Lane, LaneState};
-pub use load::{Bytes, Files, Start};
-pub use message::{
-    Command, Contestant, Failure, FailureKind, Heat, Prompt, Role, Settings, Stamped, Task, Tick, Turn, Update,
-};
-pub use serve::run;
+pub use load::{Bytes, Clock, Files, FolderFiles, GgufFile, Parts, chat_template, generation};
+pub use message::{Command, Contestant, Failure, FailureKind, Heat, Stamped, Task, Tick, Update};
+pub use model::{Model, Writing};
+pub use prompt::{Prompt, Settings};
+pub use serve::{Start, run};

@@ -1,12 +1,15 @@
 //! After a lost device: another one, the model on it, and everything goes on where it stood.
 //!
 //! A sequence's tokens depend on itself alone, and its chance on seed and position, so what follows is what would have
-//! followed without the loss. What was told is not told again.
+//! followed without the loss. What was told is not told again. A device that has less room takes on what fits, and the
+//! rest ends with the reason.
 
 use super::lanes::Lanes;
-use super::load::{Inbox, Loaded, Start, load};
+use super::mailbox::Inbox;
 use super::message::{FailureKind, Update};
-use super::serve::{Live, Server, lost};
+use super::model::Model;
+use super::serve::{Live, Server, Start, lost};
+use crate::engine::event::{Event, FinishReason};
 use crate::error::{Error, GpuError};
 use crate::gpu::Gpu;
 
@@ -32,7 +35,7 @@ impl Server<'_> {
             let loading = async {
                 let gpu = open().await?;
                 let mut progress = |done, total| tell(Update::Rebuilding { why: why.clone(), done, total });
-                load(start, gpu, &mut progress).await
+                start.load(gpu, &mut progress).await
             };
             match inbox.unless_cancelled(loading).await {
                 None => {
@@ -40,7 +43,7 @@ impl Server<'_> {
                     return false;
                 }
                 Some(Err(again)) => error = again,
-                Some(Ok(loaded)) => match self.go_on(loaded) {
+                Some(Ok(model)) => match self.go_on(model, start).await {
                     Ok(()) => {
                         // The time that passed was nobody's.
                         self.meter.began += (self.clock)() - lost_at;
@@ -55,29 +58,32 @@ impl Server<'_> {
         false
     }
 
-    /// Hands all that was under way to another engine.
-    fn go_on(&mut self, loaded: Loaded) -> Result<(), Error> {
-        let Loaded { engine, facts, .. } = loaded;
+    /// Hands all that was under way to another engine; what finds no room there ends.
+    async fn go_on(&mut self, model: Model, start: &Start) -> Result<(), Error> {
+        let facts = start.facts(&model);
         self.done_before = self.done();
-        self.engine = engine;
+        self.engine = model.engine;
         self.lanes = Lanes::new(facts.lanes);
-        if let Some(thresholds) = &self.thresholds {
-            self.engine.set_thresholds(thresholds)?;
-        }
-        if let Some(rule) = self.rule {
-            self.engine.set_rule(rule)?;
-        }
-        if let Some(race) = &mut self.race {
-            race.undisturbed = false;
-        }
+        self.decides.on(&mut self.engine).await?;
+        (self.tell)(Update::Rebuilt(Box::new(facts)));
         let mut live: Vec<_> = std::mem::take(&mut self.under_way).into_iter().collect();
         // In the order in which they came: who was first gets a lane first.
         live.sort_by_key(|(id, _)| *id);
         for (_, Live { name, request, written }) in live {
-            let id = self.engine.resume(request.clone(), &written)?;
-            self.under_way.insert(id, Live { name, request, written });
+            match self.engine.resume(request.clone(), &written) {
+                Ok(id) => drop(self.under_way.insert(id, Live { name, request, written })),
+                Err(error) => {
+                    let tokens = written.len() as u32;
+                    let message = format!(
+                        "the device that took the place of the lost one has no room to go on behind {tokens} tokens: \
+                         {error}; the text so far is kept"
+                    );
+                    self.failed(FailureKind::Refused, Some(name), message);
+                    let event = Event::Finished { reason: FinishReason::Cancelled, text: String::new(), tokens };
+                    (self.tell)(Update::Sequence { sequence: name, contestant: None, event });
+                }
+            }
         }
-        (self.tell)(Update::Rebuilt(Box::new(facts)));
         Ok(())
     }
 }

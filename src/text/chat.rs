@@ -14,7 +14,7 @@ use std::{sync::mpsc, thread, time::Duration};
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Value};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::SpecialTokens;
 use super::template::{self, LocalTime};
@@ -33,28 +33,86 @@ const LONGEST: Duration = Duration::from_secs(5);
 #[cfg(not(target_arch = "wasm32"))]
 const STACK_BYTES: usize = 512 << 20;
 
+/// Who speaks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum Role {
+    /// Instructions.
+    System,
+    /// The person.
+    User,
+    /// The model.
+    Assistant,
+    /// Whoever else the template knows, by the name that it has there.
+    Other(String),
+}
+
+impl Role {
+    /// The name that templates know.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::System => "system",
+            Self::User => "user",
+            Self::Assistant => "assistant",
+            Self::Other(name) => name,
+        }
+    }
+}
+
+impl From<&str> for Role {
+    fn from(name: &str) -> Self {
+        match name {
+            "system" => Self::System,
+            "user" => Self::User,
+            "assistant" => Self::Assistant,
+            other => Self::Other(other.to_owned()),
+        }
+    }
+}
+
+impl From<&String> for Role {
+    fn from(name: &String) -> Self {
+        Self::from(name.as_str())
+    }
+}
+
+impl From<String> for Role {
+    fn from(name: String) -> Self {
+        Self::from(name.as_str())
+    }
+}
+
+impl From<Role> for String {
+    fn from(role: Role) -> Self {
+        role.name().to_owned()
+    }
+}
+
 /// One turn of a conversation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
-    /// Who speaks: `system`, `user`, `assistant`, or what else the template knows.
-    pub role: String,
+    /// Who speaks.
+    pub role: Role,
     /// What is said.
     pub content: String,
 }
 
 impl Message {
-    /// A message of `role`.
-    pub fn new(role: impl Into<String>, content: impl Into<String>) -> Self {
+    /// What `role` says.
+    pub fn new(role: impl Into<Role>, content: impl Into<String>) -> Self {
         Self { role: role.into(), content: content.into() }
     }
 }
 
-/// A conversation for a model that knows no roles; its answers end where the next `User:` would begin.
+/// Where an answer to a [`transcript`] ends: the person's next turn would begin.
+pub const NEXT_TURN: &str = "\nUser:";
+
+/// A conversation for a model that knows no roles; its answers end at [`NEXT_TURN`].
 pub fn transcript(messages: &[Message]) -> String {
-    let line = |Message { role, content }: &Message| match role.as_str() {
-        "user" => format!("User: {content}\n"),
-        "assistant" => format!("Assistant: {content}\n"),
-        _ => format!("{content}\n\n"),
+    let line = |Message { role, content }: &Message| match role {
+        Role::User => format!("User: {content}\n"),
+        Role::Assistant => format!("Assistant: {content}\n"),
+        Role::System | Role::Other(_) => format!("{content}\n\n"),
     };
     messages.iter().map(line).collect::<String>() + "Assistant:"
 }
@@ -112,7 +170,7 @@ impl ChatTemplate {
     pub fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String, TextError> {
         let messages = messages
             .iter()
-            .map(|message| Value::from_pairs([("role", message.role.as_str()), ("content", message.content.as_str())]));
+            .map(|message| Value::from_pairs([("role", message.role.name()), ("content", message.content.as_str())]));
         let given = [
             ("messages", messages.collect::<Value>()),
             ("add_generation_prompt", Value::from(add_generation_prompt)),

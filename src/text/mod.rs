@@ -18,7 +18,7 @@ mod to_gguf_pieces;
 pub mod tokenizer;
 mod vocabulary;
 
-pub use chat::{ChatTemplate, Message};
+pub use chat::{ChatTemplate, Message, Role};
 pub use end_tokens::EndKeys;
 pub use special_tokens::SpecialTokens;
 pub use stream::{StreamStep, TextStream};

@@ -10,7 +10,7 @@ use std::path::Path;
 
 /// What is read, and where it is read.
 const READERS: [(&str, &[&str]); 13] = [
-    ("MODEL, a model folder", &["src/cli/open.rs"]),
+    ("MODEL, a model folder", &["src/cli/open.rs", "src/disk.rs"]),
     ("the Hub", &["src/cli/hub/mod.rs", "src/cli/hub/client.rs", "src/cli/hub/store.rs"]),
     (
         "config.json, the isobath block",
@@ -18,6 +18,9 @@ const READERS: [(&str, &[&str]); 13] = [
             "src/network/config/json.rs",
             "src/network/config/check.rs",
             "src/network/config/block.rs",
+            "src/network/config/family.rs",
+            "src/network/form/check.rs",
+            "src/network/form/rotary.rs",
             "src/network/json_fields.rs",
             "src/network/plan.rs",
         ],

@@ -196,6 +196,27 @@ fn every_module_says_what_it_is_for() {
     check(modules_are_documented, &[&[("src/a.rs", "// A comment.\nfn a() {}")], &[("tests/a.rs", "")]]);
 }
 
+/// A test binary is a group, and says what it promises.
+fn tests_are_grouped(sources: &[Source]) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for source in sources.iter().filter(|source| source.is("tests/", ".rs")) {
+        let parts: Vec<&str> = source.path.split('/').collect();
+        if parts.len() == 2 {
+            complaints.push(format!("{}: move it into the group whose promise it holds", source.path));
+        }
+        if parts.len() == 3 && parts[2] == "main.rs" && !source.text.starts_with("//! **") {
+            complaints.push(format!("{}: does not begin with the group's promise, `//! **...**`", source.path));
+        }
+    }
+    complaints
+}
+
+#[test]
+fn tests_stand_in_groups_that_promise() {
+    check(tests_are_grouped, &[&[("tests/a.rs", "//! **A.**")], &[("tests/a/main.rs", "//! Tests of a.")]]);
+    accepts(tests_are_grouped, &[("tests/a/main.rs", "//! **A holds.** Always."), ("tests/a/b.rs", "//! B.")]);
+}
+
 fn lengths(sources: &[Source]) -> Vec<String> {
     let mut complaints = Vec::new();
     for source in sources {
@@ -420,7 +441,7 @@ fn every_package_has_lints() {
 // -------------------------------------------------------------------------------------------------------- direction
 
 /// What each module stands on; it may use that and whatever that stands on. `error` is open to all.
-const STANDS_ON: [(&str, &[&str]); 18] = [
+const STANDS_ON: [(&str, &[&str]); 20] = [
     ("depth", &[]),
     ("schedule", &[]),
     ("text", &[]),
@@ -436,10 +457,26 @@ const STANDS_ON: [(&str, &[&str]); 18] = [
     ("bench", &["engine"]),
     ("eval", &["engine"]),
     ("service", &["files", "engine"]),
-    ("panel", &["service"]),
-    ("cli", &["panel", "bench", "eval", "convert"]),
+    ("disk", &["service"]),
+    ("race", &["service"]),
+    ("panel", &["race"]),
+    ("cli", &["disk", "panel", "bench", "eval", "convert"]),
     ("main", &["cli"]),
 ];
+
+/// ARCHITECTURE.md draws these directions.
+fn graph_is_drawn(sources: &[Source]) -> Vec<String> {
+    let page = sources.iter().find(|source| source.path == "ARCHITECTURE.md").map_or("", |source| &source.text);
+    let drawn: Vec<&str> = page.lines().map(str::trim).filter(|line| line.contains(" --> ")).collect();
+    let stand = STANDS_ON.iter().filter(|(_, on)| !on.is_empty());
+    let held: Vec<String> = stand.map(|(room, on)| format!("{room} --> {}", on.join(" & "))).collect();
+    if drawn == held { vec![] } else { vec![format!("ARCHITECTURE.md: draw the rooms so:\n{}", held.join("\n"))] }
+}
+
+#[test]
+fn the_page_draws_the_rooms_as_they_are() {
+    check(graph_is_drawn, &[&[("ARCHITECTURE.md", "    engine --> runtime")], &[]]);
+}
 
 /// All that a module may use; `None` where it has no place in the house.
 fn below(module: &str) -> Option<Vec<&'static str>> {

@@ -2,42 +2,35 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::fs;
+use std::ops::Range;
 
 use futures_channel::mpsc::unbounded;
-use isobath::engine::event::Event;
+use isobath::engine::event::{Event, FinishReason};
 use isobath::error::GpuError;
 use isobath::gpu::Gpu;
-use isobath::service::{self, Command, FailureKind, Files, Prompt, Settings, Stamped, Start, Task, Update};
+use isobath::race::Race;
+use isobath::service::{self, Command, FailureKind, Model, Prompt, Settings, Stamped, Start, Task, Update};
 use pollster::block_on;
 
 fn bundled() -> Start {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/stories");
-    let bytes = |name: &str| fs::read(format!("{folder}/{name}")).unwrap();
-    let files = Files::Folder {
-        config: String::from_utf8(bytes("config.json")).unwrap(),
-        tokenizer: bytes("tokenizer.json"),
-        chat_template: None,
-        special_tokens: Default::default(),
-        tensors: vec![("model.safetensors".into(), Box::new(bytes("model.safetensors")))],
-    };
+    let files = isobath::disk::files(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/stories")).unwrap();
     let mut start = Start::new("stories", files);
     start.options.lanes = 4;
     start
 }
 
 /// Serves these commands and pulls the plug behind the tokens of these numbers, counted over all sequences.
-fn serve(commands: Vec<Command>, losses: &[u32], stop_behind: Option<u32>) -> Vec<Update> {
+fn serve(commands: Vec<Command>, losses: &[u32], race: Option<(Race, u32)>) -> Vec<Update> {
     let (sender, received) = unbounded();
     commands.into_iter().for_each(|command| sender.unbounded_send(command).unwrap());
-    let mut sender = Some(sender).filter(|_| stop_behind.is_some());
+    let mut racing = race.map(|(race, heats)| (race, heats, sender));
     let plug: RefCell<Option<Box<dyn Fn()>>> = RefCell::new(None);
     let open = async || {
         let gpu = Gpu::open(None).await?;
         plug.replace(Some(Box::new(gpu.loss_trigger())));
         Ok(gpu)
     };
-    let (mut told, mut tokens, mut heats) = (Vec::new(), 0, 0);
+    let (mut told, mut tokens) = (Vec::new(), 0);
     block_on(service::run(bundled(), open, received, &|| 0.0, &mut |Stamped { update, .. }| {
         if matches!(update, Update::Sequence { event: Event::Token(_), .. }) {
             tokens += 1;
@@ -45,13 +38,22 @@ fn serve(commands: Vec<Command>, losses: &[u32], stop_behind: Option<u32>) -> Ve
                 plug.borrow().as_ref().unwrap()();
             }
         }
-        heats += u32::from(matches!(update, Update::HeatEnds(_)));
-        if stop_behind.is_some_and(|stop| heats >= stop)
-            && let Some(sender) = sender.take()
-        {
-            sender.unbounded_send(Command::StopRace).unwrap();
+        let Some((race, heats, sender)) = &mut racing else { return told.push(update) };
+        let turn = race.apply(&Stamped { at: 0.0, update });
+        turn.commands.into_iter().for_each(|command| sender.unbounded_send(command).unwrap());
+        for Stamped { update, .. } in turn.updates {
+            if matches!(update, Update::HeatEnds(_)) {
+                *heats -= 1;
+                if *heats == 0 {
+                    race.stop();
+                    sender.unbounded_send(Command::CancelAll).unwrap();
+                }
+            }
+            told.push(update);
         }
-        told.push(update);
+        if race.is_over() {
+            racing = None;
+        }
     }));
     told
 }
@@ -117,7 +119,8 @@ fn a_race_goes_on_and_the_heat_does_not_count() {
     let Command::Submit { sequences, .. } = submit(1, Settings::default()) else { panic!("no submission") };
     let settings = Settings { max_tokens: 8, ..Settings::default() };
     // Heats write 16 tokens each; the fourth, which would count, is disturbed.
-    let told = serve(vec![Command::Race { sequences, settings }], &[3 * 16 + 5], Some(6));
+    let (race, begun) = Race::begin(0.0, sequences, &settings, 3);
+    let told = serve(begun.commands, &[3 * 16 + 5], Some((race, 6)));
     let counts: Vec<bool> = told
         .iter()
         .filter_map(|update| if let Update::HeatEnds(heat) = update { Some((heat.counts, heat.tokens)) } else { None })
@@ -126,11 +129,8 @@ fn a_race_goes_on_and_the_heat_does_not_count() {
             counts
         })
         .collect();
-    assert_eq!(counts[..6], [false, false, true, false, true, true]);
-    assert!(matches!(
-        told.iter().rfind(|u| !matches!(u, Update::Tick(_))).unwrap(),
-        Update::RaceEnds | Update::Sequence { .. }
-    ));
+    assert_eq!(counts, [false, false, true, false, true, true]);
+    assert_eq!(told.iter().rfind(|u| !matches!(u, Update::Tick(_))), Some(&Update::RaceEnds));
 }
 
 #[test]
@@ -156,4 +156,66 @@ fn devices_that_are_lost_at_once_are_given_up() {
     let Some(Update::Failed(failure)) = told.last() else { panic!("{:?}", told.last()) };
     assert_eq!(failure.kind, FailureKind::Lost);
     assert_eq!(plugs.borrow().len(), 4, "one, and three that took its place");
+}
+
+/// Memory in which sequences may get so long and no longer.
+fn memory_for(start: &Start, lengths: Range<u32>) -> u64 {
+    let (mut least, mut most) = (0, 1 << 30);
+    loop {
+        let memory = (least + most) / 2;
+        let gpu = block_on(Gpu::open(None)).unwrap().limited(u64::MAX, memory);
+        match block_on(Model::load(&start.files, gpu, start.options)).map(|model| model.engine.context()) {
+            Ok(context) if lengths.contains(&context) => return memory,
+            Ok(context) if context >= lengths.end => most = memory,
+            _ => least = memory,
+        }
+        assert!(least + 1 < most, "no memory is just enough for {lengths:?}");
+    }
+}
+
+#[test]
+fn a_device_with_less_room_takes_on_what_fits() {
+    let (sender, received) = unbounded();
+    let settings = Settings { max_tokens: 100, ignore_end: true, ..Settings::default() };
+    let short = Task { name: 1, prompt: Prompt::Text("The sea".into()) };
+    let long = Task { name: 2, prompt: Prompt::Text("The sea was calm and blue. ".repeat(45)) };
+    let ask = |task: &Task| Command::Submit { sequences: vec![task.clone()], settings: settings.clone() };
+    [&long, &short].into_iter().for_each(|task| sender.unbounded_send(ask(task)).unwrap());
+    drop(sender);
+    let mut start = bundled();
+    start.options.lanes = 2;
+    start.options.context = Some(512);
+    let small = memory_for(&start, 256..257);
+    let plug: RefCell<Option<Box<dyn Fn()>>> = RefCell::new(None);
+    let memory = std::cell::Cell::new(u64::MAX);
+    let open = async || {
+        let gpu = Gpu::open(None).await?.limited(u64::MAX, memory.get());
+        plug.replace(Some(Box::new(gpu.loss_trigger())));
+        Ok(gpu)
+    };
+    let (mut told, mut tokens) = (Vec::new(), 0);
+    block_on(service::run(start, open, received, &|| 0.0, &mut |Stamped { update, .. }| {
+        if matches!(update, Update::Sequence { sequence: 1, event: Event::Token(_), .. }) {
+            tokens += 1;
+            if tokens == 8 {
+                memory.set(small);
+                plug.borrow().as_ref().unwrap()();
+            }
+        }
+        told.push(update);
+    }));
+    let facts = told.iter().find_map(|update| if let Update::Rebuilt(facts) = update { Some(facts) } else { None });
+    assert!(facts.unwrap().context == 256, "{:?}", facts.unwrap().cuts);
+    let events = events(&told);
+    let Some(Event::Finished { reason, tokens: written, .. }) = events[&2].last() else { panic!("{:?}", events[&2]) };
+    assert_eq!((*reason, *written as usize), (FinishReason::Cancelled, events[&2].len() - 1));
+    let failures: Vec<_> = told
+        .iter()
+        .filter_map(|update| if let Update::Failed(failure) = update { Some(failure) } else { None })
+        .collect();
+    assert_eq!((failures.len(), failures[0].kind, failures[0].sequence), (1, FailureKind::Refused, Some(2)));
+    assert!(failures[0].message.contains("no room"), "{}", failures[0].message);
+    let Some(Event::Finished { reason, .. }) = events[&1].last() else { panic!("{:?}", events[&1]) };
+    assert!(matches!(reason, FinishReason::Length | FinishReason::ContextFull), "{reason:?}: the other goes on");
+    assert!(events[&1].len() > 20, "{}", events[&1].len());
 }

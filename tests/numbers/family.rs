@@ -115,6 +115,7 @@ impl<'a> Loaded<'a> {
             heads: rows,
             cache_tokens: u32::MAX,
             alternatives: 0,
+            span: 1,
         };
         let state = block_on(State::new(gpu, &case.config, &case.plan, &weights, room)).unwrap();
         let recipe = if own { state.recipe.clone() } else { Recipe::new(&Traits::default(), LANES) };

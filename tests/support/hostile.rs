@@ -7,7 +7,6 @@ use std::cell::Cell;
 
 use isobath::convert::facts::Facts;
 use isobath::convert::training;
-use isobath::engine::prompts;
 use isobath::files::gguf::Gguf;
 use isobath::files::index::Index;
 use isobath::files::safetensors::{Folder, Safetensors};
@@ -16,6 +15,7 @@ use isobath::network::config::ModelConfig;
 use isobath::network::generation::Generation;
 use isobath::network::names::{self, check_tensors};
 use isobath::network::plan::Plan;
+use isobath::service::prompts;
 use isobath::tensor::TensorSource;
 use isobath::tensor::finite::check_finite;
 use isobath::text::{ChatTemplate, Message, Tokenizer};

@@ -193,7 +193,10 @@ fn requests_that_cannot_be_run_are_refused_by_name() {
     };
     assert!(matches!(refused(Request { prompt: vec![], ..plain.clone() }), RequestError::EmptyPrompt));
     let long = refused(Request { prompt: vec![1; 16], ..plain.clone() }).to_string();
-    assert!(long.contains("16 tokens") && long.contains("--context") && long.contains("1024"), "{long}");
+    assert!(
+        long.contains("16 tokens") && long.contains("larger context (it allows 1024)") && !long.contains("--"),
+        "{long}"
+    );
     let stranger = refused(Request { prompt: vec![1, 837], ..plain.clone() });
     assert!(matches!(stranger, RequestError::TokenOutOfRange { token: 837, vocabulary: 837 }));
     for depth in [0, 4] {

@@ -1,29 +1,20 @@
 //! The service as its callers meet it: commands in, updates out, and a run that can be played again.
 
 use std::cell::RefCell;
-use std::fs;
 
 use futures_channel::mpsc::{UnboundedSender, unbounded};
 use isobath::depth::policy::Rule;
 use isobath::engine::event::{Event, FinishReason};
 use isobath::gpu::Gpu;
+use isobath::race::Race;
 use isobath::service::{
-    self, Command, Contestant, FailureKind, Files, LaneState, Prompt, Role, Settings, Stamped, Start, Task, Turn,
-    Update, trace,
+    self, Command, Contestant, FailureKind, Files, LaneState, Prompt, Settings, Stamped, Start, Task, Update, trace,
 };
-use isobath::text::LocalTime;
+use isobath::text::{LocalTime, Message, Role};
 use pollster::block_on;
 
 fn bundled(lanes: u32) -> Start {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/stories");
-    let bytes = |name: &str| fs::read(format!("{folder}/{name}")).unwrap();
-    let files = Files::Folder {
-        config: String::from_utf8(bytes("config.json")).unwrap(),
-        tokenizer: bytes("tokenizer.json"),
-        chat_template: None,
-        special_tokens: Default::default(),
-        tensors: vec![("model.safetensors".into(), Box::new(bytes("model.safetensors")))],
-    };
+    let files = isobath::disk::files(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/stories")).unwrap();
     let mut start = Start::new("stories", files);
     start.options.lanes = lanes;
     start
@@ -82,7 +73,8 @@ fn written(told: &[Stamped], name: u64) -> (String, u32, Option<FinishReason>) {
 fn a_generation_config_ends_texts_and_is_told_of() {
     let run = |generation: Option<&str>| {
         let mut start = bundled(1);
-        start.generation_config = generation.map(str::to_owned);
+        let Files::Folder(files) = &mut start.files else { panic!("a folder") };
+        files.generation_config = generation.map(str::to_owned);
         let settings = Settings { max_tokens: 6, ..Settings::default() };
         let sequences = vec![text(1, "Once upon a time")];
         serve(start, vec![Command::Submit { sequences, settings }], |_, sender| *sender = None)
@@ -141,7 +133,7 @@ fn every_sequence_is_written_to_its_end_and_lanes_show_it() {
 
 #[test]
 fn a_conversation_without_a_template_is_a_transcript() {
-    let turns = vec![Turn { role: Role::User, content: "hello".into() }];
+    let turns = vec![Message::new(Role::User, "hello")];
     let sequences = vec![Task { name: 3, prompt: Prompt::Chat(turns) }];
     let settings = Settings { max_tokens: 5, ..Settings::default() };
     let told = serve(bundled(1), vec![Command::Submit { sequences, settings }], |_, sender| *sender = None);
@@ -153,9 +145,8 @@ fn refusals_say_why_and_everything_else_goes_on() {
     let settings = Settings { max_tokens: 4, ..Settings::default() };
     let commands = vec![
         Command::Submit { sequences: vec![text(1, "a"), text(1, "b")], settings: settings.clone() },
-        Command::Submit { sequences: vec![text(2, "a")], settings: Settings { depth: Some(9), ..settings.clone() } },
+        Command::Submit { sequences: vec![text(2, "a")], settings: Settings { depth: Some(9), ..settings } },
         Command::Thresholds { thresholds: vec![0.0] },
-        Command::Race { sequences: vec![text(5, "a")], settings },
     ];
     let told = serve(bundled(2), commands, |_, sender| *sender = None);
     let failures: Vec<_> = told
@@ -164,7 +155,7 @@ fn refusals_say_why_and_everything_else_goes_on() {
         .collect();
     let said: Vec<_> = failures.iter().map(|failure| (failure.kind, failure.sequence)).collect();
     use FailureKind::Refused;
-    assert_eq!(said, [(Refused, Some(1)), (Refused, Some(2)), (Refused, None), (Refused, None)]);
+    assert_eq!(said, [(Refused, Some(1)), (Refused, Some(2)), (Refused, None)]);
     assert!(failures[1].message.contains("between 1 and 3"), "{}", failures[1].message);
     assert!(written(&told, 1).2.is_some());
 }
@@ -197,27 +188,48 @@ fn paused_nothing_moves_but_single_ticks() {
 #[test]
 fn a_race_runs_the_same_sequences_both_ways_in_turns() {
     let settings = Settings { max_tokens: 6, ignore_end: true, ..Settings::default() };
-    let race = Command::Race { sequences: vec![text(1, "Once"), text(2, "The")], settings };
+    let (mut race, begun) = Race::begin(0.0, vec![text(1, "Once"), text(2, "The")], &settings, 3);
     let mut heats = Vec::new();
-    let told = serve(bundled(2), vec![race], |update, sender| {
-        if let Update::HeatEnds(heat) = update {
-            heats.push(*heat);
-            if heats.len() == 4
-                && let Some(sender) = sender.take()
-            {
-                sender.unbounded_send(Command::StopRace).unwrap();
+    let mut shown = begun.updates;
+    serve(bundled(2), begun.commands, |update, sender| {
+        let turn = race.apply(&Stamped { at: 0.0, update: update.clone() });
+        let ask = |command| sender.as_ref().unwrap().unbounded_send(command).unwrap();
+        turn.commands.into_iter().for_each(ask);
+        for stamped in turn.updates {
+            if let Update::HeatEnds(heat) = stamped.update {
+                heats.push(heat);
+                if heats.len() == 4 {
+                    race.stop();
+                    ask(Command::CancelAll);
+                }
             }
+            shown.push(stamped);
+        }
+        if race.is_over() {
+            *sender = None;
         }
     });
     use Contestant::{Adaptive, Full};
     let who: Vec<_> = heats.iter().map(|heat| heat.contestant).collect();
-    assert_eq!(who[..4], [Adaptive, Full, Full, Adaptive]);
-    for heat in &heats[..4] {
+    assert_eq!(who, [Adaptive, Full, Full, Adaptive]);
+    for heat in &heats {
         assert_eq!(heat.tokens, 12);
         assert_eq!(heat.counts, heat.number >= 2);
         assert!(heat.mean_depth <= 3.0 && (heat.contestant == Adaptive || heat.mean_depth == 3.0), "{heat:?}");
     }
-    assert!(told.iter().any(|s| s.update == Update::RaceEnds));
+    assert!(heats.iter().all(|heat| heat.seconds > 0.0));
+    // The fifth heat, which was broken off, is its contestant's as well.
+    let ends = |s: &&Stamped| matches!(&s.update, Update::Sequence { event: Event::Finished { .. }, .. });
+    let contestants: Vec<_> = shown
+        .iter()
+        .filter(ends)
+        .map(|s| if let Update::Sequence { contestant, .. } = s.update { contestant } else { None })
+        .collect();
+    assert_eq!(contestants, [Adaptive, Full, Full, Adaptive, Adaptive].map(|who| [Some(who); 2]).concat());
+    assert_eq!(shown.iter().filter(|s| s.update == Update::RaceEnds).count(), 1);
+    assert!(!shown.iter().any(|s| matches!(s.update, Update::Submitted { .. })), "heats are no prompts of a person's");
+    let saved = trace::write(&shown);
+    assert!(saved.contains("\"contestant\":\"full\"") && saved.contains("\"update\":\"heat_ends\""), "{saved}");
 }
 
 #[test]
@@ -242,6 +254,32 @@ fn a_rule_and_its_thresholds_move_depth() {
     // Every score rises by less than nothing.
     let rising = [commands[0].clone(), Command::Thresholds { thresholds: vec![-1e9; 3] }, commands[2].clone()];
     assert_eq!(deepest(&serve(bundled(1), rising.to_vec(), |_, sender| *sender = None)), Some(3));
+}
+
+#[test]
+fn a_gate_is_put_in_place_with_thresholds_of_its_own() {
+    let settings = Settings { max_tokens: 6, ignore_end: true, ..Settings::default() };
+    let gate = |name: &str| Command::Gate { gate: name.into() };
+    let write = Command::Submit { sequences: vec![text(1, "Once")], settings };
+    // No gap of two probabilities is above 1 and every one is above -1.
+    for (threshold, depth) in [(1.0, 3), (-1.0, 1)] {
+        let thresholds = Command::Thresholds { thresholds: vec![threshold; 3] };
+        let commands = vec![gate("entropy"), gate("top-2-gap"), thresholds, write.clone()];
+        let told = serve(bundled(1), commands, |_, sender| *sender = None);
+        let facts = told.iter().find_map(|s| if let Update::Ready(facts) = &s.update { Some(facts) } else { None });
+        let facts = facts.unwrap();
+        let names: Vec<&str> = facts.gates.iter().map(|gate| gate.name.as_str()).collect();
+        assert_eq!((facts.gate.as_deref(), &names[..]), (Some("trained"), &["trained", "top-2-gap", "cosine"][..]));
+        let refused =
+            |s: &&Stamped| matches!(&s.update, Update::Failed(failure) if failure.message.contains("entropy"));
+        assert_eq!(told.iter().filter(refused).count(), 1, "a name that is not known");
+        assert!(told.iter().any(|stamped| stamped.update == Update::Gate { gate: "top-2-gap".into() }));
+        let depths = told.iter().filter_map(|stamped| match &stamped.update {
+            Update::Sequence { event: Event::Token(token), .. } => Some(token.depth),
+            _ => None,
+        });
+        assert_eq!(depths.collect::<Vec<_>>(), [depth; 6], "threshold {threshold}");
+    }
 }
 
 #[test]
@@ -272,7 +310,7 @@ fn thresholds_move_depth_and_cancelling_ends_everything() {
 fn loading_can_be_broken_off_and_damage_is_told() {
     let told = serve(bundled(1), vec![Command::CancelAll], |_, sender| *sender = None);
     assert_eq!(told.last().unwrap().update, Update::LoadingCancelled);
-    let files = Files::Gguf { name: "x.gguf".into(), bytes: Box::new(vec![1u8, 2, 3]) };
+    let files = Files::gguf("x.gguf", vec![1u8, 2, 3]);
     let told = serve(Start::new("x", files), vec![], |_, sender| *sender = None);
     let Update::Failed(failure) = &told.last().unwrap().update else { panic!("{told:?}") };
     assert_eq!(failure.kind, FailureKind::Load);
@@ -282,11 +320,11 @@ fn loading_can_be_broken_off_and_damage_is_told() {
 #[test]
 fn chat_templates_are_given_clock_and_special_tokens() {
     let mut start = bundled(1);
-    let Files::Folder { chat_template, special_tokens, .. } = &mut start.files else { panic!() };
-    *chat_template = Some("{{ raise_exception(image_token ~ strftime_now('%d %b %Y %H:%M')) }}".into());
-    *special_tokens = [("image_token", "<image>")].into();
+    let Files::Folder(files) = &mut start.files else { panic!("a folder") };
+    files.chat_template = Some("{{ raise_exception(image_token ~ strftime_now('%d %b %Y %H:%M')) }}".into());
+    files.tokenizer_config = Some(r#"{"image_token": "<image>"}"#.into());
     start.clock = Some(|| LocalTime { unix_seconds: 1_795_478_400, offset_seconds: 3600, microseconds: 0 });
-    let turns = vec![Turn { role: Role::User, content: "Hi".into() }];
+    let turns = vec![Message::new(Role::User, "Hi")];
     let sequences = vec![Task { name: 1, prompt: Prompt::Chat(turns) }];
     let submit = Command::Submit { sequences, settings: Settings::default() };
     let told = serve(start, vec![submit], |update, sender| {

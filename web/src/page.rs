@@ -194,7 +194,7 @@ impl Page {
         self.draw_soon();
     }
 
-    fn hear(&self, stamped: &Stamped) {
+    fn hear(self: &Rc<Self>, stamped: &Stamped) {
         match &stamped.update {
             Update::Ready(facts) => {
                 let warnings: String = facts.warnings.iter().map(|warning| format!(" {warning}.")).collect();
@@ -206,6 +206,10 @@ impl Page {
             _ => {}
         }
         self.panel.borrow_mut().apply(stamped);
+        let asked = self.panel.borrow_mut().asked();
+        for action in asked {
+            self.perform(action);
+        }
         self.draw_soon();
     }
 

@@ -1,10 +1,8 @@
 //! Where a model lies, and its files.
 
-use std::collections::BTreeSet;
-
 use isobath::engine::EngineOptions;
-use isobath::service::{Bytes, Files, Start};
-use isobath::text::{SpecialTokens, chat};
+use isobath::files::index::Index;
+use isobath::service::{Bytes, Files, FolderFiles, Start};
 
 use crate::browser;
 use crate::fetch;
@@ -16,9 +14,6 @@ pub const BUNDLED: &str = "stories";
 const EXPECTED: &str = "a model is a folder with config.json, tokenizer.json and model.safetensors, or a .gguf file";
 /// Lists the files of weights that were split.
 const INDEX: &str = "model.safetensors.index.json";
-
-/// How texts end and tokens are drawn.
-const GENERATION: &str = "generation_config.json";
 
 /// Where a model lies.
 #[derive(Debug, Clone)]
@@ -32,43 +27,14 @@ pub enum Place {
 impl Place {
     /// Opens its files, for an engine with that many lanes.
     pub async fn open(&self, lanes: u32, progress: Progress) -> Result<Start, String> {
-        let (name, files, generation_config) = match self {
+        let (name, files) = match self {
             Self::Address(address) => fetched(address.trim().trim_end_matches('/'), progress).await?,
             Self::Files(files) => own(files).await?,
         };
         let mut start = Start::new(name, files);
-        start.generation_config = generation_config;
         start.clock = Some(browser::local_time);
         start.options = EngineOptions { lanes, alternatives: isobath::panel::ALTERNATIVES, ..EngineOptions::default() };
         Ok(start)
-    }
-}
-
-/// The name of a model, its files, and the text of its generation_config.json where there is one.
-type Opened = (String, Files, Option<String>);
-
-/// The texts that tell how a conversation is put to the model.
-#[derive(Default)]
-struct ChatTexts {
-    /// `chat_template.jinja`.
-    template: Option<String>,
-    /// `tokenizer_config.json`.
-    settings: Option<String>,
-    /// `special_tokens_map.json`.
-    map: Option<String>,
-}
-
-impl ChatTexts {
-    /// The template and the special tokens.
-    fn read(self) -> Result<(Option<String>, SpecialTokens), String> {
-        let Some(settings) = self.settings else { return Ok((self.template, SpecialTokens::default())) };
-        let wrong = |error| format!("tokenizer_config.json or special_tokens_map.json: {error}");
-        let tokens = SpecialTokens::from_config(&settings, self.map.as_deref()).map_err(wrong)?;
-        let template = match self.template {
-            Some(template) => Some(template),
-            None => chat::template_of(&settings).map_err(wrong)?,
-        };
-        Ok((template, tokens))
     }
 }
 
@@ -82,42 +48,45 @@ fn last(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-async fn fetched(address: &str, progress: Progress) -> Result<Opened, String> {
+async fn fetched(address: &str, progress: Progress) -> Result<(String, Files), String> {
     if address.split(['?', '#']).next().is_some_and(|path| path.to_lowercase().ends_with(".gguf")) {
         let name = last(address).to_owned();
-        let bytes: Bytes = Box::new(Distant::remote(address, progress).await?);
-        return Ok((name.clone(), Files::Gguf { name, bytes }, None));
+        let bytes = Distant::remote(address, progress).await?;
+        return Ok((name.clone(), Files::gguf(name, bytes)));
     }
     let folder = address.strip_suffix("/model.safetensors").unwrap_or(address);
     let at = |name: &str| format!("{folder}/{name}");
     let config = fetch::text(&at("config.json")).await?;
     let tokenizer = fetch::bytes(&at("tokenizer.json")).await?;
     // The bundled model is known to have none; elsewhere their absence is no fault.
-    let mut texts = ChatTexts::default();
-    let mut generation_config = None;
-    if folder != BUNDLED {
-        generation_config = optional(&at(GENERATION)).await;
-        texts.template = optional(&at("chat_template.jinja")).await;
-        texts.settings = optional(&at("tokenizer_config.json")).await;
-        if texts.settings.as_ref().is_some_and(|text| !text.contains("added_tokens_decoder")) {
-            texts.map = optional(&at("special_tokens_map.json")).await;
-        }
-    }
-    let (chat_template, special_tokens) = texts.read()?;
+    let text = async |name: &str| if folder == BUNDLED { None } else { optional(&at(name)).await };
+    let tokenizer_config = text("tokenizer_config.json").await;
+    let needs_map = tokenizer_config.as_ref().is_some_and(|text| !text.contains("added_tokens_decoder"));
+    let (chat_template, generation_config) = (text("chat_template.jinja").await, text("generation_config.json").await);
+    let special_tokens_map = if needs_map { text("special_tokens_map.json").await } else { None };
     let mut tensors: Vec<(String, Bytes)> = Vec::new();
     match Distant::remote(&at("model.safetensors"), progress.clone()).await {
         Ok(file) => tensors.push(("model.safetensors".into(), Box::new(file))),
         Err(why) if why.contains("answers 404") => {
             let index = fetch::text(&at(INDEX)).await.map_err(|_| why)?;
-            for name in parts(&index)? {
-                let file = Distant::remote(&at(&name), progress.clone()).await?;
-                tensors.push((name, Box::new(file)));
+            let index = Index::parse(&index, INDEX).map_err(|error| error.to_string())?;
+            for name in index.files() {
+                let file = Distant::remote(&at(name), progress.clone()).await?;
+                tensors.push((name.to_owned(), Box::new(file)));
             }
         }
         Err(why) => return Err(why),
     }
-    let files = Files::Folder { config, tokenizer, chat_template, special_tokens, tensors };
-    Ok((last(folder).to_owned(), files, generation_config))
+    let files = FolderFiles {
+        config,
+        tokenizer,
+        chat_template,
+        tokenizer_config,
+        special_tokens_map,
+        generation_config,
+        tensors,
+    };
+    Ok((last(folder).to_owned(), Files::Folder(files)))
 }
 
 /// The text of a file that a model may do without; some servers answer with a page where there is none, others with any error.
@@ -125,23 +94,11 @@ async fn optional(address: &str) -> Option<String> {
     fetch::text(address).await.ok().filter(|text| !is_a_page(text))
 }
 
-/// Names of the files that the index of split weights lists.
-fn parts(index: &str) -> Result<BTreeSet<String>, String> {
-    let index: serde_json::Value = serde_json::from_str(index).map_err(|error| format!("{INDEX}: {error}"))?;
-    let names = index["weight_map"].as_object().into_iter().flat_map(|map| map.values());
-    let names: BTreeSet<String> = names.filter_map(|name| name.as_str()).map(str::to_owned).collect();
-    match names.iter().find(|name| name.contains("..") || name.contains(':')) {
-        Some(name) => Err(format!("{INDEX} names {name:?}, which lies outside of the model's folder")),
-        None if names.is_empty() => Err(format!("{INDEX} has no `weight_map` with the names of files")),
-        None => Ok(names),
-    }
-}
-
-async fn own(files: &[Picked]) -> Result<Opened, String> {
+async fn own(files: &[Picked]) -> Result<(String, Files), String> {
     let ends = |end: &str| files.iter().find(|file| file.name.to_lowercase().ends_with(end));
     if let Some(file) = ends(".gguf") {
         let name = last(&file.name).to_owned();
-        return Ok((name.clone(), Files::Gguf { name, bytes: Box::new(Distant::own(&file.blob)) }, None));
+        return Ok((name.clone(), Files::gguf(name, Distant::own(&file.blob))));
     }
     // Of several models in one folder the outermost.
     let configs = files.iter().filter(|file| last(&file.name) == "config.json");
@@ -167,18 +124,18 @@ async fn own(files: &[Picked]) -> Result<Opened, String> {
         Some(file) => file.text().await.map(Some),
         None => Ok(None),
     };
-    let texts = ChatTexts {
-        template: text("chat_template.jinja").await?,
-        settings: text("tokenizer_config.json").await?,
-        map: text("special_tokens_map.json").await?,
-    };
-    let (chat_template, special_tokens) = texts.read()?;
-    let generation_config = text(GENERATION).await?;
-    let (config, tokenizer) = (config.text().await?, tokenizer.bytes().await?);
     let name = last(folder.trim_end_matches('/'));
     let name = if name.is_empty() { "own model" } else { name };
-    let files = Files::Folder { config, tokenizer, chat_template, special_tokens, tensors };
-    Ok((name.to_owned(), files, generation_config))
+    let files = FolderFiles {
+        config: config.text().await?,
+        tokenizer: tokenizer.bytes().await?,
+        chat_template: text("chat_template.jinja").await?,
+        tokenizer_config: text("tokenizer_config.json").await?,
+        special_tokens_map: text("special_tokens_map.json").await?,
+        generation_config: text("generation_config.json").await?,
+        tensors,
+    };
+    Ok((name.to_owned(), Files::Folder(files)))
 }
 
 fn missing<'f>(what: &str, files: &'f [Picked], ends: impl Fn(&str) -> Option<&'f Picked>) -> String {

@@ -8,7 +8,8 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use isobath::service::{Command, Prompt, Role, Settings, Task, Turn};
+use isobath::service::{Command, Prompt, Settings, Task};
+use isobath::text::{Message, Role};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 
@@ -71,7 +72,7 @@ impl Isobath {
         chat: Option<bool>,
     ) -> Result<JsValue, js_sys::Error> {
         let prompt = match chat {
-            Some(true) => Prompt::Chat(vec![Turn { role: Role::User, content: prompt }]),
+            Some(true) => Prompt::Chat(vec![Message::new(Role::User, prompt)]),
             _ => Prompt::Text(prompt),
         };
         let session = self.page.session();
@@ -79,7 +80,7 @@ impl Isobath {
         let names = first..first + u64::from(copies);
         self.last_name.set(names.end - 1);
         let sequences = names.clone().map(|name| Task { name, prompt: prompt.clone() }).collect();
-        let settings = Settings { max_tokens, ..Settings::default() };
+        let settings = Settings::of(max_tokens);
         let (begin, host) = (seconds(), session.host_microseconds());
         let ticks = || session.look(|told| told.tick.as_ref().map_or(0, |tick| tick.number));
         let ticks_before = ticks();

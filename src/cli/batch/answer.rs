@@ -7,8 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Error;
 use isobath::engine::event::FinishReason;
-use isobath::engine::prompts::{Form, Line};
 use isobath::error::RequestError;
+use isobath::service::prompts::{Form, Line};
 use serde::Serialize;
 use serde_json::{Value, json};
 

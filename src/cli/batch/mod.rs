@@ -14,18 +14,17 @@ use std::time::Instant;
 
 use anyhow::Context;
 use isobath::engine::event::{Event, FinishReason};
-use isobath::engine::prompts::{Input, Line, parse};
-use isobath::engine::request::{Request, Sampling};
 use isobath::engine::{Engine, EngineOptions, SequenceId};
-use isobath::error::TextError;
-use isobath::text::{ChatTemplate, Tokenizer, chat};
+use isobath::network::generation::Suggestion;
+use isobath::service::prompts::{Line, parse};
+use isobath::service::{Parts, Prompt, Settings};
 use pollster::block_on;
 
 use super::args::Run;
 use super::failure;
 use super::interrupt::Interrupt;
 use super::length::{self, Length};
-use super::open::Place;
+use super::open;
 use super::progress::Progress;
 use super::session;
 use answer::Answer;
@@ -46,8 +45,9 @@ struct Open {
 /// A loaded model, and how it is asked.
 struct Batch<'a> {
     run: &'a Run,
+    /// Those of the whole run.
+    settings: Settings,
     engine: Engine,
-    template: Option<ChatTemplate>,
 }
 
 /// Answers all prompts that are not answered yet.
@@ -56,32 +56,26 @@ pub fn batch(run: &Run, prompts: &Path) -> anyhow::Result<u8> {
     let text = text.with_context(|| format!("cannot read {} as UTF-8 text", prompts.display()))?;
     let lines = parse(&text).with_context(|| prompts.display().to_string())?;
     let out::Out { mut sink, done } = out::open(run.out.as_deref(), &lines, run.loading.quiet)?;
-    let todo: Vec<Line> = lines.into_iter().filter(|line| !done.contains(&line.number)).collect();
+    let mut todo: Vec<Line> = lines.into_iter().filter(|line| !done.contains(&line.number)).collect();
     if !run.loading.quiet && !done.is_empty() {
         eprintln!("{} prompts are answered already, {} are left", done.len(), todo.len());
     }
     if todo.is_empty() {
         return Ok(failure::DONE);
     }
-    let place = Place::of(&run.loading)?;
+    let place = open::of(&run.loading)?;
     let interrupt = Interrupt::listen()?;
     let options = EngineOptions { lanes: run.lanes, cache_tokens: run.cache_tokens, ..EngineOptions::default() };
-    // A line that cannot be read is next of when it is its turn.
-    let needs = |line: &Line, tokenizer: &Tokenizer, template: Option<&ChatTemplate>| {
-        let prompt = line.prompt.as_ref().ok()?;
-        let tokens = encode(&prompt.input, tokenizer, template).ok()?.len() as u32;
-        Some(tokens.saturating_add(prompt.settings.tokens.unwrap_or(run.tokens).min(length::ANSWER)))
-    };
-    let longest = |tokenizer: &Tokenizer, template: Option<&ChatTemplate>| {
-        todo.iter().filter_map(|line| needs(line, tokenizer, template)).max().unwrap_or(0)
-    };
-    let (engine, template) = session::engine_and_template(&place, &run.loading, Length::Longest(&longest), options)?;
-    let conversations =
-        |line: &Line| line.prompt.as_ref().is_ok_and(|prompt| matches!(prompt.input, Input::Messages(_)));
-    if template.is_none() && todo.iter().any(conversations) && !run.loading.quiet {
+    let settings = run.choosing.settings(run.tokens, &Suggestion::default(), 0.0)?;
+    let settings = Settings { ignore_end: run.ignore_end, ..settings };
+    let model = session::load(&place, &run.loading, options, |parts| {
+        Length::Longest(todo.iter_mut().filter_map(|line| encode(line, &settings, parts)).max().unwrap_or(0))
+    })?;
+    let conversation = |line: &Line| line.body.as_ref().is_ok_and(|body| body.chat);
+    if model.template.is_none() && todo.iter().any(conversation) && !run.loading.quiet {
         eprintln!("{}", session::NO_TEMPLATE);
     }
-    let mut batch = Batch { run, engine, template };
+    let mut batch = Batch { run, settings, engine: model.engine };
     let (answered, interrupted) = interrupt.while_writing(|interrupt| batch.answer(todo, &mut *sink, interrupt));
     answered?;
     Ok(if interrupted { failure::INTERRUPTED } else { failure::DONE })
@@ -127,31 +121,9 @@ impl Batch<'_> {
     }
 
     fn submit(&mut self, line: &Line) -> anyhow::Result<(SequenceId, usize)> {
-        let prompt = line.prompt.as_ref().map_err(|why| anyhow::anyhow!("{why}"))?;
-        let (own, given) = (&prompt.settings, self.run.choosing.sampling(0.0)?);
-        let mut stop = own.stop.clone().unwrap_or_else(|| self.run.choosing.stop.clone());
-        if self.template.is_none() && matches!(prompt.input, Input::Messages(_)) {
-            stop.push(session::NEXT_TURN.to_owned());
-        }
-        let tokens = encode(&prompt.input, self.engine.tokenizer(), self.template.as_ref())?;
-        let request = Request {
-            prompt: tokens,
-            max_tokens: own.tokens.unwrap_or(self.run.tokens),
-            sampling: Sampling {
-                temperature: own.temperature.unwrap_or(given.temperature),
-                top_k: own.top_k.unwrap_or(given.top_k),
-                top_p: own.top_p.unwrap_or(given.top_p),
-                min_p: own.min_p.unwrap_or(given.min_p),
-                repeat_penalty: own.repeat_penalty.unwrap_or(given.repeat_penalty),
-                seed: own.seed.unwrap_or(given.seed),
-            },
-            stop,
-            ignore_end: self.run.ignore_end,
-            depth: own.depth.or(self.run.choosing.depth()?),
-            routing: self.run.choosing.routing(),
-            priority: own.priority.unwrap_or(0),
-            drawn_depths: None,
-        };
+        let body = line.body.as_ref().map_err(|why| anyhow::anyhow!("{why}"))?;
+        // It is tokens by now, and needs no template.
+        let request = body.prompt.request(&body.settings.over(&self.settings), self.engine.tokenizer(), None)?;
         let prompt_tokens = request.prompt.len();
         Ok((self.engine.submit(request)?, prompt_tokens))
     }
@@ -159,7 +131,7 @@ impl Batch<'_> {
     /// The line for what was written.
     fn written(&self, one: Open, finish_reason: FinishReason) -> anyhow::Result<String> {
         let rounds: u32 = one.depths.iter().sum();
-        let prompt = one.line.prompt.as_ref().ok();
+        let body = one.line.body.as_ref().ok();
         let loaded =
             || self.run.loading.model.as_ref().map_or("bundled".into(), |model| model.display().to_string().into());
         let answer = Answer {
@@ -170,21 +142,29 @@ impl Batch<'_> {
             tokens: one.tokens,
             depths: one.depths,
             seconds: one.begun.map_or(0.0, |begun| begun.elapsed().as_secs_f64()),
-            chat: prompt.is_some_and(|prompt| matches!(prompt.input, Input::Messages(_))),
-            model: prompt.and_then(|prompt| prompt.model.clone()).unwrap_or_else(loaded),
+            chat: body.is_some_and(|body| body.chat),
+            model: body.and_then(|body| body.model.clone()).unwrap_or_else(loaded),
         };
         Ok(answer::written(&one.line, &answer)?)
     }
 }
 
-/// The tokens of a prompt.
-fn encode(input: &Input, tokenizer: &Tokenizer, template: Option<&ChatTemplate>) -> Result<Vec<u32>, TextError> {
-    match (input, template) {
-        (Input::Text(text), _) => tokenizer.encode_prompt(text, true),
-        (Input::Tokens(tokens), _) => Ok(tokens.clone()),
-        // The template writes the begin-of-sequence token itself where the model wants one.
-        (Input::Messages(messages), Some(template)) => tokenizer.encode(&template.render(messages, true)?, true),
-        (Input::Messages(messages), None) => tokenizer.encode_prompt(&chat::transcript(messages), true),
+/// Makes tokens of a line's prompt, so that its text need not be kept; how many it takes with its answer. A line that cannot
+/// be followed is told of when it is its turn.
+fn encode(line: &mut Line, run: &Settings, parts: &Parts<'_>) -> Option<u32> {
+    let body = line.body.as_mut().ok()?;
+    let settings = body.settings.over(run);
+    match body.prompt.request(&settings, &parts.tokenizer, parts.template.as_ref()) {
+        Ok(request) => {
+            let tokens = (request.prompt.len() as u32).saturating_add(request.max_tokens.min(length::ANSWER));
+            body.prompt = Prompt::Tokens(request.prompt);
+            body.settings.stop = Some(request.stop);
+            Some(tokens)
+        }
+        Err(error) => {
+            line.body = Err(error.to_string());
+            None
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use isobath::engine::prompts::Line;
+use isobath::service::prompts::Line;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -99,7 +99,7 @@ fn resume(file: &mut File, lines: &[Line]) -> anyhow::Result<HashSet<usize>> {
 
 #[cfg(test)]
 mod tests {
-    use isobath::engine::prompts::parse;
+    use isobath::service::prompts::parse;
     use serde_json::json;
 
     use super::*;

@@ -25,9 +25,10 @@ use pollster::block_on;
 
 use super::args::{Bench, Loading, OrderChoice};
 use super::failure;
-use super::open::Place;
+use super::length::Length;
+use super::open;
 use super::progress::Progress;
-use super::session;
+use super::{facts, session};
 use choice::Group;
 use row::{Repeated, Setting};
 use table::Table;
@@ -83,8 +84,8 @@ impl<'a> Bencher<'a> {
         let config = match &command.random {
             Some(shape) => Shape::parse(shape)?.config()?,
             None => {
-                let place = Place::of(&loading)?;
-                let facts = session::facts(&place)?;
+                let place = open::of(&loading)?;
+                let facts = facts::facts(&place)?;
                 let why = || anyhow::Error::msg(facts.faults.join("; "));
                 facts.config.ok_or_else(why)?
             }
@@ -157,18 +158,19 @@ impl<'a> Bencher<'a> {
         // All lanes have room at once: what waits is not measured.
         let cache_tokens = loading.context.map(|context| context.next_multiple_of(PAGE).saturating_mul(lanes));
         let options = EngineOptions { lanes, order, max_rows: chunk, cache_tokens, ..EngineOptions::default() };
-        let mut engine = match &self.command.random {
+        let gated = |config: &mut ModelConfig| config.router = config.router.take().filter(|_| gates);
+        let model = match &self.command.random {
             Some(_) => {
                 let mut config = self.config.clone();
-                config.router = config.router.filter(|_| gates);
-                session::random_engine(&config, self.command.dtype, &loading, options)?
+                gated(&mut config);
+                session::random(&config, self.command.dtype, &loading, options)?
             }
-            None => {
-                let place = Place::of(&loading)?;
-                let load = if gates { session::engine } else { session::gateless_engine };
-                load(&place, &loading, options)?
-            }
+            None => session::load(&open::of(&loading)?, &loading, options, |parts| {
+                gated(&mut parts.config);
+                Length::Usual
+            })?,
         };
+        let mut engine = model.engine;
         if let [first, ..] = engine.cuts() {
             let range = format!("smaller here ({first}); or give fewer --lanes or a shorter --context");
             return Err(RequestError::Setting { name: "the size of the test", value: lanes.to_string(), range }.into());

@@ -12,7 +12,7 @@ use isobath::panel::{self, Action, Choice, Controls, FrameTimes, Panel};
 use isobath::service::Command;
 
 use super::worker::{Device, Worker};
-use crate::cli::open::{Fetching, Place};
+use crate::cli::open::{self, Fetching, Place};
 use crate::cli::session;
 
 /// What a dialog was opened for.
@@ -87,16 +87,13 @@ impl App {
         let other = self.panel.controls.adapter.clone().filter(|name| *name != own.name);
         let other = other.or_else(|| own.traits.window_apart().then(|| own.name.clone()));
         let device = other.map_or_else(|| Device::Shared(Box::new(self.shared.clone())), Device::Other);
-        let place = match &self.place {
-            Place::Folder(path) => Place::Folder(path.clone()),
-            Place::Gguf(path) => Place::Gguf(path.clone()),
-        };
+        let place = self.place.clone();
         let lanes = self.panel.controls.lanes;
         self.worker = Some(Worker::start(place, device, lanes, self.begin, context.clone()));
     }
 
     fn open_model(&mut self, path: PathBuf, context: &egui::Context) {
-        match Place::find(Some(&path), Fetching::default()) {
+        match open::find(Some(&path), Fetching::default()) {
             Ok(place) => {
                 self.place = place;
                 self.load(context);
@@ -192,6 +189,9 @@ impl eframe::App for App {
             self.end_shown |= matches!(&stamped.update, isobath::service::Update::LoadingCancelled)
                 || matches!(&stamped.update, isobath::service::Update::Failed(failure) if failure.kind.is_final());
             self.panel.apply(&stamped);
+        }
+        for action in self.panel.asked() {
+            self.perform(action, context);
         }
         if gone && !std::mem::replace(&mut self.end_shown, true) {
             self.panel.fail("the engine's thread ended by itself; the terminal says why. Load the model again".into());

@@ -14,12 +14,12 @@ use pollster::block_on;
 
 use super::args::Gui;
 use super::failure;
-use super::open::{Fetching, Place};
+use super::open::{self, Fetching};
 use app::{App, Options};
 
 /// Opens the window and stays until it is closed.
 pub fn gui(command: &Gui) -> anyhow::Result<u8> {
-    let place = Place::find(command.model.as_deref(), Fetching::default())?;
+    let place = open::find(command.model.as_deref(), Fetching::default())?;
     let replay = command
         .replay
         .as_ref()

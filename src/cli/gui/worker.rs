@@ -1,6 +1,5 @@
 //! The engine's thread: the service at work, its updates kept until the window draws.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -11,11 +10,11 @@ use isobath::engine::EngineOptions;
 use isobath::error::ModelError;
 use isobath::gpu::{Gpu, SharedDevice};
 use isobath::panel;
-use isobath::service::{self, Command, Failure, FailureKind, Files, Stamped, Start, Update};
+use isobath::service::{self, Command, Failure, FailureKind, Stamped, Start, Update};
 use pollster::block_on;
 
 use crate::cli::clock;
-use crate::cli::open::{self, Place};
+use crate::cli::open::Place;
 
 /// The window is drawn again this soon after something was told.
 const SOON: Duration = Duration::from_millis(16);
@@ -107,28 +106,8 @@ impl Drop for Worker {
 }
 
 fn read(place: &Place, lanes: u32) -> Result<Start, ModelError> {
-    let files = match place {
-        Place::Folder(folder) => Files::Folder {
-            config: open::config(folder)?,
-            tokenizer: open::tokenizer(folder)?.into_bytes(),
-            chat_template: open::chat_template(folder)?,
-            special_tokens: open::special_tokens(folder)?,
-            tensors: open::weights(folder)?
-                .into_iter()
-                .map(|(file, bytes)| (file, Box::new(bytes) as service::Bytes))
-                .collect(),
-        },
-        Place::Gguf(path) => Files::Gguf { name: name(path), bytes: Box::new(open::map(path)?) },
-    };
-    let generation_config = match place {
-        Place::Folder(folder) => open::generation_config(folder)?,
-        Place::Gguf(_) => None,
-    };
+    let path = place.path();
+    let name = path.file_stem().map_or_else(|| path.display().to_string(), |stem| stem.to_string_lossy().into_owned());
     let options = EngineOptions { lanes, alternatives: panel::ALTERNATIVES, ..EngineOptions::default() };
-    let shown = place.path().file_stem().map_or_else(|| name(place.path()), |stem| stem.to_string_lossy().into_owned());
-    Ok(Start { name: shown, note: place.note(), files, generation_config, options, clock: Some(clock::local_time) })
-}
-
-fn name(path: &Path) -> String {
-    path.display().to_string()
+    Ok(Start { name, note: place.note(), files: place.files()?, options, clock: Some(clock::local_time) })
 }

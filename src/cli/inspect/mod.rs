@@ -19,9 +19,9 @@ use self::plan::Stage;
 pub use self::sizes::TensorFact;
 use self::sizes::{Kv, Parameters, Room};
 use super::args::Inspect;
+use super::facts;
 use super::failure;
-use super::open::{Fetching, Place};
-use super::session;
+use super::open::{self, Fetching};
 
 /// What could be read of a model. What could not is among the faults.
 #[derive(Debug)]
@@ -78,8 +78,8 @@ struct Report<'a> {
 /// Reads the model and prints what it is; the exit code tells whether it would load.
 pub fn inspect(inspect: &Inspect) -> anyhow::Result<u8> {
     let fetching = Fetching { revision: inspect.revision.as_deref(), quiet: false };
-    let place = Place::find(inspect.model.as_deref(), fetching)?;
-    let facts = session::facts(&place)?;
+    let place = open::find(inspect.model.as_deref(), fetching)?;
+    let facts = facts::facts(&place)?;
     let model = place.path().display().to_string();
     let mut out = io::stdout().lock();
     if inspect.json {

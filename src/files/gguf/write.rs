@@ -84,8 +84,7 @@ fn check(config: &ModelConfig, vocabulary: &GgufVocabulary) -> Result<(), ModelE
     if let Some(what) = part.or_else(form) {
         return Err(ModelError::Unsupported {
             what: format!("a GGUF file of a model {what}"),
-            supported: "GGUF for plain Llama models; write a folder instead (DEST without .gguf), or unroll a model \
-                        without router first (`isobath convert --merge`)"
+            supported: "GGUF for plain Llama models; write a folder instead, or unroll a model without router first"
                 .into(),
         });
     }

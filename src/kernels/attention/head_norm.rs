@@ -9,7 +9,7 @@ use crate::params;
 /// Arguments of one dispatch. Shapes: see the shader.
 #[derive(Debug)]
 pub struct HeadNorm<'a> {
-    /// `[depths, 2, weight_stride]`
+    /// `[rounds, 2, weight_stride]`
     pub weight: &'a Buffer,
     /// `[rows]` of [`Row`](crate::kernels::Row)
     pub rows: &'a Buffer,
@@ -36,7 +36,7 @@ pub struct Params {
     pub stride: u32,
     /// Numbers from the queries' weight to the keys'.
     pub weight_stride: u32,
-    /// Numbers from one depth's weights to the next.
+    /// Numbers from one round's weights to the next.
     pub bank_stride: u32,
     /// `epsilon` of the shader.
     pub epsilon: f32,

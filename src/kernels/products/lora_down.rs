@@ -1,4 +1,4 @@
-//! First half of a low-rank adapter: the row's depth picks the matrix.
+//! First half of a low-rank adapter: the row's round picks the matrix.
 //!
 //! Shader: `shaders/products/lora_down.wgsl`.
 
@@ -10,7 +10,7 @@ use crate::params;
 pub struct LoraDown<'a> {
     /// `[rows, stride]`
     pub input: &'a Buffer,
-    /// `[depths, rank, stride]`
+    /// `[rounds, rank, stride]`
     pub weight: &'a Buffer,
     /// `[rows]` of [`Row`](crate::kernels::Row)
     pub rows: &'a Buffer,

@@ -10,7 +10,7 @@ use crate::params;
 pub struct LoraUp<'a> {
     /// `[rows, inner_stride]`
     pub inner: &'a Buffer,
-    /// `[depths, rank, outputs]`
+    /// `[rounds, rank, outputs]`
     pub weight: &'a Buffer,
     /// `[rows]` of [`Row`](crate::kernels::Row)
     pub rows: &'a Buffer,

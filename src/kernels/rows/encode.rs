@@ -1,4 +1,4 @@
-//! Recursion encoding: a learned vector of the depth multiplies the block's output.
+//! Recursion encoding: a learned vector of the round multiplies the block's output.
 //!
 //! Shader: `shaders/rows/encode.wgsl`. Formula: `docs/models.md`, "recursion encoding".
 
@@ -8,7 +8,7 @@ use crate::params;
 /// Arguments of one dispatch. Shapes: see the shader.
 #[derive(Debug)]
 pub struct Encode<'a> {
-    /// `[depths, stride]`
+    /// `[rounds, stride]`
     pub encoding: &'a Buffer,
     /// `[rows]` of [`Row`](crate::kernels::Row)
     pub rows: &'a Buffer,

@@ -10,24 +10,13 @@ mod openai;
 use serde::Deserialize;
 use serde::de::{SeqAccess, Visitor};
 
+use super::prompt::{Prompt, Settings};
 use crate::error::RequestError;
-use crate::text::Message;
 use fields::{Field, fields, keep, value};
-
-/// What is to be gone on from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Input {
-    /// A text.
-    Text(String),
-    /// Tokens, as they are.
-    Tokens(Vec<u32>),
-    /// A conversation, for the model's chat template.
-    Messages(Vec<Message>),
-}
 
 /// What a line says of how it is answered; what it does not say is as for the whole run.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Settings {
+pub struct Overrides {
     /// Most tokens to write.
     pub tokens: Option<u32>,
     /// Temperature of the draw.
@@ -50,13 +39,15 @@ pub struct Settings {
     pub stop: Option<Vec<String>>,
 }
 
-/// One prompt.
+/// What a line asks for.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Prompt {
+pub struct Body {
     /// What is to be gone on from.
-    pub input: Input,
+    pub prompt: Prompt,
+    /// It is a conversation, and the answer an assistant's message.
+    pub chat: bool,
     /// How it is answered.
-    pub settings: Settings,
+    pub settings: Overrides,
     /// The name by which the line calls the model; handed back with the answer.
     pub model: Option<Box<str>>,
 }
@@ -82,7 +73,7 @@ pub struct Line {
     /// The JSON text of its `id` or `custom_id`, to be handed back untouched.
     pub id: Option<Box<str>>,
     /// What it asks for, or why that cannot be followed.
-    pub prompt: Result<Prompt, String>,
+    pub body: Result<Body, String>,
 }
 
 /// The lines of the file's text; empty ones are left out, and so is a byte order mark.
@@ -107,37 +98,54 @@ fn line(number: usize, text: &str) -> Result<Line, RequestError> {
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
     if text.trim_start().starts_with('"') {
         let text = serde_json::from_str(text).map_err(|error| refused(error.to_string()))?;
-        let prompt = Prompt { input: Input::Text(text), settings: Settings::default(), model: None };
-        return Ok(Line { number, hash, form: Form::Own, id: None, prompt: Ok(prompt) });
+        let body = Body { prompt: Prompt::Text(text), chat: false, settings: Overrides::default(), model: None };
+        return Ok(Line { number, hash, form: Form::Own, id: None, body: Ok(body) });
     }
     let fields = fields(text).map_err(|error| refused(error.to_string()))?;
     let of = |wanted: &str| fields.iter().find(|(name, _)| name == wanted).map(|(_, value)| (*value).into());
     Ok(if fields.iter().any(|(name, _)| name == "custom_id" || name == "body") {
-        Line { number, hash, form: Form::OpenAi, id: of("custom_id"), prompt: openai::prompt(&fields) }
+        Line { number, hash, form: Form::OpenAi, id: of("custom_id"), body: openai::body(&fields) }
     } else {
-        let prompt = own(&fields).map_err(refused)?;
-        Line { number, hash, form: Form::Own, id: of("id"), prompt: Ok(prompt) }
+        let body = own(&fields).map_err(refused)?;
+        Line { number, hash, form: Form::Own, id: of("id"), body: Ok(body) }
     })
 }
 
-fn own(fields: &[Field]) -> Result<Prompt, String> {
-    let (mut text, mut id, mut settings) = (None, None, Settings::default());
+fn own(fields: &[Field]) -> Result<Body, String> {
+    let (mut text, mut id, mut settings) = (None, None, Overrides::default());
     for (name, given) in fields {
         match name.as_str() {
             "prompt" => keep(&mut text, name, value::<String>(name, given)?)?,
             "id" => keep(&mut id, name, *given)?,
             _ if settings.take(name, given)? => {}
             _ => {
-                let known = Settings::NAMES.map(|name| format!("`{name}`")).join(", ");
+                let known = Overrides::NAMES.map(|name| format!("`{name}`")).join(", ");
                 return Err(format!("unknown field `{}`; there are `prompt`, `id`, {known}", short(name)));
             }
         }
     }
     let text = text.ok_or("it has no `prompt`, nor OpenAI's `custom_id` and `body`")?;
-    Ok(Prompt { input: Input::Text(text), settings, model: None })
+    Ok(Body { prompt: Prompt::Text(text), chat: false, settings, model: None })
 }
 
-impl Settings {
+impl Overrides {
+    /// What holds for the line: its own settings, and those of the whole run for the rest.
+    pub fn over(&self, run: &Settings) -> Settings {
+        Settings {
+            max_tokens: self.tokens.unwrap_or(run.max_tokens),
+            temperature: self.temperature.unwrap_or(run.temperature),
+            top_k: self.top_k.unwrap_or(run.top_k),
+            top_p: self.top_p.unwrap_or(run.top_p),
+            min_p: self.min_p.unwrap_or(run.min_p),
+            repeat_penalty: self.repeat_penalty.unwrap_or(run.repeat_penalty),
+            seed: self.seed.unwrap_or(run.seed),
+            depth: self.depth.or(run.depth),
+            priority: self.priority.unwrap_or(run.priority),
+            stop: self.stop.clone().unwrap_or_else(|| run.stop.clone()),
+            ..run.clone()
+        }
+    }
+
     /// What a line calls them; the first two are the same.
     const NAMES: [&str; 11] = [
         "tokens",
@@ -225,18 +233,15 @@ impl<'de> Deserialize<'de> for Texts {
 mod tests {
     use super::*;
 
-    fn prompt(line: &Line) -> &Prompt {
-        line.prompt.as_ref().unwrap()
+    fn body(line: &Line) -> &Body {
+        line.body.as_ref().unwrap()
     }
 
     #[test]
     fn lines_are_strings_or_objects() {
         let lines = parse("\u{feff}\"one\"\n\n{\"prompt\":\"two\",\"id\":7,\"tokens\":3}\r\n").unwrap();
-        assert_eq!((lines[0].number, &prompt(&lines[0]).input), (1, &Input::Text("one".into())));
-        assert_eq!(
-            (lines[1].number, prompt(&lines[1]).settings.tokens, lines[1].id.as_deref()),
-            (3, Some(3), Some("7"))
-        );
+        assert_eq!((lines[0].number, &body(&lines[0]).prompt), (1, &Prompt::Text("one".into())));
+        assert_eq!((lines[1].number, body(&lines[1]).settings.tokens, lines[1].id.as_deref()), (3, Some(3), Some("7")));
         for (wrong, why) in [
             ("word", "expected value"),
             ("{}", "it has no `prompt`"),
@@ -259,7 +264,7 @@ mod tests {
         let text = r#"{"prompt":"a","max_tokens":3,"stop":"b","top_p":0.5,"top_k":4,"min_p":0.1,"repeat_penalty":1.1,
             "temperature":1,"seed":18446744073709551615,"depth":2,"priority":1}"#
             .replace('\n', "");
-        let want = Settings {
+        let want = Overrides {
             tokens: Some(3),
             temperature: Some(1.0),
             top_k: Some(4),
@@ -271,8 +276,19 @@ mod tests {
             priority: Some(1),
             stop: Some(vec!["b".into()]),
         };
-        assert_eq!(prompt(&parse(&text).unwrap()[0]).settings, want);
+        assert_eq!(body(&parse(&text).unwrap()[0]).settings, want);
+        let run = Settings { ignore_end: true, top_k: 9, ..Settings::default() };
+        assert_eq!(
+            Overrides { top_k: None, ..want.clone() }.over(&run).top_k,
+            9,
+            "what it does not say is as for the run"
+        );
+        let held = want.over(&run);
+        assert_eq!(
+            (held.max_tokens, held.seed, held.ignore_end, &*held.stop),
+            (3, u64::MAX, true, &["b".to_owned()][..])
+        );
         let nothing = r#"{"prompt":"a","tokens":null,"stop":null}"#;
-        assert_eq!(prompt(&parse(nothing).unwrap()[0]).settings, Settings::default());
+        assert_eq!(body(&parse(nothing).unwrap()[0]).settings, Overrides::default());
     }
 }

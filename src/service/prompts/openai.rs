@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::{Error, IgnoredAny, SeqAccess, Visitor};
 
 use super::fields::{Field, fields, keep, value};
-use super::{Input, Prompt, Settings, short};
+use super::{Body, Overrides, Prompt, short};
 use crate::text::Message;
 
 const CHAT: &str = "/v1/chat/completions";
@@ -46,7 +46,7 @@ const OF_THE_SERVICE: [&str; 8] = [
 ];
 
 /// What the line asks for, or why it cannot be followed.
-pub(super) fn prompt(line: &[Field]) -> Result<Prompt, String> {
+pub(super) fn body(line: &[Field]) -> Result<Body, String> {
     let (mut url, mut body, mut custom_id) = (None, None, None);
     for (name, given) in line {
         match name.as_str() {
@@ -71,12 +71,12 @@ pub(super) fn prompt(line: &[Field]) -> Result<Prompt, String> {
     read(&body, chat)
 }
 
-fn read(body: &[Field], chat: bool) -> Result<Prompt, String> {
-    let (mut input, mut model, mut settings) = (None, None, Settings::default());
+fn read(body: &[Field], chat: bool) -> Result<Body, String> {
+    let (mut prompt, mut model, mut settings) = (None, None, Overrides::default());
     for (name, given) in body.iter().filter(|(_, given)| *given != "null") {
         match name.as_str() {
-            "messages" if chat => keep(&mut input, name, Input::Messages(messages(given)?))?,
-            "prompt" if !chat => keep(&mut input, name, text(given)?)?,
+            "messages" if chat => keep(&mut prompt, name, Prompt::Chat(messages(given)?))?,
+            "prompt" if !chat => keep(&mut prompt, name, text(given)?)?,
             "model" => keep(&mut model, name, value::<String>(name, given)?.into_boxed_str())?,
             // OpenAI's seeds have a sign.
             "seed" if given.starts_with('-') => {
@@ -91,7 +91,7 @@ fn read(body: &[Field], chat: bool) -> Result<Prompt, String> {
         }
     }
     let missing = if chat { "`body` has no `messages`" } else { "`body` has no `prompt`" };
-    Ok(Prompt { input: input.ok_or(missing)?, settings, model })
+    Ok(Body { prompt: prompt.ok_or(missing)?, chat, settings, model })
 }
 
 fn asks_nothing(name: &str, given: &str) -> Result<(), String> {
@@ -107,16 +107,16 @@ fn asks_nothing(name: &str, given: &str) -> Result<(), String> {
 }
 
 /// What a completion goes on from.
-fn text(given: &str) -> Result<Input, String> {
+fn text(given: &str) -> Result<Prompt, String> {
     if !given.starts_with('[') {
-        return Ok(Input::Text(value("prompt", given)?));
+        return Ok(Prompt::Text(value("prompt", given)?));
     }
     if let Ok(tokens) = serde_json::from_str(given) {
-        return Ok(Input::Tokens(tokens));
+        return Ok(Prompt::Tokens(tokens));
     }
     let texts: Vec<String> = value("prompt", given)?;
     match <[String; 1]>::try_from(texts) {
-        Ok([text]) => Ok(Input::Text(text)),
+        Ok([text]) => Ok(Prompt::Text(text)),
         Err(texts) => Err(format!(
             "`prompt` is a list of {} texts; one answer is written for a line, give each its own",
             texts.len()
@@ -216,11 +216,11 @@ mod tests {
     use super::super::{Form, parse};
     use super::*;
 
-    fn line(url: &str, body: &str) -> Result<Prompt, String> {
+    fn line(url: &str, body: &str) -> Result<Body, String> {
         let text = format!(r#"{{"custom_id":"a","method":"POST","url":"/v1/{url}","body":{body}}}"#);
         let line = parse(&text).unwrap().remove(0);
         assert_eq!((line.form, line.id.as_deref()), (Form::OpenAi, Some("\"a\"")));
-        line.prompt
+        line.body
     }
 
     #[test]
@@ -232,20 +232,20 @@ mod tests {
             .replace('\n', "");
         let found = line("chat/completions", &body).unwrap();
         let said = vec![Message::new("system", "Be brief."), Message::new("user", "ab")];
-        assert_eq!((found.input, found.model), (Input::Messages(said), Some("m".into())));
-        let want = Settings {
+        assert_eq!((found.prompt, found.model), (Prompt::Chat(said), Some("m".into())));
+        let want = Overrides {
             tokens: Some(5),
             temperature: Some(0.5),
             top_p: Some(0.9),
             seed: Some(u64::MAX),
             stop: Some(vec!["x".into()]),
-            ..Settings::default()
+            ..Overrides::default()
         };
         assert_eq!(found.settings, want);
-        let input = |body: &str| line("completions", body).unwrap().input;
-        assert_eq!(input(r#"{"prompt":"a"}"#), Input::Text("a".into()));
-        assert_eq!(input(r#"{"prompt":["a"]}"#), Input::Text("a".into()));
-        assert_eq!(input(r#"{"prompt":[1,2]}"#), Input::Tokens(vec![1, 2]));
+        let prompt = |body: &str| line("completions", body).unwrap().prompt;
+        assert_eq!(prompt(r#"{"prompt":"a"}"#), Prompt::Text("a".into()));
+        assert_eq!(prompt(r#"{"prompt":["a"]}"#), Prompt::Text("a".into()));
+        assert_eq!(prompt(r#"{"prompt":[1,2]}"#), Prompt::Tokens(vec![1, 2]));
     }
 
     #[test]
@@ -284,7 +284,7 @@ mod tests {
             check("chat/completions", &format!("{{\"messages\":[{message}]}}"), want);
         }
         let get = parse(r#"{"custom_id":1,"method":"GET","url":"/v1/completions","body":{"prompt":"a"}}"#).unwrap();
-        assert!(get[0].prompt.as_ref().unwrap_err().contains("it must be \"POST\""));
-        assert!(parse(r#"{"custom_id":1}"#).unwrap()[0].prompt.as_ref().unwrap_err().contains("no `body`"));
+        assert!(get[0].body.as_ref().unwrap_err().contains("it must be \"POST\""));
+        assert!(parse(r#"{"custom_id":1}"#).unwrap()[0].body.as_ref().unwrap_err().contains("no `body`"));
     }
 }
