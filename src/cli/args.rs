@@ -209,6 +209,10 @@ pub struct Loading {
     #[arg(long, value_name = "NAME|INDEX")]
     pub adapter: Option<String>,
 
+    /// Compile shaders with every check that can be added, to tell a fault of ours from one of a driver; slower.
+    #[arg(long, hide = true)]
+    pub checked_shaders: bool,
+
     /// Tokens that prompt and answer may have together, at most the model's own limit [default: 4096; what a longer prompt of
     /// `run` and its answer need; for `chat` 8192].
     #[arg(long, value_name = "TOKENS")]

@@ -82,7 +82,8 @@ fn start(parts: Parts<'_>, loading: &Loading, length: Length<'_>, options: Engin
     if !loading.quiet {
         parts.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
     }
-    let gpu = block_on(Gpu::open(loading.adapter.as_deref()))?;
+    let gpu = block_on(Gpu::open(loading.adapter.as_deref()))?.with_clock(clock::nanoseconds());
+    let gpu = if loading.checked_shaders { gpu.checked() } else { gpu };
     if !loading.quiet {
         eprintln!("adapter: {}", gpu.description());
     }

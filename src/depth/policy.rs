@@ -27,6 +27,11 @@ impl Rule {
     /// Every rule.
     pub const ALL: [Self; 4] = [Self::AtLeast, Self::Rising, Self::AtMost, Self::Below];
 
+    /// Whether a text is that of one of these rules.
+    pub fn is_ours(text: &str) -> bool {
+        Self::ALL.iter().any(|rule| rule.text() == text)
+    }
+
     /// Its WGSL.
     pub fn text(self) -> &'static str {
         match self {

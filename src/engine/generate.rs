@@ -28,6 +28,10 @@ impl Engine {
     /// As [`Engine::submit`].
     pub fn resume(&mut self, request: Request, written: &[u32]) -> Result<SequenceId, RequestError> {
         let depth = self.check(&request, written.len())?;
+        let vocabulary = self.config.vocab_size as usize;
+        if let Some(&token) = written.iter().find(|&&token| token as usize >= vocabulary) {
+            return Err(RequestError::TokenOutOfRange { token, vocabulary });
+        }
         let id = SequenceId(self.last_id + 1);
         let depths = self.depths_of(&request, depth);
         let submission = submission(id, &request, depth, depths.as_ref(), written);

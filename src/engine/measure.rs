@@ -26,14 +26,11 @@ pub(super) struct Depths {
     pub key: u64,
 }
 
-/// Nanoseconds since any moment.
-pub(super) type Clock = Box<dyn Fn() -> u64 + Send>;
-
 impl Engine {
     /// From now on [`Statistics::host`](super::Statistics::host) tells where the host's time goes. The library has no
     /// clock; this one gives nanoseconds since any moment and never goes back.
-    pub fn set_clock(&mut self, clock: impl Fn() -> u64 + Send + 'static) {
-        self.clock = Some(Box::new(clock));
+    pub fn set_clock(&mut self, clock: impl Fn() -> u64 + Send + Sync + 'static) {
+        self.clock = Some(std::sync::Arc::new(clock));
     }
 
     /// The clock's time; always 0 without one.
@@ -60,6 +57,24 @@ impl Engine {
             rounds: (0..end).map(rounds).collect(),
             key: words.into_iter().fold(0xcbf2_9ce4_8422_2325, hash),
         })
+    }
+
+    /// Makes the pipelines that steps and ticks of every size take, so that no text waits for one: natively several at once.
+    /// `progress` is told how many of how many are made. Where pipelines are compiled only when they first run there is nothing
+    /// to be gained, and nothing is made.
+    ///
+    /// # Errors
+    /// Sequences under way, or a kernel that the device refuses.
+    pub async fn prepare(&mut self, progress: &mut dyn FnMut(usize, usize)) -> Result<(), Error> {
+        if !self.is_idle() {
+            return Err(RequestError::Busy.into());
+        }
+        if self.gpu.traits().compiles_at_once {
+            let wanted = self.network().rehearse(self.order)?;
+            self.gpu.prepare(&wanted, progress)?;
+            self.gpu.check().await?;
+        }
+        Ok(())
     }
 
     /// Whether lanes at different rounds can share a pass.

@@ -3,6 +3,7 @@
 //! [`Engine::load`] puts a model on the GPU. [`Engine::submit`] queues a sequence and [`Engine::next`] tells what becomes
 //! of all of them; [`Engine::generate`] does both for one. What is told is an [`Event`].
 
+mod ahead;
 pub mod event;
 mod generate;
 mod lane;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, GpuError, RequestError};
 use crate::gpu::Gpu;
+use crate::gpu::device::Clock;
 use crate::network::config::ModelConfig;
 use crate::network::plan::Plan;
 use crate::runtime::room::{Cut, Fit, Room};
@@ -145,7 +147,7 @@ pub struct Engine {
     tokenizer: Arc<Tokenizer>,
     order: Order,
     /// Ticks that are submitted before the oldest is read.
-    ahead: usize,
+    ahead: ahead::Ahead,
     scheduler: Scheduler,
     active: HashMap<SequenceId, lane::Active>,
     lanes: Vec<Option<lane::OnLane>>,
@@ -155,7 +157,7 @@ pub struct Engine {
     told: VecDeque<Told>,
     last_id: u64,
     statistics: Statistics,
-    clock: Option<measure::Clock>,
+    clock: Option<Clock>,
     /// Decides on depth in place of the model, while a machine is measured.
     depths: Option<measure::DepthSource>,
 }
@@ -207,7 +209,8 @@ impl Engine {
             None if mixes && lanes > 1 && gpu.traits().mixed_rounds => Order::Mixed,
             None => Order::Waves,
         };
-        let ahead = gpu.traits().ahead;
+        let clock = gpu.clock();
+        let ahead = ahead::Ahead::new(gpu.traits().ahead);
         let shape = Self::shape(&plan, &state, order, options.prefix_cache);
         let scheduler = Scheduler::new(shape).map_err(|refusal| GpuError::Internal { why: refusal.to_string() })?;
         if options.profile && !gpu.start_profile() {
@@ -230,7 +233,7 @@ impl Engine {
             told: VecDeque::new(),
             last_id: 0,
             statistics: Statistics::default(),
-            clock: None,
+            clock,
             depths: None,
         })
     }

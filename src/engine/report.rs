@@ -14,17 +14,24 @@ use crate::schedule::{End, Outcome, Report};
 impl Engine {
     /// Keeps the GPU busy, then reads the oldest tick.
     pub(super) async fn turn(&mut self) -> Result<(), Error> {
-        while self.in_flight.len() < self.ahead {
+        if self.in_flight.is_empty() {
+            self.ahead.pause();
+            self.measure_readback().await?;
+        }
+        while self.in_flight.len() < self.ahead.ticks() {
             if !self.submit_tick()? {
                 break;
             }
         }
         let submitted = self.now();
-        let Some(InFlight { pending, number, read, decodes }) = self.in_flight.pop_front() else { return Ok(()) };
+        let Some(InFlight { pending, submitted: begun, number, read, decodes }) = self.in_flight.pop_front() else {
+            return Ok(());
+        };
         let words: Vec<u32> = self.gpu.finish(pending).await?;
         self.gpu.collect_profile().await?;
         let told = self.now();
         self.statistics.host.waiting += told - submitted;
+        self.ahead.read(begun, told);
         let (events, granted) = words.split_at(self.state.lanes.events.bytes() as usize / 4);
         let depths: Vec<u32> = bytemuck::cast_slice(granted).iter().map(|granted: &Granted| granted.rounds).collect();
         let drawn = LaneEvent::parse(events, self.plan.n_rounds(), self.state.sizes.room.alternatives);
@@ -50,6 +57,20 @@ impl Engine {
             self.tell_outcome(outcome, |report| &drawn[report - first]);
         }
         self.statistics.host.telling += self.now() - told;
+        Ok(())
+    }
+
+    /// Reads back nothing once, to know how long that takes.
+    async fn measure_readback(&mut self) -> Result<(), Error> {
+        if self.clock.is_none() || !self.ahead.is_new() {
+            return Ok(());
+        }
+        let events = &self.state.lanes.events;
+        // What is written and not yet submitted goes along with the first.
+        let _: Vec<u32> = self.gpu.read(events, 0..1).await?;
+        let begun = self.now();
+        let _: Vec<u32> = self.gpu.read(events, 0..1).await?;
+        self.ahead.measured(self.now() - begun);
         Ok(())
     }
 

@@ -16,6 +16,8 @@ use crate::schedule::{Begin, Chunk, PageCopy, TickPlan};
 /// A tick that was submitted and not yet read.
 pub(super) struct InFlight {
     pub pending: Pending,
+    /// When, by the clock.
+    pub submitted: u64,
     /// The scheduler's number of it.
     pub number: u64,
     /// What was read: lane, serial number, tokens; in the order of their depths.
@@ -59,7 +61,13 @@ impl Engine {
         let pending = pass.submit_and_read(&parts[..if tokens > 0 { 2 } else { 1 }]);
         self.statistics.host.recording += recorded - begun;
         self.statistics.host.submitting += self.now() - recorded;
-        self.in_flight.push_back(InFlight { pending, number: plan.number, read, decodes: plan.decoding > 0 });
+        self.in_flight.push_back(InFlight {
+            pending,
+            submitted: recorded,
+            number: plan.number,
+            read,
+            decodes: plan.decoding > 0,
+        });
         Ok(true)
     }
 

@@ -35,6 +35,9 @@ type ErrorFuture = Pin<Box<dyn Future<Output = Option<wgpu::Error>> + Send>>;
 type ErrorFuture = Pin<Box<dyn Future<Output = Option<wgpu::Error>>>>;
 type BindGroupKey = (PipelineKey, Vec<u64>);
 
+/// Nanoseconds since any moment.
+pub(crate) type Clock = std::sync::Arc<dyn Fn() -> u64 + Send + Sync>;
+
 /// An open device and everything that is cached with it.
 pub struct Gpu {
     pub(super) device: wgpu::Device,
@@ -47,6 +50,10 @@ pub struct Gpu {
     /// Error scopes whose result is not in yet: what they were about, and their future.
     scopes: RefCell<Vec<(GpuError, ErrorFuture)>>,
     traits: Traits,
+    /// Shaders are compiled with every check.
+    pub(super) checked: bool,
+    /// Nanoseconds since any moment.
+    pub(super) clock: Option<Clock>,
     /// See [`Gpu::limited`].
     limits: Option<[u64; 2]>,
     summary: AdapterSummary,
@@ -146,6 +153,8 @@ impl Gpu {
             reported,
             scopes: RefCell::default(),
             traits: opened,
+            checked: false,
+            clock: None,
             limits: None,
             summary,
             description,
@@ -160,6 +169,24 @@ impl Gpu {
     /// The adapter as listed.
     pub fn summary(&self) -> &AdapterSummary {
         &self.summary
+    }
+
+    /// With a clock that tells nanoseconds since any moment and never goes back: engines then keep as many ticks under way as
+    /// reading back takes.
+    pub fn with_clock(mut self, clock: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        self.clock = Some(std::sync::Arc::new(clock));
+        self
+    }
+
+    /// The clock, where there is one.
+    pub(crate) fn clock(&self) -> Option<Clock> {
+        self.clock.clone()
+    }
+
+    /// Behaves as a device with other traits, to run kernels that this one would not choose. Where weights lie must stay.
+    pub fn with_traits(mut self, traits: Traits) -> Self {
+        self.traits = traits;
+        self
     }
 
     /// What the device is good at.

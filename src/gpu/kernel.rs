@@ -64,6 +64,11 @@ pub trait Kernel {
     /// The uniform block at binding 0.
     type Params: Params;
 
+    /// The text holds WGSL that somebody else wrote, so nothing is known of its loops and indices: it is always checked.
+    fn foreign(&self) -> bool {
+        false
+    }
+
     /// The variant's text.
     fn source(&self) -> Source;
     /// The uniform block.

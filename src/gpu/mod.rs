@@ -7,6 +7,7 @@ pub mod buffer;
 pub mod device;
 pub mod kernel;
 pub mod pass;
+pub mod pipeline;
 pub mod profile;
 pub mod readback;
 pub mod texture;

@@ -2,12 +2,14 @@
 //!
 //! Uniform blocks of all dispatches go to the GPU in one write; pipelines and bind groups are cached.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use super::Gpu;
 use super::buffer::{Binding, Buffer};
 use super::device::{Pipeline, UNIFORM_BYTES};
 use super::kernel::{Kernel, PipelineKey, Source};
+use super::pipeline::{Wanted, compile};
 use super::profile::Profile;
 use super::readback::Pending;
 use crate::error::GpuError;
@@ -47,90 +49,30 @@ pub struct Pass<'g> {
     gpu: &'g Gpu,
     uniforms: Vec<u8>,
     steps: Vec<Step>,
+    /// Pipelines that it would take, where nothing is to be run.
+    rehearsed: Option<HashMap<PipelineKey, Wanted>>,
 }
 
 impl Gpu {
-    /// Begins a list of dispatches.
-    pub fn pass(&self) -> Pass<'_> {
-        Pass { gpu: self, uniforms: Vec::new(), steps: Vec::new() }
+    /// Begins a list of dispatches that are not run: it only sees which pipelines they take.
+    pub fn rehearsal(&self) -> Pass<'_> {
+        Pass { rehearsed: Some(HashMap::new()), ..self.pass() }
     }
 
-    fn pipeline(
-        &self,
-        name: &'static str,
-        key: &PipelineKey,
-        source: &Source,
-        bindings: &[Binding<'_>],
-        in_storage: bool,
-    ) -> Result<Pipeline, GpuError> {
-        if let Some(found) = self.pipelines.borrow().get(key) {
+    /// Begins a list of dispatches.
+    pub fn pass(&self) -> Pass<'_> {
+        Pass { gpu: self, uniforms: Vec::new(), steps: Vec::new(), rehearsed: None }
+    }
+
+    fn pipeline(&self, wanted: &Wanted) -> Result<Pipeline, GpuError> {
+        if let Some(found) = self.pipelines.borrow().get(&wanted.key) {
             return Ok(found.clone());
         }
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let made = self.make_pipeline(name, source, bindings, in_storage);
-        self.watch(GpuError::Pipeline { kernel: name.to_owned(), why: String::new() }, scope.pop())?;
-        self.pipelines.borrow_mut().insert(key.clone(), made.clone());
+        let made = wanted.make(&self.device);
+        self.watch(wanted.refused(), scope.pop())?;
+        self.pipelines.borrow_mut().insert(wanted.key.clone(), made.clone());
         Ok(made)
-    }
-
-    fn make_pipeline(
-        &self,
-        name: &'static str,
-        source: &Source,
-        bindings: &[Binding<'_>],
-        in_storage: bool,
-    ) -> Pipeline {
-        let entry = |binding, ty| wgpu::BindGroupLayoutEntry {
-            binding,
-            visibility: wgpu::ShaderStages::COMPUTE,
-            ty,
-            count: None,
-        };
-        let ty = if in_storage {
-            wgpu::BufferBindingType::Storage { read_only: true }
-        } else {
-            wgpu::BufferBindingType::Uniform
-        };
-        let block = wgpu::BindingType::Buffer { ty, has_dynamic_offset: true, min_binding_size: None };
-        let mut entries = vec![entry(0, block)];
-        entries.extend((1..).zip(bindings).map(|(place, binding)| entry(place, binding.kind())));
-        let descriptor = wgpu::BindGroupLayoutDescriptor { label: Some(name), entries: &entries };
-        let layout = self.device.create_bind_group_layout(&descriptor);
-        let pipeline_layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label: Some(name),
-            bind_group_layouts: &[Some(&layout)],
-            immediate_size: 0,
-        });
-        let pipeline = self.compile(name, source, Some(&pipeline_layout), in_storage);
-        Pipeline { pipeline, layout }
-    }
-
-    fn compile(
-        &self,
-        name: &'static str,
-        source: &Source,
-        layout: Option<&wgpu::PipelineLayout>,
-        in_storage: bool,
-    ) -> wgpu::ComputePipeline {
-        let mut text = source.text();
-        if in_storage {
-            text = text.replacen("var<uniform>", "var<storage, read>", 1);
-        }
-        let descriptor =
-            wgpu::ShaderModuleDescriptor { label: Some(name), source: wgpu::ShaderSource::Wgsl(text.into()) };
-        let module = self.device.create_shader_module(descriptor);
-        self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(name),
-            layout,
-            module: &module,
-            entry_point: Some(name),
-            // Every kernel writes its workgroup memory before it reads it.
-            compilation_options: wgpu::PipelineCompilationOptions {
-                zero_initialize_workgroup_memory: false,
-                ..Default::default()
-            },
-            cache: None,
-        })
     }
 
     /// Builds a kernel's pipeline and throws it away: does this device take the text?
@@ -139,7 +81,8 @@ impl Gpu {
     /// [`GpuError::Pipeline`] with the compiler's words.
     pub async fn try_pipeline(&self, name: &'static str, source: &Source) -> Result<(), GpuError> {
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let _ = self.compile(name, source, None, false);
+        // Of a text that may be anybody's.
+        let _ = compile(&self.device, name, source, None, false, true);
         match scope.pop().await {
             Some(error) => Err(GpuError::Pipeline { kernel: name.to_owned(), why: error.to_string() }),
             None => Ok(()),
@@ -187,11 +130,14 @@ impl Pass<'_> {
         if self.uniforms.len() as u64 + SLOT as u64 > UNIFORM_BYTES {
             self.flush();
         }
-        let (source, bindings) = (kernel.source(), kernel.bindings());
-        let key = PipelineKey::of(K::NAME, &source);
-        let in_storage = K::BLOCK_DECIDES && traits.bakes_blocks;
-        let pipeline = self.gpu.pipeline(K::NAME, &key, &source, &bindings, in_storage)?;
-        let group = self.gpu.bind_group(K::NAME, &key, &pipeline, &bindings);
+        let bindings = kernel.bindings();
+        let wanted = Wanted::new(kernel, &bindings, self.gpu);
+        if let Some(rehearsed) = &mut self.rehearsed {
+            rehearsed.entry(wanted.key.clone()).or_insert(wanted);
+            return Ok(());
+        }
+        let pipeline = self.gpu.pipeline(&wanted)?;
+        let group = self.gpu.bind_group(K::NAME, &wanted.key, &pipeline, &bindings);
         let offset = self.uniforms.len();
         self.uniforms.extend_from_slice(bytemuck::bytes_of(&kernel.params()));
         self.uniforms.resize(offset + SLOT, 0);
@@ -203,6 +149,20 @@ impl Pass<'_> {
             grid,
         });
         Ok(())
+    }
+
+    /// What a [rehearsal](Gpu::rehearsal) saw and the device does not have yet.
+    pub fn rehearsed(self) -> Vec<Wanted> {
+        let made = self.gpu.pipelines.borrow();
+        let mut wanted: Vec<_> = self
+            .rehearsed
+            .into_iter()
+            .flatten()
+            .filter(|(key, _)| !made.contains_key(key))
+            .map(|(_, one)| one)
+            .collect();
+        wanted.sort_by(|a, b| a.name.cmp(b.name).then_with(|| a.source.constants.cmp(&b.source.constants)));
+        wanted
     }
 
     /// Appends a copy of `bytes` (a multiple of 4).

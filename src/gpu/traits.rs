@@ -108,6 +108,8 @@ pub struct Traits {
     pub workgroups: Option<u32>,
     /// Ticks that are handed over before the oldest is read, at least.
     pub ahead: usize,
+    /// Pipelines are compiled when they are made, so that making them early saves waiting.
+    pub compiles_at_once: bool,
     /// A round over lanes of all depths is worth its dispatches.
     pub mixed_rounds: bool,
     /// Bytes of a copy that no cache holds.
@@ -131,6 +133,7 @@ impl Default for Traits {
             bakes_blocks: false,
             workgroups: None,
             ahead: 3,
+            compiles_at_once: true,
             mixed_rounds: true,
             copy_bytes: 128 << 20,
         }
@@ -178,6 +181,9 @@ impl Traits {
             bakes_blocks: info.driver.starts_with("llvmpipe") && limits.max_storage_buffers_per_shader_stage > 8,
             // Such drivers give each processor its stretch of the grid in advance: several for each come out even.
             workgroups: Some(4 * processors.max(1)),
+            // They compile when a pipeline is first dispatched, for the textures that it then has; one that is never used would
+            // only cost.
+            compiles_at_once: false,
             // They compute as long as they read, so a pass that is shared saves nothing (measured: docs/performance.md).
             mixed_rounds: false,
             copy_bytes: 64 << 20,

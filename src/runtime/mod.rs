@@ -9,6 +9,7 @@ pub mod memory;
 mod norms;
 pub mod product;
 pub mod recipe;
+mod rehearsal;
 pub mod room;
 pub mod rounds;
 pub mod state;

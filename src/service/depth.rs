@@ -36,7 +36,7 @@ impl Server<'_> {
         match self.engine.set_gate(&gate).await {
             Ok(()) => {
                 self.decides = Decides { gate: Some(gate.clone()), ..Decides::default() };
-                (self.tell)(Update::Gate { gate });
+                (self.send)(Update::Gate { gate });
             }
             Err(error) => self.failed(FailureKind::Refused, None, error.to_string()),
         }
@@ -46,7 +46,7 @@ impl Server<'_> {
         match self.engine.set_thresholds(&thresholds) {
             Ok(()) => {
                 self.decides.thresholds = Some(thresholds.clone());
-                (self.tell)(Update::Thresholds { thresholds });
+                (self.send)(Update::Thresholds { thresholds });
             }
             Err(error) => self.failed(FailureKind::Refused, None, error.to_string()),
         }
@@ -56,7 +56,7 @@ impl Server<'_> {
         match self.engine.set_rule(rule) {
             Ok(()) => {
                 self.decides.rule = Some(rule);
-                (self.tell)(Update::Rule { rule });
+                (self.send)(Update::Rule { rule });
             }
             Err(error) => self.failed(FailureKind::Refused, None, error.to_string()),
         }

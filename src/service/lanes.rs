@@ -58,7 +58,7 @@ impl Lanes {
 
     /// What happened to a sequence in its lane, if it has one. A sequence that was preempted leaves its lane when it is told
     /// of in another, or ends while it waits.
-    pub fn tell(&mut self, sequence: u64, lane: Option<u32>, event: &Event) {
+    pub fn apply(&mut self, sequence: u64, lane: Option<u32>, event: &Event) {
         let own = |lane: &Lane| lane.state != LaneState::Idle && lane.sequence == sequence;
         for (_, left) in (0..).zip(&mut self.0).filter(|(place, left)| Some(*place) != lane && own(left)) {
             *left = Lane::default();

@@ -212,7 +212,8 @@ impl Parts<'_> {
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Model, Error> {
         let Self { config, tokenizer, template, generation, warnings, tensors } = self;
-        let engine = Engine::load(gpu, &config, &*tensors, tokenizer, options, progress).await?;
+        let mut engine = Engine::load(gpu, &config, &*tensors, tokenizer, options, progress).await?;
+        engine.prepare(&mut |_, _| {}).await?;
         let size = |name: &String| match tensors.info(name) {
             Ok(Some((_, shape))) => shape.iter().product::<usize>() as u64,
             _ => 0,

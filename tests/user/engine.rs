@@ -9,7 +9,7 @@ use isobath::engine::request::{Request, Routing, Sampling};
 use isobath::engine::{Engine, EngineOptions};
 use isobath::error::{Error, GpuError, RequestError};
 use isobath::files::safetensors::Safetensors;
-use isobath::gpu::Gpu;
+use isobath::gpu::{Gpu, Traits};
 use isobath::network::config::ModelConfig;
 use isobath::text::Tokenizer;
 use pollster::block_on;
@@ -19,12 +19,15 @@ fn options(context: Option<u32>, max_rows: u32) -> EngineOptions {
 }
 
 fn try_load(options: EngineOptions) -> Result<Engine, Error> {
+    load_on(block_on(Gpu::open(std::env::var("ISOBATH_ADAPTER").ok().as_deref()))?, options)
+}
+
+fn load_on(gpu: Gpu, options: EngineOptions) -> Result<Engine, Error> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models/tiny");
     let config = ModelConfig::from_json(&fs::read_to_string(folder.join("config.json")).unwrap())?;
     let tokenizer = Tokenizer::from_json(&fs::read(folder.join("tokenizer.json")).unwrap())?;
     let bytes = fs::read(folder.join("model.safetensors")).unwrap();
     let source = Safetensors::parse(&bytes, "model.safetensors")?;
-    let gpu = block_on(Gpu::open(std::env::var("ISOBATH_ADAPTER").ok().as_deref()))?;
     block_on(Engine::load(gpu, &config, &source, tokenizer, options, &mut |_, _| {}))
 }
 
@@ -252,4 +255,48 @@ fn memory_that_cannot_be_had_is_an_error_that_names_it() {
     let bytes = gpu.max_binding_bytes() + 16;
     let message = gpu.buffer("a very large buffer", bytes).unwrap_err().to_string();
     assert!(message.contains("a very large buffer") && message.contains(&bytes.to_string()), "{message}");
+}
+
+/// On a device that compiles pipelines when they are made, all are there before the first token.
+#[test]
+fn no_text_waits_for_a_kernel() {
+    let gpu = block_on(Gpu::open(std::env::var("ISOBATH_ADAPTER").ok().as_deref())).unwrap();
+    let traits = Traits { compiles_at_once: true, ..*gpu.traits() };
+    let mut engine = load_on(gpu.with_traits(traits), EngineOptions { lanes: 3, ..options(None, 40) }).unwrap();
+    let mut counts = vec![];
+    block_on(engine.prepare(&mut |done, total| counts.push((done, total)))).unwrap();
+    let made = engine.gpu().n_pipelines();
+    assert_eq!(counts.last(), Some(&(made, made)), "all of them, and told one by one");
+    assert_eq!(counts.len(), made);
+    for (prompt, lanes) in [("A", 1), ("The quick brown fox jumps over the lazy dog, and once more.", 3)] {
+        for seed in 0..lanes {
+            let mut request = request(&engine, prompt, 9 + 5 * seed as u32);
+            request.sampling = Sampling { temperature: 1.0, seed, ..request.sampling };
+            engine.submit(request).unwrap();
+        }
+        while block_on(engine.next()).unwrap().is_some() {}
+    }
+    assert_eq!(engine.gpu().n_pipelines(), made, "kernels that nobody foresaw");
+    block_on(engine.prepare(&mut |_, _| panic!("nothing is left to make"))).unwrap();
+}
+
+/// What is told of a device that a clock measures changes no text.
+#[test]
+fn checked_shaders_and_a_clock_change_no_text() {
+    let open = || block_on(Gpu::open(std::env::var("ISOBATH_ADAPTER").ok().as_deref())).unwrap();
+    let begin = std::time::Instant::now();
+    let clock = move || begin.elapsed().as_nanos() as u64;
+    let write = |gpu: Gpu| {
+        let mut engine = load_on(gpu, options(None, 40)).unwrap();
+        let request = request(&engine, "Once upon a time", 24);
+        let written = write(&mut engine, &request);
+        written
+            .tokens
+            .iter()
+            .map(|token| (token.token, token.depth, token.log_probability.to_bits()))
+            .collect::<Vec<_>>()
+    };
+    let plain = write(open());
+    assert_eq!(write(open().checked()), plain);
+    assert_eq!(write(open().with_clock(clock)), plain);
 }

@@ -2,6 +2,7 @@
 //!
 //! Shader: `shaders/exits/cosine.wgsl`.
 
+use crate::depth::policy::Rule;
 use crate::gpu::{Binding, Buffer, Kernel, Source};
 use crate::params;
 
@@ -49,6 +50,10 @@ pub fn source(rule: &'static str) -> Source {
 impl Kernel for Cosine<'_> {
     const NAME: &'static str = "cosine";
     type Params = Params;
+
+    fn foreign(&self) -> bool {
+        !Rule::is_ours(self.rule)
+    }
 
     fn source(&self) -> Source {
         source(self.rule)

@@ -2,6 +2,7 @@
 //!
 //! Shader: `shaders/exits/gate.wgsl`.
 
+use crate::depth::policy::Rule;
 use crate::gpu::{Binding, Buffer, Kernel, Source};
 use crate::kernels::{DECIDE, ERROR_FUNCTION, Granted, REDUCE};
 use crate::params;
@@ -87,6 +88,10 @@ pub fn source(rule: &'static str) -> Source {
 impl Kernel for Gate<'_> {
     const NAME: &'static str = "gate";
     type Params = Params;
+
+    fn foreign(&self) -> bool {
+        !Rule::is_ours(self.rule)
+    }
 
     fn source(&self) -> Source {
         source(self.rule)

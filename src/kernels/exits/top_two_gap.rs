@@ -2,6 +2,7 @@
 //!
 //! Shader: `shaders/exits/top_two_gap.wgsl`.
 
+use crate::depth::policy::Rule;
 use crate::gpu::{Binding, Buffer, Kernel, Source};
 use crate::params;
 
@@ -50,6 +51,10 @@ pub fn source(rule: &'static str) -> Source {
 impl Kernel for TopTwoGap<'_> {
     const NAME: &'static str = "top_two_gap";
     type Params = Params;
+
+    fn foreign(&self) -> bool {
+        !Rule::is_ours(self.rule)
+    }
 
     fn source(&self) -> Source {
         source(self.rule)
