@@ -1,4 +1,4 @@
-//! Root-mean-square normalisation of each head of queries and keys, as Qwen 3 has it before the rotary embedding.
+//! Root-mean-square normalisation of each head of queries and keys, before the rotary embedding.
 //!
 //! Shader: `shaders/attention/head_norm.wgsl`.
 
