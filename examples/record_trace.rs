@@ -24,20 +24,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     sender.unbounded_send(Command::Submit { sequences: (1..=10).map(prompt).collect(), settings: settings.clone() })?;
     let mut sender = Some(sender);
     let mut race: Option<Race> = None;
-    let (mut told, mut heats, mut ended) = (Vec::new(), 0, 0);
+    let (mut updates, mut heats, mut ended) = (Vec::new(), 0, 0);
     let begin = Instant::now();
-    let mut tell = |stamped: Stamped| {
+    let mut receive = |stamped: Stamped| {
         let say = |command| sender.as_ref().map(|sender| sender.unbounded_send(command));
         let at = stamped.at;
         let Some(racing) = &mut race else {
             ended += u32::from(matches!(&stamped.update, Update::Sequence { event: Event::Finished { .. }, .. }));
             let last = ended == 10 && matches!(stamped.update, Update::Tick(_));
-            told.push(stamped);
+            updates.push(stamped);
             if last {
                 let settings = Settings { max_tokens: 10, ..settings.clone() };
                 let (begun, first) = Race::begin(at, (11..=16).map(prompt).collect(), &settings, ROUNDS);
                 race = Some(begun);
-                told.extend(first.updates);
+                updates.extend(first.updates);
                 first.commands.into_iter().for_each(|command| drop(say(command)));
             }
             return;
@@ -52,14 +52,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     say(Command::CancelAll);
                 }
             }
-            told.push(stamped);
+            updates.push(stamped);
         }
         if racing.is_over() {
             sender = None;
         }
     };
     let clock = || begin.elapsed().as_secs_f64();
-    pollster::block_on(service::run(start, || Gpu::open(None), commands, &clock, &mut tell));
-    fs::write(format!("{root}/tests/traces/stories.jsonl"), trace::write(&told))?;
+    pollster::block_on(service::run(start, || Gpu::open(None), commands, &clock, &mut receive));
+    fs::write(format!("{root}/tests/traces/stories.jsonl"), trace::write(&updates))?;
     Ok(())
 }

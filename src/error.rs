@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-/// Any error of the library.
+/// Any error of the library, by the boundary at which it arose: only the files can mend [`Error::Model`] and [`Error::Text`],
+/// only the machine [`Error::Gpu`], and whoever asked [`Error::Request`]. Names of settings are those of
+/// [`EngineOptions`](crate::EngineOptions) and [`Settings`](crate::Settings).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -20,7 +22,7 @@ pub enum Error {
     Request(#[from] RequestError),
 }
 
-/// What can be wrong with a model file.
+/// What can be wrong with a model's files: nothing was computed yet, and nothing stays behind.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
@@ -110,7 +112,9 @@ pub enum ModelError {
     },
 }
 
-/// What can go wrong with the GPU.
+/// What can go wrong with the GPU. Behind [`GpuError::Lost`] the same model can be loaded again, and
+/// [`Engine::resume`](crate::Engine::resume) goes on where a sequence stood; behind the others what was asked does not fit, or the
+/// driver is at fault.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GpuError {
@@ -179,7 +183,7 @@ pub enum GpuError {
     },
 }
 
-/// What can go wrong with text.
+/// What can go wrong with text: a tokenizer or a chat template that cannot be used, or not for this conversation.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TextError {
@@ -197,7 +201,7 @@ pub enum TextError {
     },
 }
 
-/// What can be wrong with a request.
+/// What can be wrong with a request. The engine is as it was before, and takes others.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {

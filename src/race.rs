@@ -253,7 +253,8 @@ mod tests {
     #[test]
     fn a_heat_that_was_disturbed_does_not_count() {
         let (mut race, _) = begin();
-        (heat(&mut race, 0), heat(&mut race, 0));
+        heat(&mut race, 0);
+        heat(&mut race, 0);
         apply(&mut race, Update::Paused { paused: true });
         assert!(!heat(&mut race, 0).0.counts);
         assert!(heat(&mut race, 0).0.counts, "the next is undisturbed");

@@ -1,13 +1,14 @@
-// Lists the lanes whose token has run all the rounds it was granted, in order: they leave the block in this tick.
+// Lists the rows of lanes whose rows have all run the rounds they were granted, in order: they leave the block in this tick.
 //
-//     leaves = in flight, and granted <= rounds run
+//     leaves = in flight, and granted <= rounds run, for each row that the lane has in use
 //
 // A count, a scan over the workgroup's counts, a second walk. Grid: one workgroup. CPU twin: `cpu` in
 // `src/kernels/exits/leave.rs`.
 
 struct Params {
     lanes: u32,
-    base: u32,     // row of lane 0
+    span: u32,     // rows of a lane
+    base: u32,     // first row of lane 0
     everyone: u32, // 1: whoever is in flight has run everything
 }
 
@@ -21,10 +22,16 @@ const THREADS = 256u;
 
 var<workgroup> counts: array<u32, THREADS>;
 
-fn leaves(lane: u32) -> bool {
-    let row = params.base + lane;
-    let done = granted[row].rounds <= rows[row].z + 1u;
-    return control[lane].phase == IN_FLIGHT && (done || params.everyone == 1u);
+// How many rows of a lane leave: all or none.
+fn leaving_rows(lane: u32) -> u32 {
+    if control[lane].phase != IN_FLIGHT { return 0u; }
+    let used = control[lane].rows;
+    if params.everyone == 1u { return used; }
+    for (var i = 0u; i < used; i++) {
+        let row = params.base + lane * params.span + i;
+        if granted[row].rounds > rows[row].z + 1u { return 0u; }
+    }
+    return used;
 }
 
 @compute @workgroup_size(THREADS)
@@ -33,7 +40,7 @@ fn leave(@builtin(local_invocation_index) thread: u32) {
     let begin = min(thread * share, params.lanes);
     let end = min(begin + share, params.lanes);
     var count = 0u;
-    for (var lane = begin; lane < end; lane++) { count += u32(leaves(lane)); }
+    for (var lane = begin; lane < end; lane++) { count += leaving_rows(lane); }
     counts[thread] = count;
     workgroupBarrier();
     for (var step = 1u; step < THREADS; step *= 2u) {
@@ -45,10 +52,9 @@ fn leave(@builtin(local_invocation_index) thread: u32) {
     }
     var place = counts[thread] - count;
     for (var lane = begin; lane < end; lane++) {
-        if leaves(lane) {
-            leaving[1u + place] = params.base + lane;
-            place++;
-        }
+        let used = leaving_rows(lane);
+        for (var i = 0u; i < used; i++) { leaving[1u + place + i] = params.base + lane * params.span + i; }
+        place += used;
     }
     if thread == THREADS - 1u { leaving[0] = place; }
 }

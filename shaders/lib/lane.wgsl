@@ -6,12 +6,12 @@ struct Lane {
     position: u32,  // of the next token to be computed
     remaining: u32, // tokens that may still be drawn
     forced: u32,    // rounds that every token runs; 0: the gate decides
+    given: u32,     // 1: rounds are given for each position of the lane
     ends: u32,      // 1: an end token ends the sequence
-    drawn0: u32,    // shares of 65536 that go at least to depth 2 and 3, to measure a machine; see `drawn_depth`
-    drawn1: u32,    // the share of depth 4 << 16 | seed << 1 | 1; 0: depths are not drawn
+    rows: u32,      // rows of its span in use: the next token, and guesses behind it
 }
 
 const IDLE = 0u;
 const READY = 1u;     // its next token can enter
-const IN_FLIGHT = 2u; // its token is between two rounds
+const IN_FLIGHT = 2u; // its rows are between two rounds
 const READING = 3u;   // its prompt is being read

@@ -24,6 +24,7 @@ const NEXT = 0xffffffffu;
 @group(0) @binding(5) var<storage, read> list: array<u32>;               // count, rows
 @group(0) @binding(6) var<storage, read_write> hidden: array<vec4<f32>>; // [rows, stride]
 @group(0) @binding(7) var<storage, read_write> seen: array<atomic<u32>>; // [lanes, seen_stride]: a bit per token
+@group(0) @binding(8) var<storage, read_write> noted: array<vec2<u32>>;  // [rows]: token; 1 where its lane had not seen it
 
 @compute @workgroup_size(64)
 fn embed(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
@@ -33,7 +34,9 @@ fn embed(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_inde
     if token == NEXT { token = lane_tokens[rows[row].x]; }
     if token < params.first || token >= params.first + params.rows { return; }
     if thread == 0u {
-        atomicOr(&seen[rows[row].x * params.seen_stride + token / 32u], 1u << (token % 32u));
+        let bit = 1u << (token % 32u);
+        let before = atomicOr(&seen[rows[row].x * params.seen_stride + token / 32u], bit);
+        noted[row] = vec2<u32>(token, u32((before & bit) == 0u));
     }
     for (var i = thread; i < params.blocks; i += 64u) {
         let b = load_block(token - params.first, i);

@@ -2,7 +2,7 @@
 
 use crate::engine::event::Event;
 use crate::engine::request::Request;
-use crate::engine::{Engine, HostTime, SequenceId, Statistics};
+use crate::engine::{Engine, HostTime, Statistics, Told};
 use crate::error::Error;
 
 /// What one run took.
@@ -88,9 +88,9 @@ impl Ledger {
     }
 
     /// Notes what a tick told.
-    pub fn take(&mut self, events: Vec<(SequenceId, Event)>) {
-        for (id, event) in events {
-            let place = self.first.and_then(|first| id.0.checked_sub(first));
+    pub fn take(&mut self, events: Vec<Told>) {
+        for Told { sequence, event, .. } in events {
+            let place = self.first.and_then(|first| sequence.0.checked_sub(first));
             let Some(sequence) = place.and_then(|place| self.sequences.get_mut(place as usize)) else { continue };
             match event {
                 Event::Token(token) => {

@@ -88,6 +88,7 @@ impl Test {
     /// # Errors
     /// What the engine reports.
     pub async fn run(&self, engine: &mut Engine, depth: WorkDepth, clock: &dyn Fn() -> f64) -> Result<Outcome, Error> {
+        depth.decide(engine)?;
         let requests = self.requests(engine, depth);
         match *self {
             Self::Prefill { .. } => {

@@ -2,8 +2,9 @@
 
 use super::ledger::{Ledger, Outcome};
 use crate::engine::Engine;
+use crate::engine::measure::DepthSource;
 use crate::engine::request::{Request, Sampling};
-use crate::error::Error;
+use crate::error::{Error, RequestError};
 
 /// A queue of requests.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
@@ -34,14 +35,46 @@ pub enum WorkDepth {
 }
 
 impl WorkDepth {
-    /// Has a request go so deep.
-    pub fn apply(self, request: &mut Request) {
-        match self {
-            Self::Model => {}
-            Self::Drawn(shares) => request.drawn_depths = Some(shares),
-            Self::Fixed(depth) => request.depth = Some(depth),
+    /// Has a request go so deep, as far as requests say it.
+    pub(super) fn apply(self, request: &mut Request) {
+        if let Self::Fixed(depth) = self {
+            request.depth = Some(depth);
         }
     }
+
+    /// Has an engine draw depths, or not.
+    ///
+    /// # Errors
+    /// Shares that do not sum up to 1, or of rounds that the model lacks.
+    pub(super) fn decide(self, engine: &mut Engine) -> Result<(), RequestError> {
+        let Self::Drawn(shares) = self else {
+            engine.set_depths(None);
+            return Ok(());
+        };
+        let rounds = engine.plan().n_rounds();
+        let fits = shares[(rounds as usize).min(4)..].iter().all(|share| *share == 0.0);
+        if !fits || (shares.iter().sum::<f32>() - 1.0).abs() > 1e-3 || shares.iter().any(|share| *share < 0.0) {
+            let range = format!("shares of depth 1 to {rounds} that sum up to 1");
+            return Err(RequestError::Setting { name: "depths", value: format!("{shares:?}"), range });
+        }
+        let hash =
+            |hash: u64, share: &f32| (hash ^ u64::from(share.to_bits())).wrapping_mul(0x100_0000_01b3).rotate_left(29);
+        let identity = shares.iter().fold(0xcbf2_9ce4_8422_2325, hash);
+        let rounds = Box::new(move |seed, position| drawn_depth(&shares, seed, position));
+        engine.set_depths(Some(DepthSource { identity, rounds }));
+        Ok(())
+    }
+}
+
+/// Depth by lot: the same for the same seed and position, whatever the order and the company. `shares` are those of depth 1 to 4.
+fn drawn_depth(shares: &[f32; 4], seed: u64, position: u32) -> u32 {
+    let h = (position ^ (((seed as u32 & 0x7fff) << 1 | 1) << 16)).wrapping_mul(0x9e37_79b1);
+    let h = (h ^ (h >> 16)).wrapping_mul(0x85eb_ca6b);
+    let h = (h ^ (h >> 13)).wrapping_mul(0xc2b2_ae35);
+    let lot = (h ^ (h >> 16)) & 0xffff;
+    // Of 65536, the share that goes at least so deep.
+    let at_least = |depth: usize| ((shares[depth - 1..].iter().sum::<f32>() * 65536.0).round() as u32).min(0xffff);
+    (2..=4).fold(1, |depth, next| depth + u32::from(lot < at_least(next)))
 }
 
 /// A seeded stream of numbers in [0, 1).
@@ -93,6 +126,7 @@ impl Work {
     /// # Errors
     /// What the engine reports.
     pub async fn run(&self, engine: &mut Engine, clock: &dyn Fn() -> f64) -> Result<Outcome, Error> {
+        self.depth.decide(engine)?;
         let requests = self.requests(engine.config().vocab_size, engine.context());
         // Nothing that a run before it has read makes this one faster.
         engine.forget_prefixes();
@@ -107,6 +141,16 @@ impl Work {
 mod tests {
     use super::*;
     use crate::bench::statistics::spread;
+
+    #[test]
+    fn depths_have_their_shares() {
+        let shares = [0.5, 0.25, 0.25, 0.0];
+        let mut counts = [0.0; 4];
+        for (seed, position) in (0..40).flat_map(|seed| (0..100).map(move |position| (seed, position))) {
+            counts[drawn_depth(&shares, seed, position) as usize - 1] += 1.0 / 4000.0;
+        }
+        assert!(counts.iter().zip(shares).all(|(count, share)| (count - share).abs() < 0.03), "{counts:?}");
+    }
 
     #[test]
     fn the_queue_is_the_same_whatever_the_depth() {

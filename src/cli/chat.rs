@@ -57,7 +57,7 @@ fn talk(
     if !model.has_template() && !chat.loading.quiet {
         eprintln!("{}", session::NO_TEMPLATE);
     }
-    if let Some(line) = told(chat, model.generation()).filter(|_| !chat.loading.quiet) {
+    if let Some(line) = suggested_sampling(chat, model.generation()).filter(|_| !chat.loading.quiet) {
         eprintln!("{line}");
     }
     let mut turns = opening.clone();
@@ -107,7 +107,7 @@ fn talk(
 }
 
 /// The settings that the model's author has chosen, where the user has not.
-fn told(chat: &Chat, generation: &Generation) -> Option<String> {
+fn suggested_sampling(chat: &Chat, generation: &Generation) -> Option<String> {
     let (own, model) = (&chat.choosing, generation.suggestion);
     let left = Suggestion {
         temperature: model.temperature.filter(|_| own.temperature.is_none()),
@@ -134,7 +134,7 @@ fn answer(
     let settings = chat.choosing.settings(chat.tokens, &model.generation().suggestion, TEMPERATURE)?;
     let request = model.request(&turns.into(), &settings)?;
     let outcome = Screen::new(out, false, painter).answer(model, &request, interrupt)?;
-    run::tell(&outcome, model, chat.show_depth, chat.loading.quiet);
+    run::print_summary(&outcome, model, chat.show_depth, chat.loading.quiet);
     Ok((outcome.text.trim().to_owned(), outcome.interrupted))
 }
 
@@ -184,29 +184,29 @@ mod tests {
         let command = Arguments::try_parse_from(["isobath", "chat", "-q"].iter().chain(words)).unwrap().command;
         let Command::Chat(chat) = command else { panic!("{command:?}") };
         let generation = Generation::from_json(file).unwrap();
-        let told = told(&chat, &generation);
+        let line = suggested_sampling(&chat, &generation);
         let mut model = Fake { template: true, generation, ..Fake::default() };
         talk(&chat, &mut model, &b"hello"[..], Vec::new(), false, &Interrupt::default()).unwrap();
-        (model.sampled[0], told)
+        (model.sampled[0], line)
     }
 
     #[test]
     fn the_authors_settings_count_where_the_user_has_none() {
         let file = r#"{"do_sample": true, "temperature": 0.6, "top_p": 0.9, "repetition_penalty": 1.1}"#;
-        let (sampling, told) = sampled(&[], file);
+        let (sampling, line) = sampled(&[], file);
         let want = Sampling { temperature: 0.6, top_k: 50, top_p: 0.9, min_p: 0.0, repeat_penalty: 1.1, seed: 0 };
         assert_eq!(sampling, want);
         assert_eq!(
-            told.unwrap(),
+            line.unwrap(),
             "sampling as generation_config.json says: temperature 0.6, top-k 50, top-p 0.9, repeat-penalty 1.1"
         );
-        let (sampling, told) = sampled(&["--temperature", "1", "--top-p", "1", "--top-k", "0"], file);
+        let (sampling, line) = sampled(&["--temperature", "1", "--top-p", "1", "--top-k", "0"], file);
         assert_eq!(sampling, Sampling { temperature: 1.0, top_k: 0, top_p: 1.0, ..want });
-        assert_eq!(told.unwrap(), "sampling as generation_config.json says: repeat-penalty 1.1");
-        let (sampling, told) = sampled(&["--seed", "3"], r#"{"do_sample": false, "temperature": 0.6, "top_p": 0.9}"#);
+        assert_eq!(line.unwrap(), "sampling as generation_config.json says: repeat-penalty 1.1");
+        let (sampling, line) = sampled(&["--seed", "3"], r#"{"do_sample": false, "temperature": 0.6, "top_p": 0.9}"#);
         assert_eq!(sampling, Sampling { seed: 3, ..Sampling::GREEDY });
-        assert_eq!(told.unwrap(), "sampling as generation_config.json says: the most probable token");
-        let (sampling, told) = sampled(&[], r#"{"eos_token_id": 1, "temperature": 0.1}"#);
-        assert_eq!((sampling, told), (Sampling { temperature: TEMPERATURE, ..Sampling::GREEDY }, None));
+        assert_eq!(line.unwrap(), "sampling as generation_config.json says: the most probable token");
+        let (sampling, line) = sampled(&[], r#"{"eos_token_id": 1, "temperature": 0.1}"#);
+        assert_eq!((sampling, line), (Sampling { temperature: TEMPERATURE, ..Sampling::GREEDY }, None));
     }
 }

@@ -109,8 +109,8 @@ impl Judge<'_> {
     fn judge(&mut self, way: Way) -> anyhow::Result<Scores> {
         let bar = super::progress::Progress::counting(self.command.loading.quiet, &name(way));
         let total = self.windows.windows.len() as u64;
-        let mut told = |done: usize| bar.set(done as u64, total);
-        let scores = block_on(self.windows.judge(&mut self.engine, way, &mut told));
+        let mut progress = |done: usize| bar.set(done as u64, total);
+        let scores = block_on(self.windows.judge(&mut self.engine, way, &mut progress));
         bar.end();
         let scores = scores?;
         let rounds = self.engine.plan().n_rounds();

@@ -70,12 +70,12 @@ fn write(
     let opening = if run.no_prompt || run.prompt == "-" { "" } else { prompt };
     let opening = dimmed(opening, io::stdout().is_terminal());
     let outcome = Screen::new(out, run.json, painter).with_opening(opening).answer(model, &request, interrupt)?;
-    tell(&outcome, model, run.show_depth, run.loading.quiet);
+    print_summary(&outcome, model, run.show_depth, run.loading.quiet);
     Ok(if outcome.interrupted { failure::INTERRUPTED } else { failure::DONE })
 }
 
 /// What is to be said after an answer, all on stderr: histogram, profile, and last the summary.
-pub fn tell(outcome: &Outcome, model: &dyn Writer, show_depth: bool, quiet: bool) {
+pub fn print_summary(outcome: &Outcome, model: &dyn Writer, show_depth: bool, quiet: bool) {
     if show_depth {
         for bar in outcome.depths.bars(40) {
             eprintln!("{bar}");

@@ -4,11 +4,12 @@ use std::ops::ControlFlow;
 
 use super::event::{Event, FinishReason};
 use super::lane::Active;
+use super::measure::Depths;
 use super::request::{Request, Routing};
-use super::{Engine, SequenceId};
+use super::{Engine, SequenceId, Told};
 use crate::error::{Error, GpuError, RequestError};
 use crate::runtime::step::Depth;
-use crate::schedule::{Refusal, SequenceId as Name, Submission};
+use crate::schedule::{Outcome, Refusal, Submission};
 use crate::text::stream::TextStream;
 
 impl Engine {
@@ -32,15 +33,18 @@ impl Engine {
             return Err(RequestError::TokenOutOfRange { token, vocabulary });
         }
         let id = SequenceId(self.last_id + 1);
-        let submission = submission(id, &request, depth, written);
+        let depths = self.depths_of(&request, depth);
+        let submission = submission(id, &request, depth, depths.as_ref(), written);
         let mut stream = TextStream::new(self.tokenizer.clone(), &request.stop, !request.ignore_end);
         for token in written {
             stream.push(*token);
         }
-        let mut active = Active { request, depth, stream: Some(stream), serial: None, written: written.len() as u32 };
+        let written = written.len() as u32;
+        let depths = depths.map(|depths| depths.rounds);
+        let mut active = Active { request, depth, depths, stream: Some(stream), written };
         if submission.max_tokens == 0 {
             let event = active.finished(FinishReason::Length);
-            self.tell(id, event);
+            self.tell(id, None, event);
         } else {
             self.scheduler.submit(submission).map_err(refused)?;
             self.active.insert(id, active);
@@ -52,11 +56,9 @@ impl Engine {
 
     /// Ends a sequence wherever it stands; its last event says so. `false` where it has ended already.
     pub fn cancel(&mut self, id: SequenceId) -> bool {
-        let cancelled = self.scheduler.cancel(Name(id.0)).is_some();
-        if cancelled {
-            self.finish(id, FinishReason::Cancelled);
-        }
-        cancelled
+        let Some(Outcome::Finished { lane, .. }) = self.scheduler.cancel(id) else { return false };
+        self.finish(id, lane, FinishReason::Cancelled);
+        true
     }
 
     /// Whether all sequences have ended and all their events are told.
@@ -72,14 +74,14 @@ impl Engine {
         while self.told.is_empty() && !self.is_idle() {
             self.turn().await?;
         }
-        Ok(self.told.pop_front())
+        Ok(self.told.pop_front().map(|told| (told.sequence, told.event)))
     }
 
     /// Goes on by one tick and tells all that is known after it. For callers that show every tick, or stop between two.
     ///
     /// # Errors
     /// As [`Engine::next`].
-    pub async fn tick(&mut self) -> Result<Vec<(SequenceId, Event)>, Error> {
+    pub async fn tick(&mut self) -> Result<Vec<Told>, Error> {
         if self.told.is_empty() && !self.is_idle() {
             self.turn().await?;
         }
@@ -87,7 +89,7 @@ impl Engine {
     }
 
     /// What has been told and not yet taken, without running anything.
-    pub fn take_told(&mut self) -> Vec<(SequenceId, Event)> {
+    pub fn take_told(&mut self) -> Vec<Told> {
         self.told.drain(..).collect()
     }
 
@@ -122,8 +124,8 @@ impl Engine {
     /// What the GPU reports, or that its last event is told already.
     pub async fn next_of(&mut self, id: SequenceId) -> Result<Event, Error> {
         loop {
-            let place = self.told.iter().position(|(whose, _)| *whose == id);
-            if let Some((_, event)) = place.and_then(|place| self.told.remove(place)) {
+            let place = self.told.iter().position(|told| told.sequence == id);
+            if let Some(Told { event, .. }) = place.and_then(|place| self.told.remove(place)) {
                 return Ok(event);
             }
             if !self.active.contains_key(&id) {
@@ -137,34 +139,34 @@ impl Engine {
     /// Ends a sequence of which nobody wants to hear any more.
     pub fn forget(&mut self, id: SequenceId) {
         self.cancel(id);
-        self.told.retain(|(whose, _)| *whose != id);
+        self.told.retain(|told| told.sequence != id);
     }
 
-    pub(super) fn tell(&mut self, id: SequenceId, event: Event) {
+    pub(super) fn tell(&mut self, sequence: SequenceId, lane: Option<u32>, event: Event) {
         if matches!(event, Event::Finished { .. }) {
             self.statistics.finished += 1;
         }
-        self.told.push_back((id, event));
+        self.told.push_back(Told { sequence, lane, event });
     }
 
     /// Tells of the end of a sequence, and forgets it.
-    pub(super) fn finish(&mut self, id: SequenceId, reason: FinishReason) {
+    pub(super) fn finish(&mut self, id: SequenceId, lane: Option<u32>, reason: FinishReason) {
         let Some(mut active) = self.active.remove(&id) else { return };
         let event = active.finished(reason);
-        self.tell(id, event);
+        self.tell(id, lane, event);
     }
 }
 
-fn submission(id: SequenceId, request: &Request, depth: Depth, written: &[u32]) -> Submission {
+fn submission(id: SequenceId, request: &Request, depth: Depth, depths: Option<&Depths>, written: &[u32]) -> Submission {
     // What changes keys and values beside the tokens: how deep each of them goes.
-    let key = match depth {
-        _ if request.drawn_depths.is_some() => 1 << 63 | lot(request) >> 1,
-        Depth::Model => 0,
-        Depth::Fixed(rounds) => u64::from(rounds),
-        Depth::Together => 1 << 62,
+    let key = match (depths, depth) {
+        (Some(depths), _) => 1 << 63 | depths.key >> 1,
+        (None, Depth::Model) => 0,
+        (None, Depth::Fixed(rounds)) => u64::from(rounds),
+        (None, Depth::Together) => 1 << 62,
     };
     Submission {
-        id: Name(id.0),
+        id,
         prompt: [&request.prompt, written].concat(),
         max_tokens: request.max_tokens.saturating_sub(written.len() as u32),
         depth: request.depth,
@@ -173,14 +175,6 @@ fn submission(id: SequenceId, request: &Request, depth: Depth, written: &[u32]) 
         // Rows that compete must be read together.
         whole_prompt: request.routing == Routing::TopK && request.depth.is_none(),
     }
-}
-
-/// Depths by lot are the same for the same seed and shares. Behind the prompt, which runs all rounds: so the prompt's length
-/// is part of it.
-fn lot(request: &Request) -> u64 {
-    let shares = request.drawn_depths.unwrap_or_default().map(|share| u64::from(share.to_bits()));
-    let words = [request.sampling.seed, request.prompt.len() as u64].into_iter().chain(shares);
-    words.fold(0xcbf2_9ce4_8422_2325, |hash, word| (hash ^ word).wrapping_mul(0x100_0000_01b3).rotate_left(29))
 }
 
 /// Most refusals are found before; what remains is the size of the cache.

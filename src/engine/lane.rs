@@ -5,6 +5,7 @@ use super::event::{Alternative, Event, FinishReason, TokenEvent};
 use super::request::{Request, Sampling};
 use crate::kernels::draw::sample::Settings;
 use crate::kernels::exits::finish::LaneEvent;
+use crate::runtime::lane::LaneDepth;
 use crate::runtime::step::Depth;
 use crate::text::Tokenizer;
 use crate::text::stream::TextStream;
@@ -13,10 +14,10 @@ use crate::text::stream::TextStream;
 pub(super) struct Active {
     pub request: Request,
     pub depth: Depth,
+    /// Rounds of each position, where another than the model decides.
+    pub depths: Option<Vec<u32>>,
     /// `None` once its end is told.
     pub stream: Option<TextStream>,
-    /// The stay in a lane that counts; `None` before the first.
-    pub serial: Option<u32>,
     /// Tokens told of.
     pub written: u32,
 }
@@ -36,14 +37,14 @@ pub(super) struct OnLane {
 }
 
 impl Active {
-    /// Rounds that every token is made to run while decoding; 0 leaves it to the model.
-    pub fn forced(&self, rounds: u32) -> u32 {
-        match self.depth {
-            Depth::Fixed(_) if self.request.drawn_depths.is_some() => 0,
-            Depth::Fixed(depth) => depth,
+    /// How deep tokens go while decoding.
+    pub fn lane_depth(&self, rounds: u32) -> LaneDepth<'_> {
+        match (&self.depths, self.depth) {
+            (Some(depths), _) => LaneDepth::Given(depths),
+            (None, Depth::Fixed(depth)) => LaneDepth::Fixed(depth),
             // The best of one token is that token: the released code runs every round.
-            Depth::Together => rounds,
-            Depth::Model => 0,
+            (None, Depth::Together) => LaneDepth::Fixed(rounds),
+            (None, Depth::Model) => LaneDepth::Gate,
         }
     }
 

@@ -27,7 +27,8 @@ use crate::runtime::state::State;
 use crate::runtime::step::{Depth, Network};
 use crate::runtime::tick::Order;
 use crate::runtime::weights::{Loader, Weights};
-use crate::schedule::{self, Scheduler, Shape};
+pub use crate::schedule::SequenceId;
+use crate::schedule::{Occupancy, Scheduler, Shape};
 use crate::tensor::TensorSource;
 use crate::text::tokenizer::Tokenizer;
 use event::Event;
@@ -64,9 +65,16 @@ pub const MAX_ALTERNATIVES: u32 = 16;
 /// Most sequences side by side: one workgroup walks over all lanes.
 pub const MAX_LANES: u32 = 256;
 
-/// Names a sequence; never used twice by one engine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
-pub struct SequenceId(pub u64);
+/// Something that happened to a sequence.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Told {
+    /// The sequence.
+    pub sequence: SequenceId,
+    /// The lane in which it happened; none where the sequence had none.
+    pub lane: Option<u32>,
+    /// What happened.
+    pub event: Event,
+}
 
 /// What an engine has done since it was loaded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
@@ -146,10 +154,12 @@ pub struct Engine {
     /// What was asked for and could not be had.
     cuts: Vec<Cut>,
     in_flight: VecDeque<tick::InFlight>,
-    told: VecDeque<(SequenceId, Event)>,
+    told: VecDeque<Told>,
     last_id: u64,
     statistics: Statistics,
     clock: Option<Clock>,
+    /// Decides on depth in place of the model, while a machine is measured.
+    depths: Option<measure::DepthSource>,
 }
 
 impl Engine {
@@ -180,6 +190,7 @@ impl Engine {
         let weights = Loader::new(&gpu, config, source, progress)?.load(&plan).await?;
         let wanted = Room {
             lanes,
+            span: 1,
             context,
             rows: options.max_rows,
             heads: options.heads,
@@ -223,12 +234,13 @@ impl Engine {
             last_id: 0,
             statistics: Statistics::default(),
             clock,
+            depths: None,
         })
     }
 
     /// Sizes of what is scheduled.
     fn shape(plan: &Plan, state: &State, order: Order, prefix_cache: bool) -> Shape {
-        let Room { lanes, context, rows, .. } = state.sizes.room;
+        let Room { lanes, span, context, rows, .. } = state.sizes.room;
         Shape {
             lanes,
             // A sequence needs a token to read and one to write.
@@ -237,6 +249,7 @@ impl Engine {
             classes: plan.classes,
             rounds: plan.n_rounds(),
             ticks_per_token: if order == Order::Mixed { plan.n_rounds() } else { 1 },
+            span,
             compact: plan.compact(),
             pages: [state.sizes.pages, state.sizes.pages * (plan.classes - 1)],
             prefix_cache,
@@ -294,8 +307,8 @@ impl Engine {
     }
 
     /// Who waits and runs, and where the pages of the KV cache are.
-    pub fn schedule(&self) -> schedule::Statistics {
-        self.scheduler.statistics()
+    pub fn schedule(&self) -> Occupancy {
+        self.scheduler.occupancy()
     }
 
     /// What the engine has done.
@@ -338,15 +351,8 @@ impl Engine {
                 setting("depth", depth.to_string(), format!("between 1 and {rounds}, the rounds of this model"))
             }
             (Some(depth), _) => Ok(Depth::Fixed(depth)),
-            (None, Routing::Threshold) if request.drawn_depths.is_some() => {
-                let shares = request.drawn_depths.unwrap_or_default();
-                let fits = shares[(rounds as usize).min(4)..].iter().all(|share| *share == 0.0);
-                if !fits || (shares.iter().sum::<f32>() - 1.0).abs() > 1e-3 || shares.iter().any(|share| *share < 0.0) {
-                    let range = format!("shares of depth 1 to {rounds} that sum up to 1");
-                    return setting("depths", format!("{shares:?}"), range);
-                }
-                Ok(Depth::Fixed(rounds))
-            }
+            // What is read runs all rounds.
+            (None, Routing::Threshold) if self.depths.is_some() => Ok(Depth::Fixed(rounds)),
             (None, Routing::Threshold) => Ok(Depth::Model),
             (None, Routing::TopK) => {
                 if self.plan.together.is_none() {

@@ -1,8 +1,7 @@
 //! What came of a tick: late words of the GPU, told to the scheduler and to the caller.
 
-use std::collections::{HashMap, VecDeque};
-
 use super::event::{Event, FinishReason};
+use super::score::scored;
 use super::tick::InFlight;
 use super::{Engine, SequenceId};
 use crate::error::Error;
@@ -10,7 +9,7 @@ use crate::kernels::Granted;
 use crate::kernels::exits::finish::LaneEvent;
 use crate::runtime::step::Depth;
 use crate::runtime::tick::Order;
-use crate::schedule::{End, Outcome, Report, SequenceId as Name};
+use crate::schedule::{End, Outcome, Report};
 
 impl Engine {
     /// Keeps the GPU busy, then reads the oldest tick.
@@ -53,8 +52,10 @@ impl Engine {
             let LaneEvent { lane, serial, token, depth, ended, .. } = *drawn;
             Report::Token { lane, serial, token, depth: depth as u8, end: end(ended) }
         }));
-        let outcomes = self.scheduler.report(number, &reports);
-        self.tell_outcomes(outcomes, &drawn);
+        let first = reports.len() - drawn.len();
+        for outcome in self.scheduler.report(number, &reports) {
+            self.tell_outcome(outcome, |report| &drawn[report - first]);
+        }
         self.statistics.host.telling += self.now() - told;
         Ok(())
     }
@@ -93,59 +94,43 @@ impl Engine {
         }
     }
 
-    fn tell_outcomes(&mut self, outcomes: Vec<Outcome>, drawn: &[LaneEvent]) {
-        // What a sequence drew in the stay that counts, in order.
-        let current: HashMap<u32, SequenceId> =
-            self.active.iter().filter_map(|(id, active)| Some((active.serial?, *id))).collect();
-        let mut of: HashMap<SequenceId, VecDeque<&LaneEvent>> = HashMap::new();
-        for drawn in drawn {
-            if let Some(id) = current.get(&drawn.serial) {
-                of.entry(*id).or_default().push_back(drawn);
+    /// Tells what follows from a tick; `drawn` finds the event of a report.
+    fn tell_outcome<'d>(&mut self, outcome: Outcome, drawn: impl Fn(usize) -> &'d LaneEvent) {
+        match outcome {
+            Outcome::Prefilled { sequence, lane, done, total } => {
+                self.tell(sequence, Some(lane), Event::Prefill { done, total });
             }
-        }
-        for outcome in outcomes {
-            match outcome {
-                Outcome::Prefilled { sequence, done, total } => {
-                    self.tell(SequenceId(sequence.0), Event::Prefill { done, total });
-                }
-                Outcome::Token { sequence, .. } => {
-                    let id = SequenceId(sequence.0);
-                    if let Some(drawn) = of.get_mut(&id).and_then(VecDeque::pop_front) {
-                        self.tell_token(id, drawn);
-                    }
-                }
-                Outcome::Finished { sequence, end } => {
-                    let id = SequenceId(sequence.0);
-                    self.forget_lane(id);
-                    self.finish(id, reason(end));
-                }
+            Outcome::Token { sequence, lane, report, .. } => self.tell_token(sequence, lane, drawn(report)),
+            Outcome::Finished { sequence, lane, end } => {
+                self.forget_lane(sequence, lane);
+                self.finish(sequence, lane, reason(end));
             }
         }
     }
 
-    fn tell_token(&mut self, id: SequenceId, drawn: &LaneEvent) {
-        let Some(active) = self.active.get(&id) else { return };
+    fn tell_token(&mut self, id: SequenceId, lane: u32, drawn: &LaneEvent) {
+        // Behind a stop text in the middle of a span nothing is told.
+        let Self { active, weights, plan, tokenizer, .. } = self;
+        let Some(active) = active.get_mut(&id) else { return };
         // While decoding, top-k runs every round.
         let forced = active.request.depth.is_some() || active.depth == Depth::Together;
-        let scored = self.scored(drawn.depth, if forced { Depth::Fixed(0) } else { active.depth });
-        let Some(active) = self.active.get_mut(&id) else { return };
-        let (event, stopped) = active.token(drawn, scored, &self.tokenizer);
+        let scored = scored(weights, plan, drawn.depth, if forced { Depth::Fixed(0) } else { active.depth });
+        let (event, stopped) = active.token(drawn, scored, tokenizer);
         self.statistics.tokens += 1;
         self.statistics.rounds += u64::from(drawn.depth);
-        self.tell(id, event);
+        self.tell(id, Some(lane), event);
         if stopped {
             // Nothing, where the same token ended it for another reason.
-            self.scheduler.end(Name(id.0), End::Stop);
-            self.forget_lane(id);
-            self.finish(id, FinishReason::Stop);
+            self.scheduler.end(id, End::Stop);
+            self.forget_lane(id, Some(lane));
+            self.finish(id, Some(lane), FinishReason::Stop);
         }
     }
 
     /// A lane whose sequence has ended says nothing about the next tick.
-    fn forget_lane(&mut self, id: SequenceId) {
-        for lane in &mut self.lanes {
-            *lane = lane.filter(|lane| lane.id != id);
-        }
+    fn forget_lane(&mut self, id: SequenceId, lane: Option<u32>) {
+        let Some(lane) = lane.and_then(|lane| self.lanes.get_mut(lane as usize)) else { return };
+        *lane = lane.filter(|lane| lane.id != id);
     }
 }
 

@@ -66,9 +66,6 @@ pub struct Request {
     pub routing: Routing,
     /// Higher comes first; 0 is normal. At most 64 later ones overtake a sequence.
     pub priority: u8,
-    /// Depths are drawn by lot, with these shares of depth 1 to 4, so that a machine can be measured without trained
-    /// weights. The gate is computed all the same. The prompt runs all rounds.
-    pub drawn_depths: Option<[f32; 4]>,
 }
 
 impl Request {
@@ -83,7 +80,6 @@ impl Request {
             depth: None,
             routing: Routing::Threshold,
             priority: 0,
-            drawn_depths: None,
         }
     }
 }

@@ -4,7 +4,9 @@ use super::Engine;
 use crate::error::{Error, RequestError};
 use crate::kernels::Granted;
 use crate::kernels::draw::cross_entropy::Judged;
+use crate::network::plan::Plan;
 use crate::runtime::step::{Depth, Input, Step};
+use crate::runtime::weights::Weights;
 
 /// What the model says of one token of a text.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -82,7 +84,7 @@ impl Engine {
             let words: Vec<Judged> = self.gpu.finish(network.judge(heads, &wanted, &judged)?).await?;
             for (row, judged) in (from..).zip(words) {
                 let depth_run = granted[row].rounds;
-                let own = &scores[row * rounds as usize..][..self.scored(depth_run, depth)];
+                let own = &scores[row * rounds as usize..][..scored(&self.weights, &self.plan, depth_run, depth)];
                 told.push(Score {
                     position: inputs[row].position + 1,
                     token: targets[row],
@@ -96,12 +98,6 @@ impl Engine {
             }
         }
         Ok(told)
-    }
-
-    /// Rounds that were scored for a token that ran `depth` of them.
-    pub(super) fn scored(&self, depth: u32, decided: Depth) -> usize {
-        let forced = matches!(decided, Depth::Fixed(_));
-        self.weights.gate.gate.as_ref().map_or(0, |gate| gate.scores(depth, self.plan.n_rounds(), forced)) as usize
     }
 
     fn check_score(&self, tokens: &[u32], depth: Depth) -> Result<(), RequestError> {
@@ -125,4 +121,10 @@ impl Engine {
             _ => Ok(()),
         }
     }
+}
+
+/// Rounds that were scored for a token that ran `depth` of them.
+pub(super) fn scored(weights: &Weights, plan: &Plan, depth: u32, decided: Depth) -> usize {
+    let forced = matches!(decided, Depth::Fixed(_));
+    weights.gate.gate.as_ref().map_or(0, |gate| gate.scores(depth, plan.n_rounds(), forced)) as usize
 }

@@ -2,13 +2,13 @@
 //!
 //! **Invariant:** no tick waits for the one before it; writes of the host take effect before the submission that follows.
 
+use super::Engine;
 use super::lane::OnLane;
-use super::{Engine, SequenceId};
 use crate::error::GpuError;
 use crate::gpu::Pass;
 use crate::gpu::readback::Pending;
-use crate::kernels::Control;
 use crate::runtime::cache::is_of_rounds;
+use crate::runtime::lane::{Assignment, LaneDepth};
 use crate::runtime::step::{Depth, Input, Step};
 use crate::runtime::tick::Tick;
 use crate::schedule::{Begin, Chunk, PageCopy, TickPlan};
@@ -31,7 +31,7 @@ impl Engine {
     pub(super) fn submit_tick(&mut self) -> Result<bool, GpuError> {
         let begun = self.now();
         let Some(plan) = self.scheduler.next_tick() else { return Ok(false) };
-        self.write_plan(&plan);
+        self.write_plan(&plan)?;
         let (tick, kinds) = self.look_ahead(&plan);
         let events = &self.state.lanes.events;
         let mut pass = self.gpu.pass();
@@ -72,53 +72,42 @@ impl Engine {
     }
 
     /// What the host writes before a tick.
-    fn write_plan(&mut self, plan: &TickPlan) {
+    fn write_plan(&mut self, plan: &TickPlan) -> Result<(), GpuError> {
         for &lane in &plan.stops {
-            self.gpu.write(&self.state.lanes.control, u64::from(lane) * 32, &[Control::default()]);
+            self.state.stop(&self.gpu, lane);
             self.lanes[lane as usize] = None;
         }
         for begin in &plan.begins {
-            self.begin(begin);
+            self.begin(begin)?;
         }
         let (classes, pages) = (self.plan.classes, self.state.sizes.max_pages);
         for write in &plan.pages {
             let place = (write.lane * classes + write.class) * pages + write.index;
             self.gpu.write(&self.state.lanes.pages, u64::from(place) * 4, &[write.page]);
         }
+        Ok(())
     }
 
     /// Puts a sequence on a lane.
-    fn begin(&mut self, begin: &Begin) {
-        let id = SequenceId(begin.sequence.0);
-        let rounds = self.plan.n_rounds();
-        let Some(active) = self.active.get_mut(&id) else { return };
-        active.serial = Some(begin.serial);
-        let request = &active.request;
-        let (lanes, sizes, at) = (&self.state.lanes, &self.state.sizes, u64::from(begin.lane));
-        let mut seen = vec![0u32; sizes.seen as usize];
-        begin.tokens.iter().for_each(|token| seen[*token as usize / 32] |= 1 << (token % 32));
-        let mut reach = vec![0u32; sizes.room.context as usize];
-        reach.iter_mut().zip(&begin.depths).for_each(|(reach, depth)| *reach = u32::from(*depth));
-        self.gpu.write(&lanes.seen, at * u64::from(sizes.seen) * 4, &seen);
-        self.gpu.write(&lanes.reach, at * u64::from(sizes.room.context) * 4, &reach);
-        self.gpu.write(&lanes.lengths, at * u64::from(self.plan.classes) * 4, &begin.lengths);
-        self.gpu.write(&lanes.settings, at * 32, &[request.sampling.settings()]);
-        let drawn = request.drawn_depths;
-        let control = Control {
-            phase: Control::READING,
+    fn begin(&mut self, begin: &Begin) -> Result<(), GpuError> {
+        let Some(active) = self.active.get(&begin.sequence) else { return Ok(()) };
+        let depth = active.lane_depth(self.plan.n_rounds());
+        let assignment = Assignment {
             serial: begin.serial,
-            position: begin.reads,
+            cached: &begin.tokens,
+            depths: &begin.depths,
+            lengths: &begin.lengths,
+            reads: begin.reads,
             remaining: begin.remaining,
-            forced: active.forced(rounds),
-            ends: u32::from(!request.ignore_end),
-            drawn_low: drawn.map_or(0, |shares| at_least(&shares, 2) << 16 | at_least(&shares, 3)),
-            drawn_high: drawn
-                .map_or(0, |shares| at_least(&shares, 4) << 16 | (request.sampling.seed as u32 & 0x7fff) << 1 | 1),
+            depth,
+            ends: !active.request.ignore_end,
+            settings: active.request.sampling.settings(),
         };
-        self.gpu.write(&lanes.control, at * 32, &[control]);
-        let ragged = control.forced > 0 || drawn.is_some();
-        let Begin { reads, remaining, .. } = *begin;
+        self.state.assign(&self.gpu, begin.lane, &assignment)?;
+        let Begin { sequence: id, reads, remaining, .. } = *begin;
+        let ragged = depth != LaneDepth::Gate;
         self.lanes[begin.lane as usize] = Some(OnLane { id, reads, remaining, ticks: None, ragged });
+        Ok(())
     }
 
     /// What the host knows of the tick, and its chunks by the kind of their depth.
@@ -129,7 +118,7 @@ impl Engine {
             if let Some(lane) = self.lanes[chunk.lane as usize].as_mut().filter(|_| chunk.last) {
                 lane.ticks = Some(0);
             }
-            let Some(active) = self.active.get(&SequenceId(chunk.sequence.0)) else { continue };
+            let Some(active) = self.active.get(&chunk.sequence) else { continue };
             let depth = active.reading_depth(chunk.start, rounds);
             // Top-k selects among the tokens of one call, so nobody may be beside it.
             match kinds.iter_mut().find(|(kind, _)| *kind == depth && depth != Depth::Together) {
@@ -137,12 +126,13 @@ impl Engine {
                 None => kinds.push((depth, vec![chunk])),
             }
         }
+        let span = self.state.sizes.room.span;
         let mut tick = Tick { order: self.order, lanes: plan.decoding, longest: 0, ragged: false };
         for lane in self.lanes.iter_mut().flatten() {
             let Some(ticks) = &mut lane.ticks else { continue };
             *ticks += 1;
             tick.ragged |= lane.ragged;
-            tick.longest = tick.longest.max(lane.reads + (*ticks).min(lane.remaining));
+            tick.longest = tick.longest.max(lane.reads + (*ticks * span).min(lane.remaining));
         }
         (tick, kinds)
     }
@@ -183,10 +173,4 @@ impl Engine {
             }
         }
     }
-}
-
-/// The share of 65536 that goes at least so deep.
-fn at_least(shares: &[f32; 4], depth: usize) -> u32 {
-    let share: f32 = shares[depth - 1..].iter().sum();
-    ((share * 65536.0).round() as u32).min(0xffff)
 }

@@ -10,11 +10,16 @@ pub(super) fn next_id() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// GPU memory. Cheap to clone; freed with its last clone.
+/// Parts of a buffer begin at multiples of this, which every device can bind.
+pub const PART_BYTES: u64 = 256;
+
+/// GPU memory, all of an allocation or a part of it. Cheap to clone; freed with its last clone.
 #[derive(Debug, Clone)]
 pub struct Buffer {
     pub(super) raw: wgpu::Buffer,
     pub(super) id: u64,
+    /// First byte within `raw`.
+    pub(super) offset: u64,
     bytes: u64,
 }
 
@@ -29,10 +34,10 @@ impl Buffer {
             usage,
             mapped_at_creation: false,
         });
-        Self { raw, id: next_id(), bytes }
+        Self { raw, id: next_id(), offset: 0, bytes }
     }
 
-    /// Size in bytes, a multiple of 16.
+    /// Size in bytes; of a whole buffer a multiple of 16.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -40,6 +45,21 @@ impl Buffer {
     /// Tells it from all others; clones share it.
     pub fn id(&self) -> u64 {
         self.id
+    }
+
+    /// A part of it that is used like a buffer of its own; both see what is written. A dispatch that writes the one may not
+    /// bind the other.
+    ///
+    /// # Panics
+    /// Where the part does not begin at a multiple of [`PART_BYTES`], or ends behind the buffer.
+    pub fn part(&self, offset: u64, bytes: u64) -> Self {
+        assert!(offset.is_multiple_of(PART_BYTES) && bytes > 0 && offset + bytes <= self.bytes, "{offset} + {bytes}");
+        Self { raw: self.raw.clone(), id: next_id(), offset: self.offset + offset, bytes }
+    }
+
+    /// Bytes before it in the allocation of which it is a part.
+    pub fn offset(&self) -> u64 {
+        self.offset
     }
 
     /// The buffer as a kernel's input.
@@ -101,7 +121,11 @@ impl Binding<'_> {
     /// What is bound.
     pub(super) fn resource(&self) -> wgpu::BindingResource<'_> {
         match self {
-            Self::Read(buffer) | Self::Write(buffer) => buffer.raw.as_entire_binding(),
+            Self::Read(buffer) | Self::Write(buffer) => wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                buffer: &buffer.raw,
+                offset: buffer.offset,
+                size: wgpu::BufferSize::new(buffer.bytes),
+            }),
             Self::ReadTexture(texture) | Self::WriteTexture(texture) => {
                 wgpu::BindingResource::TextureView(&texture.view)
             }

@@ -256,7 +256,7 @@ impl Gpu {
     pub fn write<T: bytemuck::NoUninit>(&self, buffer: &Buffer, offset_bytes: u64, data: &[T]) {
         let bytes: &[u8] = bytemuck::cast_slice(data);
         if !bytes.is_empty() {
-            self.queue.write_buffer(&buffer.raw, offset_bytes, bytes);
+            self.queue.write_buffer(&buffer.raw, buffer.offset + offset_bytes, bytes);
         }
     }
 

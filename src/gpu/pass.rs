@@ -218,12 +218,13 @@ impl Pass<'_> {
         while let Some(step) = steps.next() {
             match step {
                 Step::Copy { from, from_offset, to, to_offset, bytes } => {
-                    encoder.copy_buffer_to_buffer(&from.raw, *from_offset, &to.raw, *to_offset, *bytes);
+                    let (from_offset, to_offset) = (from.offset + from_offset, to.offset + to_offset);
+                    encoder.copy_buffer_to_buffer(&from.raw, from_offset, &to.raw, to_offset, *bytes);
                 }
                 Step::Read { from, from_offset, to, at, bytes } => {
-                    encoder.copy_buffer_to_buffer(&from.raw, *from_offset, to, *at, *bytes);
+                    encoder.copy_buffer_to_buffer(&from.raw, from.offset + from_offset, to, *at, *bytes);
                 }
-                Step::Clear { buffer } => encoder.clear_buffer(&buffer.raw, 0, None),
+                Step::Clear { buffer } => encoder.clear_buffer(&buffer.raw, buffer.offset, Some(buffer.bytes())),
                 Step::Dispatch { name, .. } => {
                     // Timestamps are portable at the ends of passes only: a pass per dispatch while profiling.
                     let writes = profile.as_mut().and_then(|profile| profile.begin(name));

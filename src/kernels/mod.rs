@@ -24,6 +24,7 @@ pub(crate) const FOLD_SUBGROUP: &str = concat!(
     include_str!("../../shaders/lib/reduce_subgroup.wgsl")
 );
 pub(crate) const ENTRIES: &str = include_str!("../../shaders/lib/entries.wgsl");
+pub(crate) const ERROR_FUNCTION: &str = include_str!("../../shaders/lib/error_function.wgsl");
 pub(crate) const ATTENDED_STRETCH: &str = include_str!("../../shaders/lib/attended_stretch.wgsl");
 pub(crate) const ATTENDED_WHOLE: &str = include_str!("../../shaders/lib/attended_whole.wgsl");
 pub(crate) const SPAN: &str = include_str!("../../shaders/lib/span.wgsl");
@@ -105,12 +106,12 @@ pub struct Control {
     pub remaining: u32,
     /// Rounds that every token runs; 0: the gate decides.
     pub forced: u32,
+    /// 1: rounds are given for each position of the lane.
+    pub given: u32,
     /// 1: an end token ends the sequence.
     pub ends: u32,
-    /// Shares of 65536 that go at least to depth 2 (upper half) and 3, where depths are drawn.
-    pub drawn_low: u32,
-    /// The share of depth 4 `<< 16 | seed << 1 | 1`; 0 where depths are not drawn.
-    pub drawn_high: u32,
+    /// Rows of its span in use: the next token, and guesses behind it.
+    pub rows: u32,
 }
 
 impl Control {
@@ -118,7 +119,7 @@ impl Control {
     pub const IDLE: u32 = 0;
     /// Its next token can enter.
     pub const READY: u32 = 1;
-    /// Its token is between two rounds.
+    /// Its rows are between two rounds.
     pub const IN_FLIGHT: u32 = 2;
     /// Its prompt is being read.
     pub const READING: u32 = 3;

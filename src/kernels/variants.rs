@@ -146,6 +146,7 @@ pub fn all() -> Vec<Variant> {
         vec![text!("attention/head_norm"), REDUCE],
         vec![],
     );
+    add("unsee", crate::kernels::rows::unsee::Params::FIELDS, vec![text!("rows/unsee"), LANE], vec![]);
     add("leave", crate::kernels::exits::leave::Params::FIELDS, vec![text!("exits/leave"), LANE, GRANTED], vec![]);
     for rule in Rule::ALL {
         add(

@@ -1,7 +1,7 @@
 //! Who goes deeper, as data: what is measured of a row, when, over whom, and what is asked of the measure.
 //!
 //! Two things stand beside each other and must not be mixed: what *weighs* a round's result
-//! ([`Residual`](super::plan::Residual)) and what *decides* on the next round (a [`Gate`]). One small network may do both.
+//! ([`Residual`]) and what *decides* on the next round (a [`Gate`]). One small network may do both.
 //!
 //! What is measured after a round is measured before the next one: that is the moment at which a gate is asked. A gate
 //! that compares with the round before, or that needs the head, has nothing to measure before the first round; its score
@@ -114,6 +114,8 @@ pub enum Over {
 pub struct Gate {
     /// Its name where one is chosen.
     pub name: &'static str,
+    /// What it measures, in words.
+    pub says: &'static str,
     /// What is measured.
     pub measure: Measure,
     /// The scorer whose scores are told, where it is not what decides.
@@ -139,6 +141,7 @@ pub const TRAINED: &str = "trained";
 pub const GATES: [Gate; 2] = [
     Gate {
         name: "top-2-gap",
+        says: "how far the most probable token is ahead of the next one: a token that is sure stops",
         measure: Measure::Head(HeadStatistic::TopTwoGap),
         rule: Rule::AtMost,
         threshold: 0.9,
@@ -147,6 +150,7 @@ pub const GATES: [Gate; 2] = [
     },
     Gate {
         name: "cosine",
+        says: "how little the round has turned the token's state: one that hardly turns stops",
         measure: Measure::Change(Change::Cosine),
         rule: Rule::Below,
         threshold: 0.99,
@@ -158,6 +162,7 @@ pub const GATES: [Gate; 2] = [
 /// What gates of a row have in common; the measure is none.
 const ON_ROWS: Gate = Gate {
     name: "",
+    says: "what the model was trained with",
     measure: Measure::Head(HeadStatistic::Largest),
     told: None,
     moment: Moment::EachRound,

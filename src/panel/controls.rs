@@ -76,13 +76,15 @@ impl Controls {
             return;
         }
         self.settings.depth = None;
-        if !view.facts.as_ref().is_some_and(|facts| facts.thresholds) {
+        gates(ui, view, touch);
+        if !view.has_thresholds() {
             return;
         }
+        let known = view.gate_facts();
         let mut rule = view.rule;
         ui.horizontal(|ui| {
             ui.label(RichText::new("Its score").weak());
-            for known in Rule::ALL {
+            for known in [known.map_or(Rule::AtLeast, |gate| gate.rule), Rule::Rising] {
                 let (name, asked) = in_words(known);
                 ui.selectable_value(&mut rule, known, name)
                     .on_hover_text(format!("A token runs a round where its score {asked}"));
@@ -95,17 +97,19 @@ impl Controls {
             return;
         }
         let (_, asked) = in_words(rule);
+        let (own, (least, most)) = known.map_or((0.0, (-12.0, 12.0)), |gate| (gate.threshold, gate.range));
         let mut thresholds = view.thresholds.clone();
         let mut moved = false;
         for (round, threshold) in (1u32..).zip(&mut thresholds) {
             moved |= labelled(ui, &format!("Threshold {round}"), |ui| {
-                ui.add(Slider::new(threshold, -12.0..=12.0).fixed_decimals(1))
+                ui.add(Slider::new(threshold, least..=most).fixed_decimals(if most - least > 2.0 { 1 } else { 3 }))
             })
             .on_hover_text(format!("A token runs round {round} where its score {asked}"))
             .changed();
         }
-        if view.thresholds.iter().any(|threshold| *threshold != 0.0) && ui.button("As trained").clicked() {
-            thresholds.fill(0.0);
+        let back = if own == 0.0 { "As trained" } else { "As it came" };
+        if view.thresholds.iter().any(|threshold| *threshold != own) && ui.button(back).clicked() {
+            thresholds.fill(own);
             moved = true;
         }
         if moved {
@@ -192,11 +196,32 @@ impl Controls {
     }
 }
 
+/// Which gate decides, where there is a choice.
+fn gates(ui: &mut Ui, view: &View, touch: &mut Touch) {
+    let Some(facts) = view.facts.as_ref().filter(|facts| facts.gates.len() > 1) else { return };
+    let mut chosen = view.gate.clone().unwrap_or_default();
+    labelled(ui, "Gate", |ui| {
+        let list = ComboBox::from_id_salt("gate").selected_text(&chosen).width(118.0);
+        list.show_ui(ui, |ui| {
+            for gate in &facts.gates {
+                ui.selectable_value(&mut chosen, gate.name.clone(), &gate.name).on_hover_text(&gate.says);
+            }
+        })
+        .response
+    })
+    .on_hover_text("What decides whether a token runs a further round");
+    if view.gate.as_ref() != Some(&chosen) && !chosen.is_empty() {
+        touch.command(Command::Gate { gate: chosen });
+    }
+}
+
 /// A rule's name, and what it asks of a score.
 fn in_words(rule: Rule) -> (&'static str, &'static str) {
     match rule {
         Rule::AtLeast => ("is", "is at least the threshold; 0 is as trained"),
         Rule::Rising => ("rises by", "has risen by at least the threshold since the round before"),
+        Rule::AtMost => ("is at most", "is at most the threshold; above it stops"),
+        Rule::Below => ("is below", "is below the threshold; from there on it stops"),
     }
 }
 

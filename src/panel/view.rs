@@ -8,7 +8,7 @@ use crate::depth::DepthHistogram;
 use crate::depth::policy::Rule;
 use crate::engine::event::{Event, FinishReason, TokenEvent};
 use crate::gpu::traits::Kind;
-use crate::service::{Contestant, Failure, Heat, Lane, ModelFacts, Prompt, Stamped, Task, Tick, Update};
+use crate::service::{Contestant, Failure, GateFacts, Heat, Lane, ModelFacts, Prompt, Stamped, Task, Tick, Update};
 
 use super::rates::Rates;
 
@@ -139,6 +139,8 @@ pub struct View {
     pub rates: Rates,
     /// Tokens by depth, but for those that a race made run all rounds.
     pub histogram: DepthHistogram,
+    /// The gate that decides; `None` where every token runs all rounds.
+    pub gate: Option<String>,
     /// Thresholds that hold, first round first.
     pub thresholds: Vec<f32>,
     /// What a score is asked for at its threshold.
@@ -152,6 +154,16 @@ pub struct View {
 }
 
 impl View {
+    /// What there is to know of the gate that decides.
+    pub fn gate_facts(&self) -> Option<&GateFacts> {
+        self.facts.as_ref()?.gates.iter().find(|gate| Some(&gate.name) == self.gate.as_ref())
+    }
+
+    /// Whether its thresholds can be moved; those of a gate that was set in place of the model's own always can.
+    pub fn has_thresholds(&self) -> bool {
+        self.facts.as_ref().is_some_and(|facts| facts.thresholds || facts.gate != self.gate)
+    }
+
     /// Takes in what was told.
     pub fn apply(&mut self, stamped: &Stamped) {
         self.now = stamped.at;
@@ -166,6 +178,7 @@ impl View {
                 self.loading = None;
                 self.thresholds = vec![0.0; facts.rounds as usize];
                 self.rule = Rule::default();
+                self.gate.clone_from(&facts.gate);
                 self.facts = Some(facts.clone());
             }
             Update::Submitted { sequences } => self.submitted(sequences),
@@ -210,6 +223,13 @@ impl View {
                     self.lanes.pop_front();
                 }
                 self.tick = Some(tick.clone());
+            }
+            Update::Gate { gate } => {
+                self.gate = Some(gate.clone());
+                if let Some((threshold, rule)) = self.gate_facts().map(|gate| (gate.threshold, gate.rule)) {
+                    self.thresholds.fill(threshold);
+                    self.rule = rule;
+                }
             }
             Update::Thresholds { thresholds } => self.thresholds.clone_from(thresholds),
             Update::Rule { rule } => self.rule = *rule,

@@ -52,9 +52,8 @@ impl Memory {
         // Attention leaves its output in the texture of the norms.
         let textures = [&state.rows.normed, &state.rows.activation].map(|made| made.gathered.as_ref());
         let gathered: u64 = textures.into_iter().flatten().map(Texture::bytes).sum();
-        let rows = u64::from(state.sizes.room.rows + state.sizes.room.lanes);
-        let beside =
-            [&state.lanes.ends, &state.read_depths, &state.page_in_transit].into_iter().chain(&state.rotations);
+        let rows = u64::from(state.sizes.room.rows + state.sizes.room.lane_rows()) / u64::from(state.sizes.room.span);
+        let beside = [&state.read_depths, &state.page_in_transit].into_iter().chain(&state.rotations);
         let beside = beside.map(Buffer::bytes).sum::<u64>() + weights.gate.state.bytes();
         let fixed = beside + cache.bytes() + gathered;
         Self {
@@ -86,14 +85,16 @@ fn groups(state: &State) -> [Group<'_>; 5] {
     let room = state.sizes.room;
     #[rustfmt::skip]
     let Rows {
-        info, tokens, first, granted, before, all, heads, rounds: [even, odd], hidden, work, normed, qkv, partial,
+        info, tokens, first, granted, noted, before, all, heads: _, rounds: [even, odd], hidden, work, normed, qkv, partial,
         attended, gate_up, activation, inner, scorer_inner, scores, gates, logits, drawn,
     } = &state.rows;
     #[rustfmt::skip]
     let Lanes {
-        tokens: last, seen, settings, lengths, reach, pages, control, entering, deeper, live, leaving, events, ends: _,
+        tokens: last, seen, settings, lengths, reach, given, pages, control, events, entering: _, deeper: _,
+        live: _, leaving: _, ends: _,
     } = &state.lanes;
-    let (rows, lanes) = (u64::from(room.rows + room.lanes), u64::from(room.lanes));
+    // A lane has a span of rows.
+    let (rows, lanes) = (u64::from((room.rows + room.lane_rows()) / room.span), u64::from(room.lanes));
     let group = |buffers, pieces| Group { buffers, pieces };
     [
         group(
@@ -102,6 +103,7 @@ fn groups(state: &State) -> [Group<'_>; 5] {
                 tokens,
                 first,
                 granted,
+                noted,
                 before,
                 hidden,
                 work,
@@ -118,9 +120,10 @@ fn groups(state: &State) -> [Group<'_>; 5] {
             ],
             rows,
         ),
-        group(vec![all, heads, even, odd], rows + 1),
-        group(vec![last, seen, settings, lengths, reach, pages, control, events], lanes),
-        group(vec![entering, deeper, live, leaving], lanes + 1),
+        group(vec![all, even, odd], rows + 1),
+        group(vec![last, seen, settings, lengths, reach, given, pages, control, events], lanes),
+        // Four lists of the lanes' rows, and one of all rows: a lane stands in five.
+        group(vec![&state.lists], (rows + 4 * lanes).div_ceil(5)),
         // More logits than lanes are for judging texts and do not grow with them.
         group(vec![logits, drawn], if room.heads > room.lanes { 0 } else { lanes }),
     ]

@@ -2,7 +2,9 @@
 
 pub mod cache;
 pub mod gates;
+pub mod lane;
 pub mod layer;
+mod lists;
 pub mod memory;
 mod norms;
 pub mod product;

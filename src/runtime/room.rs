@@ -13,6 +13,8 @@ use crate::runtime::cache::{self, CacheMemory};
 pub struct Room {
     /// Sequences side by side.
     pub lanes: u32,
+    /// Rows of a lane while it decodes: its next token, and guesses behind it.
+    pub span: u32,
     /// Tokens per sequence.
     pub context: u32,
     /// Tokens computed in one step; the lanes' own rows stand behind them.
@@ -23,6 +25,13 @@ pub struct Room {
     pub cache_tokens: u32,
     /// Most probable tokens that are told with each one that is drawn.
     pub alternatives: u32,
+}
+
+impl Room {
+    /// Rows of all lanes.
+    pub fn lane_rows(&self) -> u32 {
+        self.lanes * self.span
+    }
 }
 
 /// Bytes of the KV cache where nobody says how many tokens it is to hold and all lanes together could fill more. One sequence
@@ -117,10 +126,11 @@ impl Fit {
 
     /// Sizes that follow from others.
     fn settle(&mut self) {
-        let Room { lanes, context, .. } = self.room;
+        let Room { lanes, span, context, .. } = self.room;
         // A chunk holds the prompts of several lanes; together they have no more tokens than that.
         self.room.rows = self.room.rows.clamp(1, context.saturating_mul(lanes));
-        self.room.heads = self.wanted.heads.clamp(lanes, lanes.max(self.room.rows));
+        let least = lanes.saturating_mul(span);
+        self.room.heads = self.wanted.heads.clamp(least, least.max(self.room.rows));
         let one = context.div_ceil(PAGE);
         let pages = self.cache_tokens.div_ceil(PAGE).min(self.most_pages).clamp(one, one.saturating_mul(lanes));
         self.room.cache_tokens = pages.saturating_mul(PAGE);
@@ -186,7 +196,7 @@ mod tests {
     fn fit(lanes: u32, context: u32, cache_tokens: u32, binding: u64) -> Fit {
         let config = config();
         let plan = Plan::of(&config).unwrap();
-        let wanted = Room { lanes, context, rows: 256, heads: 1, cache_tokens, alternatives: 0 };
+        let wanted = Room { lanes, context, rows: 256, heads: 1, cache_tokens, alternatives: 0, span: 1 };
         Fit::new(&config, &plan, wanted, binding)
     }
 

@@ -12,6 +12,7 @@ use crate::network::config::ModelConfig;
 use crate::network::gate::ScorerLayers;
 use crate::network::plan::{Plan, Residual};
 use crate::runtime::cache::{self, Cache};
+use crate::runtime::lists::Lists;
 use crate::runtime::recipe::Recipe;
 use crate::runtime::room::Fit;
 pub use crate::runtime::room::Room;
@@ -57,7 +58,9 @@ pub struct Rows {
     pub granted: Buffer,
     /// Scratch of `bucket`.
     pub before: Buffer,
-    /// Lists: all rows; rows whose logits are wanted; rows of the current and of the next round.
+    /// Token of each row, and 1 where its lane had not seen it before.
+    pub noted: Buffer,
+    /// Lists: all rows; rows whose logits are wanted (a part of [`State::lists`]); rows of the current and of the next round.
     pub all: Buffer,
     /// See `all`.
     pub heads: Buffer,
@@ -106,11 +109,14 @@ pub struct Lanes {
     pub lengths: Buffer,
     /// Rounds run by each position, `[lanes, context]`.
     pub reach: Buffer,
+    /// Rounds that each position is to run, of lanes that are given them, `[lanes, context]`; next to nothing before the
+    /// first such lane.
+    pub given: Buffer,
     /// `[lanes, classes, max_pages]`
     pub pages: Buffer,
     /// What each lane is doing, `[lanes]` of [`crate::kernels::Control`].
     pub control: Buffer,
-    /// Lists: rows at round 0, rows between two rounds, both, and rows that leave.
+    /// Lists: rows at round 0, rows between two rounds, both, and rows that leave; parts of [`State::lists`].
     pub entering: Buffer,
     /// See `entering`.
     pub deeper: Buffer,
@@ -118,7 +124,7 @@ pub struct Lanes {
     pub live: Buffer,
     /// See `entering`.
     pub leaving: Buffer,
-    /// End tokens, `[count, ...]`.
+    /// End tokens, `[count, ...]`; a part of [`State::lists`].
     pub ends: Buffer,
     /// What the tick tells, see [`crate::kernels::exits::finish::LaneEvent`].
     pub events: Buffer,
@@ -133,6 +139,8 @@ pub struct State {
     pub rows: Rows,
     /// Lanes.
     pub lanes: Lanes,
+    /// All lists that one kernel writes or reads together, one behind the other.
+    pub lists: Buffer,
     /// KV cache, see `shaders/lib/kv.wgsl`.
     pub caches: Vec<Cache>,
     /// Cosine and sine of each position, a table for each that [`Form::frequencies`] gives.
@@ -185,11 +193,13 @@ impl State {
         // Bind groups of an earlier state would keep its memory.
         gpu.forget_bind_groups();
         let sizes = Sizes::of(config, weights, room);
-        let recipe = Recipe::new(gpu.traits(), room.lanes);
+        let recipe = Recipe::new(gpu.traits(), room.lane_rows());
+        let lists = Lists::new(gpu, &config.end_tokens, room)?;
         let state = Self {
             sizes,
-            rows: rows(gpu, config, plan, &sizes, &recipe)?,
-            lanes: lanes(gpu, config, plan, &sizes)?,
+            rows: rows(gpu, config, plan, &sizes, &recipe, &lists)?,
+            lanes: lanes(gpu, plan, &sizes, &lists)?,
+            lists: lists.all,
             caches: cache::caches(gpu, config, plan, sizes.pages)?,
             rotations: rotation_tables(gpu, plan, room)?,
             read_depths: gpu.buffer("depths of a tick", u64::from(room.rows) * 8)?,
@@ -230,20 +240,28 @@ fn rotation_tables(gpu: &Gpu, plan: &Plan, room: Room) -> Result<Vec<Buffer>, Gp
     plan.form.frequencies().iter().map(table).collect()
 }
 
-fn rows(gpu: &Gpu, config: &ModelConfig, plan: &Plan, sizes: &Sizes, recipe: &Recipe) -> Result<Rows, GpuError> {
-    let n = u64::from(sizes.room.rows + sizes.room.lanes);
+fn rows(
+    gpu: &Gpu,
+    config: &ModelConfig,
+    plan: &Plan,
+    sizes: &Sizes,
+    recipe: &Recipe,
+    lists: &Lists,
+) -> Result<Rows, GpuError> {
+    let n = u64::from(sizes.room.rows + sizes.room.lane_rows());
     let per_row = |label: &str, numbers: u32| gpu.buffer(label, n * u64::from(numbers.max(1)) * 4);
     let list = |label| gpu.buffer(label, (n + 1) * 4);
     let mlp = plan.scorers.iter().any(|scorer| scorer.layers == ScorerLayers::Mlp);
     let hidden = per_row("hidden", sizes.hidden)?;
     let stretches = config.n_heads * sizes.max_stretches * (config.head_dim.div_ceil(4) + 1) * 4;
-    let heads = u64::from(sizes.room.heads.max(sizes.room.lanes));
+    let heads = u64::from(sizes.room.heads.max(sizes.room.lane_rows()));
     let texture =
         |label: &str, width: u32| recipe.gathers().then(|| gpu.texture(label, n * u64::from(width) * 4)).transpose();
     // One holds the inputs of whatever product is next; what an activation makes is made while another is read.
     let gathered = texture("inputs of a product", sizes.hidden.max(sizes.attended))?;
-    // A lane's own row has no company of its lane.
-    let own: Vec<u32> = (0..sizes.room.rows + sizes.room.lanes).collect();
+    // A lane's own rows have no company but one another.
+    let own = |row: u32| row - row.saturating_sub(sizes.room.rows) % sizes.room.span;
+    let own: Vec<u32> = (0..sizes.room.rows + sizes.room.lane_rows()).map(own).collect();
     Ok(Rows {
         info: per_row("rows", 4)?,
         // A step writes its own; the rows of the lanes always take what the lane drew.
@@ -252,7 +270,8 @@ fn rows(gpu: &Gpu, config: &ModelConfig, plan: &Plan, sizes: &Sizes, recipe: &Re
         granted: per_row("rounds granted", 2)?,
         before: per_row("bucket scratch", 1)?,
         all: list("all rows")?,
-        heads: list("rows with logits")?,
+        heads: lists.heads.clone(),
+        noted: per_row("tokens noted as seen", 2)?,
         rounds: [list("rows of a round")?, list("rows of a round")?],
         work: if plan.residual == Residual::Replace { hidden.clone() } else { per_row("round", sizes.hidden)? },
         hidden,
@@ -274,8 +293,8 @@ fn rows(gpu: &Gpu, config: &ModelConfig, plan: &Plan, sizes: &Sizes, recipe: &Re
     })
 }
 
-fn lanes(gpu: &Gpu, config: &ModelConfig, plan: &Plan, sizes: &Sizes) -> Result<Lanes, GpuError> {
-    let Room { lanes, context, .. } = sizes.room;
+fn lanes(gpu: &Gpu, plan: &Plan, sizes: &Sizes, lists: &Lists) -> Result<Lanes, GpuError> {
+    let Room { lanes, span, context, .. } = sizes.room;
     let words = |label: &str, per_lane: u32| gpu.buffer(label, u64::from(lanes) * u64::from(per_lane) * 4);
     // Pages are handed out by whoever writes the tables; this is what one who hands out none wants.
     let page = |lane: u32, class: u32, i: u32| {
@@ -286,24 +305,24 @@ fn lanes(gpu: &Gpu, config: &ModelConfig, plan: &Plan, sizes: &Sizes) -> Result<
         .flat_map(|lane| (0..plan.classes).map(move |class| (lane, class)))
         .flat_map(|(lane, class)| (0..sizes.max_pages).map(move |i| page(lane, class, i)))
         .collect();
-    let list = |label: &str| gpu.upload(label, &vec![0u32; lanes as usize + 1]);
-    let ends: Vec<u32> =
-        std::iter::once(config.end_tokens.len() as u32).chain(config.end_tokens.iter().copied()).collect();
-    // In one tick a lane can end a prompt and draw its next token behind it.
-    let events = finish::EVENTS_START + 2 * lanes * finish::event_words(plan.n_rounds(), sizes.room.alternatives);
+    // In one tick a lane can end a prompt and draw its next tokens behind it.
+    let events =
+        finish::EVENTS_START + lanes * (1 + span) * finish::event_words(plan.n_rounds(), sizes.room.alternatives);
     Ok(Lanes {
         control: words("lanes", 8)?,
-        entering: list("entering rows")?,
-        deeper: list("deeper rows")?,
-        live: list("live rows")?,
-        leaving: list("leaving rows")?,
-        ends: gpu.upload("end tokens", &ends)?,
+        entering: lists.entering.clone(),
+        deeper: lists.deeper.clone(),
+        live: lists.live.clone(),
+        leaving: lists.leaving.clone(),
+        ends: lists.ends.clone(),
         events: gpu.buffer("events", u64::from(events) * 4)?,
         tokens: words("drawn tokens", 1)?,
         seen: words("seen tokens", sizes.seen)?,
         settings: words("sampling settings", 8)?,
         lengths: words("cache lengths", plan.classes)?,
         reach: words("rounds run", context)?,
+        // Of its full size once a lane is given depths.
+        given: gpu.buffer("depths given", 4)?,
         pages: gpu.upload("pages", &table)?,
     })
 }

@@ -173,6 +173,7 @@ impl<'a> Network<'a> {
                 list: batch.list,
                 hidden: &rows.hidden,
                 seen: &lanes.seen,
+                noted: &rows.noted,
                 n_rows: batch.n_rows,
                 params: embed::Params {
                     blocks: sizes.hidden / 32,

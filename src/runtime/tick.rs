@@ -23,6 +23,7 @@ use crate::network::gate::Moment;
 use crate::network::plan::Residual;
 use crate::runtime::gates::Question;
 use crate::runtime::layer::Batch;
+use crate::runtime::lists::list_words;
 use crate::runtime::step::{Depth, Network};
 
 /// In which order rounds are run.
@@ -60,12 +61,13 @@ impl<'a> Network<'a> {
         let (lanes, room) = (&self.state.lanes, self.state.sizes.room);
         let all = Batch {
             list: &lanes.live,
-            n_rows: self.recipe.rows(tick.lanes),
+            n_rows: self.recipe.rows(tick.lanes * room.span),
             longest: tick.longest,
             round: 0,
             base: room.rows,
-            region: room.lanes,
-            decoding: true,
+            region: room.lane_rows(),
+            // Rows of a span share their keys.
+            decoding: room.span == 1,
             mixed: None,
         };
         let entering = Batch { list: &lanes.entering, ..all };
@@ -83,7 +85,7 @@ impl<'a> Network<'a> {
 
     /// The end of all rows that have run their rounds.
     fn leave_block(&self, pass: &mut Pass<'_>, tick: &Tick, all: Batch<'a>) -> Result<(), GpuError> {
-        let (rows, lanes) = (&self.state.rows, &self.state.lanes);
+        let (rows, lanes, room) = (&self.state.rows, &self.state.lanes, self.state.sizes.room);
         let mixed = tick.order == Order::Mixed;
         let gate = self.gate(Depth::Model).filter(|gate| mixed && gate.moment == Moment::EachRound);
         if let Some(gate) = gate {
@@ -94,7 +96,7 @@ impl<'a> Network<'a> {
             rows: &rows.info,
             granted: &rows.granted,
             leaving: &lanes.leaving,
-            params: leave::Params { lanes: all.region, base: all.base, everyone: (!mixed).into() },
+            params: leave::Params { lanes: room.lanes, span: room.span, base: all.base, everyone: (!mixed).into() },
         })?;
         let leaving = Batch { list: &lanes.leaving, ..all };
         if mixed && matches!(self.plan.residual, Residual::Add { once: true, .. }) {
@@ -107,7 +109,7 @@ impl<'a> Network<'a> {
         self.finish(pass, &lanes.leaving)
     }
 
-    /// Tells of the tokens drawn for the listed rows.
+    /// Tells of the tokens drawn for the rows of a list that is a part of [`State::lists`](crate::runtime::state::State).
     ///
     /// # Errors
     /// As [`Network::tick`].
@@ -115,17 +117,23 @@ impl<'a> Network<'a> {
         let (rows, lanes, rounds) = (&self.state.rows, &self.state.lanes, self.plan.n_rounds());
         let room = self.state.sizes.room;
         let stride = event_words(rounds, room.alternatives);
+        let place = |list: &Buffer| (list.offset() / 4) as u32;
         pass.run(&Finish {
-            list,
+            lists: &self.state.lists,
             drawn: &rows.drawn,
             alternatives: room.alternatives,
             rows: &rows.info,
             granted: &rows.granted,
             scores: &rows.scores,
-            ends: &lanes.ends,
             control: &lanes.control,
             events: &lanes.events,
-            params: finish::Params { rounds, stride, most: 2 * room.lanes },
+            params: finish::Params {
+                rounds,
+                stride,
+                most: room.lanes * (1 + room.span),
+                list: place(list),
+                ends: place(&lanes.ends),
+            },
         })
     }
 
@@ -138,11 +146,11 @@ impl<'a> Network<'a> {
             granted: &rows.granted,
             lengths: &lanes.lengths,
             reach: &lanes.reach,
-            entering: &lanes.entering,
-            deeper: &lanes.deeper,
-            live: &lanes.live,
+            given: &lanes.given,
+            lists: &self.state.lists,
             params: enter::Params {
                 lanes: room.lanes,
+                span: room.span,
                 base: room.rows,
                 classes: self.plan.classes,
                 class_base: first.class_base,
@@ -150,6 +158,7 @@ impl<'a> Network<'a> {
                 context: room.context,
                 granted: if self.gate(Depth::Model).is_some() { 0 } else { self.plan.n_rounds() },
                 mixed: (order == Order::Mixed).into(),
+                list: list_words(&room),
             },
         })
     }

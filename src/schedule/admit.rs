@@ -31,7 +31,7 @@ impl Scheduler {
             false => &[],
         };
         let hit = prefixes.longest(usable, Key { policy: *policy, request: first.submission.key }, shape.classes);
-        let soon = (tokens.len() as u32 + 1).min(first.longest(shape.context) - 1);
+        let soon = (tokens.len() as u32 + shape.span).min(first.longest(shape.context) - 1);
         let needed = shape.pages_for(soon, shape.limit(first.submission.depth));
         let mut others = [0; 2];
         for running in lanes.iter().flatten() {

@@ -111,8 +111,8 @@ impl Running {
             return 0;
         }
         let under_way: u32 = self.under_way.iter().map(|&(_, entries)| entries).sum();
-        // A row that entered in a tick is told of by its draw, in a later one: one may stand between two reports.
-        let pending = u32::from(self.until.is_some());
+        // Rows that entered in a tick are told of by their draws, in a later one: they may stand between two reports.
+        let pending = u32::from(self.until.is_some()) * shape.span;
         let room = self.most.saturating_sub(self.depths.len() as u32);
         self.lengths[class as usize] + (under_way + pending + more).min(room)
     }
@@ -128,7 +128,7 @@ impl Running {
 
     /// Pages that it will want soon: for all that it is to read, or for the next page of each class.
     pub fn outlook(&self, shape: &Shape) -> [u32; 2] {
-        self.lacks(shape, if self.until.is_none() { self.reads - self.planned + 1 } else { PAGE })
+        self.lacks(shape, if self.until.is_none() { self.reads - self.planned + shape.span } else { PAGE })
     }
 
     /// An entry of the given depth is in the cache.
@@ -152,6 +152,7 @@ mod tests {
         classes: 3,
         rounds: 2,
         ticks_per_token: 1,
+        span: 1,
         compact: true,
         pages: [8, 16],
         prefix_cache: true,
@@ -179,6 +180,16 @@ mod tests {
         lane.settle(0);
         (0..10).for_each(|i| lane.add(&SHAPE, 1 + i % 2));
         assert_eq!([0, 1, 2].map(|class| lane.bound(&SHAPE, class, 1)), [12, 12, 7]);
+    }
+
+    #[test]
+    fn a_span_counts_with_all_its_rows() {
+        let shape = Shape { span: 3, ..SHAPE };
+        let mut lane = running(10, 50, false);
+        lane.plan(0, 10 + 3);
+        lane.until = Some(49);
+        assert_eq!(lane.bound(&shape, 0, 3), 10 + 3 + 3 + 3);
+        assert_eq!(lane.bound(&shape, 0, 60), 59, "no row behind the last token");
     }
 
     #[test]

@@ -41,5 +41,5 @@ pub use plan::{Begin, Chunk, PageCopy, TableWrite, TickPlan};
 pub use queue::OVERTAKEN;
 pub use report::{Outcome, Report};
 pub use request::{End, Refusal, SequenceId, Submission};
-pub use scheduler::{Scheduler, Statistics};
+pub use scheduler::{Occupancy, Scheduler};
 pub use shape::{PAGE, Shape};

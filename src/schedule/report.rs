@@ -42,17 +42,19 @@ pub enum Outcome {
     Token {
         /// The sequence.
         sequence: SequenceId,
+        /// Its lane.
+        lane: u32,
         /// Its place among the written tokens.
         index: u32,
-        /// The token.
-        token: u32,
-        /// Rounds run by the row that predicted it.
-        depth: u8,
+        /// Place of the [`Report::Token`] that says all else of it.
+        report: usize,
     },
     /// More of the prompt was read. What is read again after a preemption is not told again.
     Prefilled {
         /// The sequence.
         sequence: SequenceId,
+        /// Its lane.
+        lane: u32,
         /// Tokens read or found in the prefix cache.
         done: u32,
         /// Tokens of the prompt.
@@ -62,6 +64,8 @@ pub enum Outcome {
     Finished {
         /// The sequence.
         sequence: SequenceId,
+        /// Its lane; none where it waited for one.
+        lane: Option<u32>,
         /// Why.
         end: End,
     },
@@ -70,8 +74,8 @@ pub enum Outcome {
 impl Scheduler {
     /// Takes in what became of a tick. Ticks are reported in order: one that is reported without those before it says
     /// that nothing came of them, and one that was reported or never planned is ignored. Within a tick the chunk of a
-    /// lane is told before the tokens that followed it. What is told of a lane whose sequence has left meanwhile is
-    /// recognised by its serial, and dropped.
+    /// lane is told before the tokens that followed it, and these in their order. What is told of a lane whose sequence
+    /// has left meanwhile, or behind the token that ended it, is recognised by its serial, and dropped.
     pub fn report(&mut self, tick: u64, reports: &[Report]) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
         if tick < self.unreported || tick >= self.number {
@@ -79,16 +83,18 @@ impl Scheduler {
         }
         self.unreported = tick + 1;
         self.lanes.iter_mut().flatten().for_each(|running| running.settle(tick));
-        for report in reports {
+        for (place, report) in reports.iter().enumerate() {
             let (Report::Chunk { lane, serial, .. } | Report::Token { lane, serial, .. }) = report;
             let Self { shape, prefixes, pools, lanes, policy, .. } = self;
             let running = lanes.get_mut(*lane as usize).and_then(Option::as_mut);
             let Some(running) = running.filter(|running| running.serial == *serial) else { continue };
             let mut end = None;
             match report {
-                Report::Chunk { depths, .. } => outcomes.extend(running.chunk(shape, depths)),
+                Report::Chunk { depths, .. } => outcomes.extend(running.chunk(shape, *lane, depths)),
                 Report::Token { token, depth, end: told, .. } => {
-                    outcomes.push(running.token(shape, *token, *depth));
+                    let (sequence, index) = (running.sequence.submission.id, running.sequence.written());
+                    running.token(shape, *token, *depth);
+                    outcomes.push(Outcome::Token { sequence, lane: *lane, index, report: place });
                     end = running.end(shape, *told);
                 }
             }
@@ -97,7 +103,8 @@ impl Scheduler {
                 running.register(shape, prefixes, pools);
             }
             if let Some(end) = end {
-                outcomes.push(Outcome::Finished { sequence: running.sequence.submission.id, end });
+                let sequence = running.sequence.submission.id;
+                outcomes.push(Outcome::Finished { sequence, lane: Some(*lane), end });
                 if report.leaves_lane_going() {
                     self.stops.push(*lane);
                 }
@@ -116,24 +123,22 @@ impl Report {
 
 impl Running {
     /// A chunk was read.
-    fn chunk(&mut self, shape: &Shape, depths: &[u8]) -> Option<Outcome> {
+    fn chunk(&mut self, shape: &Shape, lane: u32, depths: &[u8]) -> Option<Outcome> {
         depths.iter().for_each(|&depth| self.add(shape, depth));
         let total = self.sequence.submission.prompt.len() as u32;
         let done = total.min(self.depths.len() as u32);
         let more = done > self.sequence.told;
         self.sequence.told = self.sequence.told.max(done);
-        more.then_some(Outcome::Prefilled { sequence: self.sequence.submission.id, done, total })
+        more.then_some(Outcome::Prefilled { sequence: self.sequence.submission.id, lane, done, total })
     }
 
     /// A token was drawn.
-    fn token(&mut self, shape: &Shape, token: u32, depth: u8) -> Outcome {
+    fn token(&mut self, shape: &Shape, token: u32, depth: u8) {
         // The row of the last token that was read came with its chunk.
         if self.depths.len() < self.sequence.tokens.len() {
             self.add(shape, depth);
         }
-        let index = self.sequence.written();
         self.sequence.tokens.push(token);
-        Outcome::Token { sequence: self.sequence.submission.id, index, token, depth }
     }
 
     /// Why the sequence ends behind its last token, if it does.

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// Name of a sequence, given by the caller.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// Names a sequence; an engine uses none twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 pub struct SequenceId(pub u64);
 
 /// A sequence to be written.

@@ -42,7 +42,7 @@ pub(super) struct Counts {
 
 /// How things stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Statistics {
+pub struct Occupancy {
     /// Sequences without a lane.
     pub waiting: u32,
     /// Sequences in lanes.
@@ -134,12 +134,15 @@ impl Scheduler {
     /// nothing more is told of it. The outcome is returned here and not by [`Self::report`]; none, where the sequence
     /// has ended already or never was.
     pub fn end(&mut self, id: SequenceId, end: End) -> Option<Outcome> {
-        if self.queue.remove(id).is_none() {
-            let lane = self.lane_of(id)?;
+        let lane = match self.queue.remove(id) {
+            Some(_) => None,
+            None => Some(self.lane_of(id)?),
+        };
+        if let Some(lane) = lane {
             self.leave(lane);
             self.stops.push(lane);
         }
-        Some(Outcome::Finished { sequence: id, end })
+        Some(Outcome::Finished { sequence: id, lane, end })
     }
 
     /// Empties the prefix cache. Pages that lanes use stay with them.
@@ -165,10 +168,10 @@ impl Scheduler {
     }
 
     /// How things stand.
-    pub fn statistics(&self) -> Statistics {
+    pub fn occupancy(&self) -> Occupancy {
         let running = || self.lanes.iter().flatten();
         let Counts { preemptions, prefix_hit_tokens, read_tokens, copied_pages } = self.counts;
-        Statistics {
+        Occupancy {
             waiting: self.queue.len() as u32,
             running: running().count() as u32,
             reading: running().filter(|lane| lane.until.is_none()).count() as u32,

@@ -20,6 +20,8 @@ pub struct Shape {
     pub rounds: u32,
     /// Ticks that a token may take from its row's first round to its draw: 1, or the number of rounds where a tick runs one.
     pub ticks_per_token: u32,
+    /// Most rows of a decoding lane in a tick: its next token, and guesses behind it. As many tokens may be told of it.
+    pub span: u32,
     /// Class 1 + r has an entry for each token that ran round r; otherwise one for each position.
     pub compact: bool,
     /// Pages for class 0, and for all other classes together.
@@ -31,8 +33,8 @@ pub struct Shape {
 impl Shape {
     pub(super) fn check(&self) -> Result<(), Refusal> {
         let wrong = |what: &'static str| Err(Refusal::Shape { what });
-        if self.lanes == 0 || self.chunk == 0 || self.ticks_per_token == 0 {
-            return wrong("there must be a lane, a chunk of at least one token, and a tick for each token");
+        if self.lanes == 0 || self.chunk == 0 || self.ticks_per_token == 0 || self.span == 0 {
+            return wrong("there must be a lane with a row, a chunk of at least one token, and a tick for each token");
         }
         if self.context < 2 {
             return wrong("the context must hold a token to read and one to write");
@@ -88,6 +90,7 @@ mod tests {
         classes: 4,
         rounds: 3,
         ticks_per_token: 1,
+        span: 1,
         compact: true,
         pages: [16, 48],
         prefix_cache: true,
@@ -116,5 +119,6 @@ mod tests {
         assert!(Shape { classes: 2, ..MOR }.check().is_err());
         assert!(Shape { lanes: 0, ..MOR }.check().is_err());
         assert!(Shape { context: 1, ..MOR }.check().is_err());
+        assert!(Shape { span: 0, ..MOR }.check().is_err());
     }
 }

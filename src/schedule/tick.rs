@@ -49,7 +49,7 @@ impl Scheduler {
         match running.until {
             Some(until) if self.number > until => {}
             Some(_) => {
-                if self.grow(lane, 1, claim, plan) {
+                if self.grow(lane, self.shape.span, claim, plan) {
                     plan.decoding += 1;
                 } else {
                     // The GPU cannot skip a lane that decodes.
@@ -69,7 +69,7 @@ impl Scheduler {
         }
         let last = running.planned + count == running.reads;
         let decodes = last && running.remaining() > 1;
-        if !self.grow(lane, count + u32::from(decodes), claim, plan) {
+        if !self.grow(lane, count + u32::from(decodes) * self.shape.span, claim, plan) {
             return;
         }
         let Some(running) = &mut self.lanes[lane as usize] else { return };

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::model::Model;
+use crate::depth::policy::Rule;
 use crate::network::flops::TokenFlops;
 use crate::network::gate::Gate;
 use crate::network::generation::Suggestion;
@@ -32,7 +33,13 @@ pub struct ModelFacts {
     pub lanes: u32,
     /// Order of the rounds, `mixed` or `waves`.
     pub order: String,
-    /// Thresholds can be moved: an expert-choice router decides on depth.
+    /// The gate that decides on depth, unless another is set; `None` where every token runs all rounds.
+    #[serde(default)]
+    pub gate: Option<String>,
+    /// All gates that can be set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<GateFacts>,
+    /// Its thresholds can be moved.
     pub thresholds: bool,
     /// Tokens have scores.
     pub scores: bool,
@@ -62,6 +69,29 @@ pub struct ModelFacts {
     pub cuts: Vec<String>,
     /// Where it runs.
     pub adapter: Adapter,
+}
+
+/// A gate that can be set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GateFacts {
+    /// Its name.
+    pub name: String,
+    /// What it measures, in words.
+    pub says: String,
+    /// The threshold of every round, as it comes.
+    pub threshold: f32,
+    /// Least and greatest threshold that make sense.
+    pub range: (f32, f32),
+    /// What a score is asked for at the threshold.
+    pub rule: Rule,
+}
+
+impl GateFacts {
+    /// What there is to know of a gate.
+    pub fn of(gate: &Gate) -> Self {
+        let Gate { name, says, threshold, range, rule, .. } = *gate;
+        Self { name: name.to_owned(), says: says.to_owned(), threshold, range, rule }
+    }
 }
 
 /// A GPU.
@@ -98,6 +128,8 @@ impl ModelFacts {
             context: engine.context(),
             lanes: engine.lanes(),
             order: if engine.order() == Order::Mixed { "mixed" } else { "waves" }.into(),
+            gate: engine.gate().map(|gate| gate.name.to_owned()),
+            gates: plan.gates().iter().map(GateFacts::of).collect(),
             thresholds: engine.gate().is_some_and(Gate::has_thresholds),
             scores: engine.gate().is_some(),
             chat: template.is_some(),

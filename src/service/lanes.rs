@@ -1,4 +1,4 @@
-//! Which sequence is in which lane, as far as its events tell.
+//! What is done in each lane, as events tell.
 
 use serde::{Deserialize, Serialize};
 
@@ -56,11 +56,14 @@ impl Lanes {
         self.0.clone()
     }
 
-    /// A sequence that is told of for the first time takes the first idle lane, and leaves it when it ends.
-    pub fn tell(&mut self, sequence: u64, event: &Event) {
+    /// What happened to a sequence in its lane, if it has one. A sequence that was preempted leaves its lane when it is told
+    /// of in another, or ends while it waits.
+    pub fn apply(&mut self, sequence: u64, lane: Option<u32>, event: &Event) {
         let own = |lane: &Lane| lane.state != LaneState::Idle && lane.sequence == sequence;
-        let place = self.0.iter().position(own).or_else(|| self.0.iter().position(|l| l.state == LaneState::Idle));
-        let Some(lane) = place.map(|place| &mut self.0[place]) else { return };
+        for (_, left) in (0..).zip(&mut self.0).filter(|(place, left)| Some(*place) != lane && own(left)) {
+            *left = Lane::default();
+        }
+        let Some(lane) = lane.and_then(|lane| self.0.get_mut(lane as usize)) else { return };
         *lane = match event {
             Event::Prefill { .. } => Lane { state: LaneState::Reading, sequence, depth: lane.depth },
             Event::Token(token) => Lane { state: LaneState::Writing, sequence, depth: token.depth },

@@ -26,7 +26,12 @@ pub enum Command {
     },
     /// End all sequences, or a model's loading.
     CancelAll,
-    /// A token goes on to the next round where its score is at least this; one number per round.
+    /// Another gate decides, with its own thresholds and rule.
+    Gate {
+        /// Its name, of those in [`ModelFacts::gates`](super::ModelFacts::gates).
+        gate: String,
+    },
+    /// What the gate's rule asks a score for; one number per round.
     Thresholds {
         /// First round first.
         thresholds: Vec<f32>,
@@ -99,6 +104,11 @@ pub enum Update {
     },
     /// A tick is over.
     Tick(Box<Tick>),
+    /// This gate decides from now on, with its own thresholds and rule.
+    Gate {
+        /// Its name.
+        gate: String,
+    },
     /// These thresholds hold from now on.
     Thresholds {
         /// First round first.

@@ -27,6 +27,7 @@
 //!
 //! **Invariant:** no thread, file or clock of its own: the caller brings the time, in seconds since any moment.
 
+mod depth;
 mod facts;
 mod lanes;
 mod load;
@@ -40,7 +41,7 @@ mod rebuild;
 mod serve;
 pub mod trace;
 
-pub use facts::{Adapter, ModelFacts};
+pub use facts::{Adapter, GateFacts, ModelFacts};
 pub use lanes::{Lane, LaneState};
 pub use load::{Bytes, Clock, Files, FolderFiles, GgufFile, Parts, chat_template, generation};
 pub use message::{Command, Contestant, Failure, FailureKind, Heat, Stamped, Task, Tick, Update};

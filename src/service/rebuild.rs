@@ -30,20 +30,20 @@ impl Server<'_> {
         while lost(&error) && self.losses < MOST_LOSSES {
             self.losses += 1;
             let why = error.to_string();
-            let tell = &mut self.tell;
-            tell(Update::Rebuilding { why: why.clone(), done: 0, total: 0 });
+            let send = &mut self.send;
+            send(Update::Rebuilding { why: why.clone(), done: 0, total: 0 });
             let loading = async {
                 let gpu = open().await?;
-                let mut progress = |done, total| tell(Update::Rebuilding { why: why.clone(), done, total });
+                let mut progress = |done, total| send(Update::Rebuilding { why: why.clone(), done, total });
                 start.load(gpu, &mut progress).await
             };
             match inbox.unless_cancelled(loading).await {
                 None => {
-                    (self.tell)(Update::LoadingCancelled);
+                    (self.send)(Update::LoadingCancelled);
                     return false;
                 }
                 Some(Err(again)) => error = again,
-                Some(Ok(model)) => match self.go_on(model, start) {
+                Some(Ok(model)) => match self.go_on(model, start).await {
                     Ok(()) => {
                         // The time that passed was nobody's.
                         self.meter.began += (self.clock)() - lost_at;
@@ -59,18 +59,13 @@ impl Server<'_> {
     }
 
     /// Hands all that was under way to another engine; what finds no room there ends.
-    fn go_on(&mut self, model: Model, start: &Start) -> Result<(), Error> {
+    async fn go_on(&mut self, model: Model, start: &Start) -> Result<(), Error> {
         let facts = start.facts(&model);
         self.done_before = self.done();
         self.engine = model.engine;
         self.lanes = Lanes::new(facts.lanes);
-        if let Some(thresholds) = &self.thresholds {
-            self.engine.set_thresholds(thresholds)?;
-        }
-        if let Some(rule) = self.rule {
-            self.engine.set_rule(rule)?;
-        }
-        (self.tell)(Update::Rebuilt(Box::new(facts)));
+        self.decides.on(&mut self.engine).await?;
+        (self.send)(Update::Rebuilt(Box::new(facts)));
         let mut live: Vec<_> = std::mem::take(&mut self.under_way).into_iter().collect();
         // In the order in which they came: who was first gets a lane first.
         live.sort_by_key(|(id, _)| *id);
@@ -85,7 +80,7 @@ impl Server<'_> {
                     );
                     self.failed(FailureKind::Refused, Some(name), message);
                     let event = Event::Finished { reason: FinishReason::Cancelled, text: String::new(), tokens };
-                    (self.tell)(Update::Sequence { sequence: name, contestant: None, event });
+                    (self.send)(Update::Sequence { sequence: name, contestant: None, event });
                 }
             }
         }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use futures_channel::mpsc::UnboundedReceiver;
 
+use super::depth::Decides;
 use super::facts::ModelFacts;
 use super::lanes::Lanes;
 use super::load::{Clock, Files};
@@ -12,10 +13,9 @@ use super::message::{Command, Failure, FailureKind, Stamped, Task, Tick, Update}
 use super::meter::Meter;
 use super::model::Model;
 use super::prompt::Settings;
-use crate::depth::policy::Rule;
 use crate::engine::event::Event;
 use crate::engine::request::Request;
-use crate::engine::{Engine, EngineOptions, SequenceId};
+use crate::engine::{Engine, EngineOptions, SequenceId, Told};
 use crate::error::{Error, GpuError};
 use crate::gpu::Gpu;
 use crate::text::ChatTemplate;
@@ -61,17 +61,17 @@ pub async fn run(
     clock: &dyn Fn() -> f64,
     updates: &mut dyn FnMut(Stamped),
 ) {
-    let mut tell = |update| updates(Stamped { at: clock(), update });
+    let mut send = |update| updates(Stamped { at: clock(), update });
     let mut inbox = Inbox::new(commands);
-    tell(Update::Loading { done: 0, total: 0 });
+    send(Update::Loading { done: 0, total: 0 });
     let loading = async {
         let gpu = open().await?;
-        start.load(gpu, &mut |done, total| tell(Update::Loading { done, total })).await
+        start.load(gpu, &mut |done, total| send(Update::Loading { done, total })).await
     };
     match inbox.unless_cancelled(loading).await {
         Some(Ok(model)) => {
-            tell(Update::Ready(Box::new(start.facts(&model))));
-            let mut server = Server::new(model, clock, &mut tell);
+            send(Update::Ready(Box::new(start.facts(&model))));
+            let mut server = Server::new(model, clock, &mut send);
             while let Err(error) = server.serve(&mut inbox).await {
                 if !server.rebuild(error, &start, &mut open, &mut inbox).await {
                     return;
@@ -80,9 +80,9 @@ pub async fn run(
         }
         Some(Err(error)) => {
             let kind = if lost(&error) { FailureKind::Lost } else { FailureKind::Load };
-            tell(Update::Failed(Failure { kind, sequence: None, message: error.to_string() }));
+            send(Update::Failed(Failure { kind, sequence: None, message: error.to_string() }));
         }
-        None => tell(Update::LoadingCancelled),
+        None => send(Update::LoadingCancelled),
     }
 }
 
@@ -104,9 +104,7 @@ pub(super) struct Server<'a> {
     template: Option<ChatTemplate>,
     pub lanes: Lanes,
     pub under_way: HashMap<SequenceId, Live>,
-    /// Those that were set.
-    pub thresholds: Option<Vec<f32>>,
-    pub rule: Option<Rule>,
+    pub decides: Decides,
     paused: bool,
     paused_at: f64,
     /// Ticks to be run in spite of the pause.
@@ -117,19 +115,18 @@ pub(super) struct Server<'a> {
     /// Devices that were lost since the last tick that ended well.
     pub losses: u32,
     pub clock: &'a dyn Fn() -> f64,
-    pub tell: &'a mut dyn FnMut(Update),
+    pub send: &'a mut dyn FnMut(Update),
 }
 
 impl<'a> Server<'a> {
-    fn new(model: Model, clock: &'a dyn Fn() -> f64, tell: &'a mut dyn FnMut(Update)) -> Self {
+    fn new(model: Model, clock: &'a dyn Fn() -> f64, send: &'a mut dyn FnMut(Update)) -> Self {
         let Model { engine, template, .. } = model;
         Self {
             lanes: Lanes::new(engine.lanes()),
             engine,
             template,
             under_way: HashMap::new(),
-            thresholds: None,
-            rule: None,
+            decides: Decides::default(),
             paused: false,
             paused_at: 0.0,
             steps: 0,
@@ -137,7 +134,7 @@ impl<'a> Server<'a> {
             done_before: [0; 4],
             losses: 0,
             clock,
-            tell,
+            send,
         }
     }
 
@@ -145,7 +142,7 @@ impl<'a> Server<'a> {
     async fn serve(&mut self, inbox: &mut Inbox) -> Result<(), Error> {
         loop {
             while let Some(command) = inbox.try_next() {
-                self.obey(command);
+                self.perform(command).await;
             }
             let at_rest = self.under_way.is_empty() && self.engine.is_idle();
             if at_rest && inbox.closed {
@@ -154,7 +151,7 @@ impl<'a> Server<'a> {
             if at_rest || (self.paused && self.steps == 0) {
                 // Nobody is left who could end a pause.
                 let Some(command) = inbox.next().await else { return Ok(()) };
-                self.obey(command);
+                self.perform(command).await;
                 continue;
             }
             self.steps = self.steps.saturating_sub(1);
@@ -164,7 +161,7 @@ impl<'a> Server<'a> {
         }
     }
 
-    fn obey(&mut self, command: Command) {
+    async fn perform(&mut self, command: Command) {
         match command {
             Command::Submit { sequences, settings } => {
                 let mut accepted = Vec::with_capacity(sequences.len());
@@ -174,7 +171,7 @@ impl<'a> Server<'a> {
                         Err(message) => self.failed(FailureKind::Refused, Some(task.name), message),
                     }
                 }
-                (self.tell)(Update::Submitted { sequences: accepted });
+                (self.send)(Update::Submitted { sequences: accepted });
             }
             Command::Cancel { sequence } => {
                 let found = self.under_way.iter().find(|(_, live)| live.name == sequence).map(|(id, _)| *id);
@@ -184,27 +181,16 @@ impl<'a> Server<'a> {
                 }
             }
             Command::CancelAll => self.cancel_all(),
-            Command::Thresholds { thresholds } => match self.engine.set_thresholds(&thresholds) {
-                Ok(()) => {
-                    self.thresholds = Some(thresholds.clone());
-                    (self.tell)(Update::Thresholds { thresholds });
-                }
-                Err(error) => self.failed(FailureKind::Refused, None, error.to_string()),
-            },
-            Command::Rule { rule } => match self.engine.set_rule(rule) {
-                Ok(()) => {
-                    self.rule = Some(rule);
-                    (self.tell)(Update::Rule { rule });
-                }
-                Err(error) => self.failed(FailureKind::Refused, None, error.to_string()),
-            },
+            Command::Gate { gate } => self.set_gate(gate).await,
+            Command::Thresholds { thresholds } => self.set_thresholds(thresholds),
+            Command::Rule { rule } => self.set_rule(rule),
             Command::Pause { paused } => self.pause(paused),
             Command::Tick => self.steps += u32::from(self.paused),
         }
     }
 
     pub fn failed(&mut self, kind: FailureKind, sequence: Option<u64>, message: String) {
-        (self.tell)(Update::Failed(Failure { kind, sequence, message }));
+        (self.send)(Update::Failed(Failure { kind, sequence, message }));
     }
 
     fn pause(&mut self, paused: bool) {
@@ -217,7 +203,7 @@ impl<'a> Server<'a> {
         }
         self.paused = paused;
         self.steps = 0;
-        (self.tell)(Update::Paused { paused });
+        (self.send)(Update::Paused { paused });
     }
 
     fn submit(&mut self, task: &Task, settings: &Settings) -> Result<(), String> {
@@ -248,18 +234,18 @@ impl<'a> Server<'a> {
         self.ticked(events);
     }
 
-    fn ticked(&mut self, events: Vec<(SequenceId, Event)>) {
+    fn ticked(&mut self, events: Vec<Told>) {
         let now = (self.clock)();
         self.tell_events(events);
         let tick = self.view(now);
-        (self.tell)(Update::Tick(Box::new(tick)));
+        (self.send)(Update::Tick(Box::new(tick)));
     }
 
-    fn tell_events(&mut self, events: Vec<(SequenceId, Event)>) {
-        for (id, event) in events {
+    fn tell_events(&mut self, events: Vec<Told>) {
+        for Told { sequence: id, lane, event } in events {
             let Some(live) = self.under_way.get_mut(&id) else { continue };
             let sequence = live.name;
-            self.lanes.tell(sequence, &event);
+            self.lanes.apply(sequence, lane, &event);
             match &event {
                 Event::Token(token) => {
                     self.meter.add(token, live.written.is_empty());
@@ -270,7 +256,7 @@ impl<'a> Server<'a> {
                 Event::Prefill { .. } if !live.written.is_empty() => continue,
                 Event::Prefill { .. } => {}
             }
-            (self.tell)(Update::Sequence { sequence, contestant: None, event });
+            (self.send)(Update::Sequence { sequence, contestant: None, event });
         }
     }
 

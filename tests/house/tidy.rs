@@ -478,6 +478,25 @@ fn the_page_draws_the_rooms_as_they_are() {
     check(graph_is_drawn, &[&[("ARCHITECTURE.md", "    engine --> runtime")], &[]]);
 }
 
+/// Files that ARCHITECTURE.md names are there. What stands for many names has capitals.
+fn files_of_the_page_exist(sources: &[Source]) -> Vec<String> {
+    let page = sources.iter().find(|source| source.path == "ARCHITECTURE.md").map_or("", |source| &source.text);
+    let names = page.split("```").step_by(2).flat_map(|text| text.split('`').skip(1).step_by(2));
+    let is_file = |name: &&str| {
+        let plain = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "/_.".contains(c));
+        plain && (name.contains('/') || name.ends_with(".rs"))
+    };
+    let missing = names.filter(is_file).filter(|name| !sources.iter().any(|source| source.path.contains(*name)));
+    missing.map(|name| format!("ARCHITECTURE.md names `{name}`, which is not there")).collect()
+}
+
+#[test]
+fn the_page_names_files_that_are_there() {
+    let fault = "# A\n\n```text\nx\n```\n\n`a/b` and `c.rs`";
+    check(files_of_the_page_exist, &[&[("ARCHITECTURE.md", fault), ("src/a/b.rs", "")]]);
+    accepts(files_of_the_page_exist, &[("ARCHITECTURE.md", fault), ("src/a/b.rs", ""), ("src/c.rs", "")]);
+}
+
 /// All that a module may use; `None` where it has no place in the house.
 fn below(module: &str) -> Option<Vec<&'static str>> {
     let (_, direct) = STANDS_ON.iter().find(|(name, _)| *name == module)?;

@@ -14,7 +14,7 @@ use isobath::judge::{Reference, Sequence};
 use isobath::kernels::draw::cross_entropy;
 use isobath::network::config::ModelConfig;
 use isobath::network::gate::{Change, GATES, HeadStatistic, Measure, TRAINED};
-use isobath::network::plan::Plan;
+use isobath::network::plan::{Commitment, MissingKeys, Operation, Plan};
 use isobath::runtime::gates::HeadRoom;
 use isobath::runtime::room::{Fit, Room};
 use isobath::runtime::state::State;
@@ -219,7 +219,7 @@ fn logits_in_slices_give_the_same_scores() {
     let mut progress = |_, _| {};
     let loader = Loader::new(&gpu, &files.config, &source, &mut progress).unwrap();
     let mut weights = block_on(loader.load(&plan)).unwrap();
-    let wanted = Room { lanes: 1, context: 64, rows: 23, heads: 1, cache_tokens: u32::MAX, alternatives: 0 };
+    let wanted = Room { lanes: 1, context: 64, rows: 23, heads: 1, cache_tokens: u32::MAX, alternatives: 0, span: 1 };
     let mut fit = Fit::new(&files.config, &plan, wanted, gpu.max_binding_bytes());
     let state = block_on(State::fitting(&gpu, &files.config, &plan, &weights, &mut fit)).unwrap();
     weights.gate.gate = Some(GATES[0].clone());
@@ -239,11 +239,12 @@ fn logits_in_slices_give_the_same_scores() {
         let (gpu, config, plan, weights, state) = (&gpu, &files.config, &plan, &weights, &state);
         let network = Network { gpu, config, plan, weights, state, recipe: &state.recipe };
         network.step(&Step { inputs: &inputs, heads: &[22], depth: Depth::Model, sample: false }, None).unwrap();
-        let parts = [(&state.rows.granted, 0..23), (&state.rows.scores, 0..69), (&state.rows.logits, 0..4096)];
+        let parts = [(&state.rows.granted, 0..46), (&state.rows.scores, 0..69), (&state.rows.logits, 0..4096)];
         let words: Vec<u32> = block_on(gpu.finish(gpu.read_parts_later(&parts))).unwrap();
         seen.push(words);
     }
-    assert!([1, 3].iter().all(|depth| seen[0][..23].contains(depth)), "{:?}", &seen[0][..23]);
+    let depths: Vec<u32> = seen[0][..46].iter().step_by(2).copied().collect();
+    assert!([1, 3].iter().all(|depth| depths.contains(depth)), "{depths:?}");
     assert!(seen.windows(2).all(|pair| pair[0] == pair[1]));
 }
 
@@ -273,7 +274,7 @@ fn what_a_model_cannot_follow_is_refused() {
 }
 
 #[test]
-fn what_no_kernel_measures_is_refused() {
+fn what_no_kernel_runs_is_refused() {
     let plan = Plan::of(&files(STORIES).config).unwrap();
     for (measure, named) in [
         (Measure::Head(HeadStatistic::Largest), "Largest"),
@@ -287,4 +288,16 @@ fn what_no_kernel_measures_is_refused() {
         assert!(error.contains(named), "{error}");
         assert!(plan.admits(plan.gate.as_ref().unwrap()).unwrap_err().contains(named));
     }
+    let refused = |named: &str, change: &dyn Fn(&mut Plan)| {
+        let mut plan = plan.clone();
+        change(&mut plan);
+        let error = plan.check().unwrap_err().to_string();
+        assert!(error.contains(named), "{error}");
+    };
+    refused("Mix at the entry", &|plan| plan.rounds[1].entry = Some(Operation::Mix));
+    refused("Norm at the end", &|plan| plan.rounds[2].end = Some(Operation::Norm));
+    for missing in [MissingKeys::Propagated, MissingKeys::Deferred, MissingKeys::FromExit, MissingKeys::LastWrite] {
+        refused(&format!("{missing:?}"), &|plan| plan.missing = missing);
+    }
+    refused("check", &|plan| plan.commitment = Commitment::Guess);
 }

@@ -105,6 +105,7 @@ impl Loaded<'_> {
                     position,
                     remaining: TOKENS,
                     forced: sequence.forced,
+                    rows: 1,
                     ..Control::default()
                 };
                 self.gpu.write(&lanes.control, u64::from(lane) * 32, &[control]);
@@ -144,7 +145,8 @@ fn check(gpu: &Gpu, model: &Model) -> bool {
     let mut quiet = |_, _| {};
     let loader = Loader::new(gpu, &model.config, &model.source, &mut quiet).unwrap();
     let weights = block_on(loader.load(&model.plan)).unwrap();
-    let room = Room { lanes: LANES, context: CONTEXT, rows: 20, heads: 1, cache_tokens: u32::MAX, alternatives: 0 };
+    let room =
+        Room { lanes: LANES, context: CONTEXT, rows: 20, heads: 1, cache_tokens: u32::MAX, alternatives: 0, span: 1 };
     let state = block_on(State::new(gpu, &model.config, &model.plan, &weights, room)).unwrap();
     let loaded = Loaded { model, gpu, weights, state };
     let sequences = sequences(model.plan.n_rounds());

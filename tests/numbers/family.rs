@@ -115,6 +115,7 @@ impl<'a> Loaded<'a> {
             heads: rows,
             cache_tokens: u32::MAX,
             alternatives: 0,
+            span: 1,
         };
         let state = block_on(State::new(gpu, &case.config, &case.plan, &weights, room)).unwrap();
         let recipe = if own { state.recipe.clone() } else { Recipe::new(&Traits::default(), LANES) };
@@ -419,11 +420,14 @@ fn a_new_family_of_known_parts_is_one_entry_of_the_table() {
     }
 }
 
+/// A part in words, and who puts it into a form.
+type Change = (&'static str, fn(&mut Plan));
+
 #[test]
 fn parts_that_no_family_here_has_run_where_a_form_has_them() {
     let gpu = open();
     let plain = made_up("made_up", r#","sliding_window":null"#, |_| ());
-    let changes: [(&str, fn(&mut Plan)); 7] = [
+    let changes: [Change; 7] = [
         ("no rotation in some layers", |plan| plan.form.layers[1].attention.positions = Positions::None),
         ("two rotary embeddings", |plan| {
             let slow = Rotary { base: 3.0, ..plan.form.rotaries[0].clone() };

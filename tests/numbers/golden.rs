@@ -52,7 +52,15 @@ impl<'a> Loaded<'a> {
 
     fn state(&self) -> State {
         let rows = self.lanes * self.tokens;
-        let room = Room { lanes: self.lanes, context: 64, rows, heads: rows, cache_tokens: u32::MAX, alternatives: 0 };
+        let room = Room {
+            lanes: self.lanes,
+            context: 64,
+            rows,
+            heads: rows,
+            cache_tokens: u32::MAX,
+            alternatives: 0,
+            span: 1,
+        };
         block_on(State::new(self.gpu, &self.case.config, &self.plan, &self.weights, room)).expect("state")
     }
 

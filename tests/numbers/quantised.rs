@@ -121,7 +121,8 @@ struct Loaded<'a> {
 impl<'a> Loaded<'a> {
     fn new(gpu: &'a Gpu, config: &'a ModelConfig, plan: &'a Plan, source: &dyn TensorSource) -> Self {
         let weights = block_on(Loader::new(gpu, config, source, &mut |_, _| {}).unwrap().load(plan)).unwrap();
-        let room = Room { lanes: 1, context: 64, rows: 32, heads: 32, cache_tokens: u32::MAX, alternatives: 0 };
+        let room =
+            Room { lanes: 1, context: 64, rows: 32, heads: 32, cache_tokens: u32::MAX, alternatives: 0, span: 1 };
         let state = block_on(State::new(gpu, config, plan, &weights, room)).unwrap();
         Self { gpu, config, plan, weights, state }
     }

@@ -89,6 +89,7 @@ fn check_kernels(gpu: &Gpu, model: &Model, own: bool) -> usize {
         heads: LANES * TOKENS,
         cache_tokens: u32::MAX,
         alternatives: 0,
+        span: 1,
     };
     let state = block_on(State::new(gpu, &model.config, &model.plan, &weights, room)).expect("state");
     let recipe = if own { state.recipe.clone() } else { Recipe::new(&Traits::default(), LANES) };

@@ -75,7 +75,8 @@ impl Loaded {
         let gpu = open();
         let plan = Plan::of(&config).unwrap();
         let weights = block_on(Loader::new(&gpu, &config, source, &mut |_, _| {}).unwrap().load(&plan)).unwrap();
-        let room = Room { lanes: 1, context: 128, rows: 64, heads: 5, cache_tokens: u32::MAX, alternatives: 0 };
+        let room =
+            Room { lanes: 1, context: 128, rows: 64, heads: 5, cache_tokens: u32::MAX, alternatives: 0, span: 1 };
         let state = block_on(State::new(&gpu, &config, &plan, &weights, room)).unwrap();
         Self { gpu, config, plan, weights, state }
     }
@@ -149,7 +150,6 @@ fn greedy(engine: &mut Engine, prompt: Vec<u32>, max_tokens: u32) -> (Vec<u32>, 
         depth: None,
         routing: Routing::Threshold,
         priority: 0,
-        drawn_depths: None,
     };
     let (mut tokens, mut text) = (vec![], String::new());
     let mut sink = |event: &Event| {

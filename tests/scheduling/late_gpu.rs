@@ -146,12 +146,36 @@ impl Gpu {
             plan.decoding
         );
         for lane in decoding {
-            let running = self.lanes[lane as usize].as_ref().unwrap();
-            let (token, _) = running.network.next(*running.states.last().unwrap());
-            self.row(lane, token);
-            reports.push(self.draw(lane));
+            self.decode(lane, &mut reports);
         }
         reports
+    }
+
+    /// Runs the token that was drawn last and guesses behind it, and tells of all that were right; where the text ends
+    /// in the middle, of what stands behind its end as well.
+    fn decode(&mut self, lane: u32, reports: &mut Vec<Report>) {
+        let next = |gpu: &Self| {
+            let running = gpu.lanes[lane as usize].as_ref().unwrap();
+            let state = *running.states.last().unwrap();
+            (running.network.next(state).0, mix(state, 11))
+        };
+        // No row is run that nothing may follow.
+        let rows = self.shape.span.min(self.lanes[lane as usize].as_ref().unwrap().remaining);
+        for row in 0..rows {
+            let (token, chance) = next(self);
+            if row > 0 && chance.is_multiple_of(3) {
+                let before = self.lanes[lane as usize].clone();
+                for guess in row..rows {
+                    self.row(lane, token + guess);
+                }
+                self.lanes[lane as usize] = before;
+                return;
+            }
+            self.row(lane, token);
+            let going = row == 0 || self.goes(lane);
+            reports.push(self.draw(lane));
+            self.lanes[lane as usize].as_mut().unwrap().going &= going;
+        }
     }
 
     fn goes(&self, lane: u32) -> bool {
@@ -279,7 +303,10 @@ impl World {
         let story = &mut self.stories[id.0 as usize];
         assert_eq!(outcome.is_some(), story.end.is_none());
         if outcome.is_some() {
-            assert_eq!(outcome, Some(Outcome::Finished { sequence: id, end: End::Cancelled }));
+            assert!(
+                matches!(outcome, Some(Outcome::Finished { sequence, end: End::Cancelled, .. }) if sequence == id),
+                "{outcome:?}"
+            );
             story.end = Some(End::Cancelled);
             story.waiting = false;
         }
@@ -333,14 +360,16 @@ impl World {
         let reports = self.gpu.perform(&plan, &self.networks);
         for outcome in self.scheduler.report(plan.number, &reports) {
             match outcome {
-                Outcome::Token { sequence, index, token, .. } => {
+                Outcome::Token { sequence, lane, index, report } => {
+                    let Report::Token { lane: told, token, .. } = reports[report] else { panic!("no token") };
+                    assert_eq!(lane, told);
                     let story = &mut self.stories[sequence.0 as usize];
                     assert!(story.end.is_none(), "a token behind the end");
                     assert_eq!(story.written.len(), index as usize, "a token was told twice, or not");
                     story.written.push(token);
                 }
                 Outcome::Prefilled { done, total, .. } => assert!(done <= total),
-                Outcome::Finished { sequence, end } => {
+                Outcome::Finished { sequence, end, .. } => {
                     let story = &mut self.stories[sequence.0 as usize];
                     assert_eq!(story.end.replace(end), None, "two ends");
                 }
@@ -373,11 +402,11 @@ impl World {
         }
         self.scheduler.next_tick();
         let pages = self.gpu.shape.pages;
-        let statistics = self.scheduler.statistics();
+        let statistics = self.scheduler.occupancy();
         assert_eq!((statistics.waiting, statistics.running, statistics.pages_used), (0, 0, [0, 0]));
         assert_eq!([0, 1].map(|pool| statistics.pages_free[pool] + statistics.pages_cached[pool]), pages);
         self.scheduler.forget_prefixes();
-        assert_eq!(self.scheduler.statistics().pages_free, pages);
+        assert_eq!(self.scheduler.occupancy().pages_free, pages);
     }
 }
 
@@ -400,11 +429,11 @@ fn shapes() -> impl Strategy<Value = Shape> {
         1 => Just((1, 3, false)),
     ];
     // Pools of a few pages more than a sequence may need alone, so that preemption is the rule.
-    (1..5u32, 40..200u32, 1..70u32, classes, 0..8u32, 0..12u32, prop::bool::weighted(0.8)).prop_map(
-        |(lanes, context, chunk, (classes, rounds, compact), more, more_rounds, prefix_cache)| {
+    (1..5u32, 1..5u32, 40..200u32, 1..70u32, classes, 0..8u32, 0..12u32, prop::bool::weighted(0.8)).prop_map(
+        |(lanes, span, context, chunk, (classes, rounds, compact), more, more_rounds, prefix_cache)| {
             let alone = (context - 1).div_ceil(PAGE);
             let pages = [alone + more, (classes - 1) * alone + more_rounds];
-            Shape { lanes, context, chunk, classes, rounds, ticks_per_token: 1, compact, pages, prefix_cache }
+            Shape { lanes, context, chunk, classes, rounds, ticks_per_token: 1, span, compact, pages, prefix_cache }
         },
     )
 }
@@ -470,7 +499,7 @@ fn every_sequence_is_written_as_if_alone() {
     let config = ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() };
     let seen = std::cell::Cell::new([0; 3]);
     let result = TestRunner::new(config).run(&stories(), |(shape, ends, eager, late, steps)| {
-        let statistics = live(shape, ends, eager, late, steps).scheduler.statistics();
+        let statistics = live(shape, ends, eager, late, steps).scheduler.occupancy();
         let more = [statistics.preemptions, statistics.prefix_hit_tokens, statistics.copied_pages];
         let sum = seen.get();
         seen.set([0, 1, 2].map(|i| sum[i] + more[i]));
@@ -493,6 +522,7 @@ const SHAPE: Shape = Shape {
     classes: 4,
     rounds: 3,
     ticks_per_token: 1,
+    span: 1,
     compact: true,
     pages: [32, 96],
     prefix_cache: true,
@@ -523,7 +553,7 @@ fn a_prompt_read_before_is_not_read_again() {
     turn[0] = 9;
     world.submit(plain(turn, 5)).unwrap();
     world.finish(2);
-    let statistics = world.scheduler.statistics();
+    let statistics = world.scheduler.occupancy();
     assert_eq!(statistics.prefix_hit_tokens, 96 + 128);
     assert!(statistics.copied_pages > 0, "pages of compact classes are shared in part");
     world.check();
@@ -556,7 +586,7 @@ fn the_youngest_leaves_when_pages_run_out() {
     world.submit(Submission { depth, priority: 5, ..plain(vec![2; 30], 140) }).unwrap();
     world.finish(3);
     // Once only: it does not come back before there is room for both.
-    assert_eq!(world.scheduler.statistics().preemptions, 1);
+    assert_eq!(world.scheduler.occupancy().preemptions, 1);
     world.check();
 }
 
@@ -568,9 +598,9 @@ fn who_would_be_preempted_at_once_does_not_begin() {
         world.submit(plain(vec![1; 150], 5)).unwrap();
     }
     world.tick();
-    assert_eq!(world.scheduler.statistics().running, 1, "the first will want all pages for its prompt");
+    assert_eq!(world.scheduler.occupancy().running, 1, "the first will want all pages for its prompt");
     world.finish(1);
-    assert_eq!(world.scheduler.statistics().preemptions, 0);
+    assert_eq!(world.scheduler.occupancy().preemptions, 0);
     world.check();
 }
 
@@ -603,6 +633,64 @@ fn what_could_never_run_is_refused() {
 }
 
 #[test]
+fn tokens_of_a_span_are_told_in_order_and_none_behind_the_end() {
+    let shape = Shape { span: 3, ..SHAPE };
+    let mut scheduler = Scheduler::new(shape).unwrap();
+    let ids = [SequenceId(0), SequenceId(1)];
+    for id in ids {
+        scheduler.submit(Submission { id, ..plain(vec![1; 4], 9) }).unwrap();
+    }
+    let first = scheduler.next_tick().unwrap();
+    let serials: Vec<u32> = first.begins.iter().map(|begin| begin.serial).collect();
+    let token = |lane: u32, token, end| Report::Token { lane, serial: serials[lane as usize], token, depth: 1, end };
+    let chunk = |lane: u32| Report::Chunk { lane, serial: serials[lane as usize], depths: vec![2; 4] };
+    scheduler.report(0, &[chunk(0), token(0, 5, None), chunk(1), token(1, 5, None)]);
+    scheduler.next_tick().unwrap();
+    let told = |sequence: u32, index, report| {
+        let (sequence, lane) = (ids[sequence as usize], sequence);
+        Outcome::Token { sequence, lane, index, report }
+    };
+    let ended = |sequence: u32, end| Outcome::Finished { sequence: ids[sequence as usize], lane: Some(sequence), end };
+    // Two lanes in turns; the first ends in the middle of what is told of it.
+    let reports = [
+        token(0, 6, None),
+        token(0, 7, Some(End::EndOfSequence)),
+        token(1, 6, None),
+        token(0, 8, None),
+        token(1, 7, None),
+        token(1, 8, None),
+    ];
+    let outcomes =
+        [told(0, 1, 0), told(0, 2, 1), ended(0, End::EndOfSequence), told(1, 1, 2), told(1, 2, 4), told(1, 3, 5)];
+    assert_eq!(scheduler.report(1, &reports), outcomes);
+    // The scheduler itself finds an end in the middle: nine tokens, of which four are written.
+    scheduler.next_tick().unwrap();
+    scheduler.next_tick().unwrap();
+    let three = [9, 10, 11].map(|drawn| token(1, drawn, None));
+    assert_eq!(scheduler.report(2, &three), [told(1, 4, 0), told(1, 5, 1), told(1, 6, 2)]);
+    let outcomes = [told(1, 7, 0), told(1, 8, 1), ended(1, End::Length)];
+    assert_eq!(scheduler.report(3, &three), outcomes);
+    assert!(scheduler.is_idle());
+}
+
+#[test]
+fn what_a_span_may_write_has_pages_and_a_cancelled_one_tells_no_more() {
+    let pages = |span: u32| {
+        let mut scheduler = Scheduler::new(Shape { span, ..SHAPE }).unwrap();
+        // Read in one chunk; a token is drawn and may be run with guesses behind it, in the same tick.
+        scheduler.submit(plain(vec![1; PAGE as usize - 2], 90)).unwrap();
+        let plan = scheduler.next_tick().unwrap();
+        (plan.pages.len(), plan.begins[0].serial, scheduler)
+    };
+    assert_eq!([pages(1).0, pages(2).0, pages(3).0], [4, 4, 8], "a page more of each class for the third row");
+    let (_, serial, mut scheduler) = pages(3);
+    assert!(scheduler.cancel(SequenceId(0)).is_some());
+    let late: Vec<Report> = (0..3).map(|token| Report::Token { lane: 0, serial, token, depth: 1, end: None }).collect();
+    assert_eq!(scheduler.report(0, &late), []);
+    assert_eq!(scheduler.occupancy().pages_used, [0, 0]);
+}
+
+#[test]
 fn reports_that_come_too_late_are_dropped() {
     let mut scheduler = Scheduler::new(SHAPE).unwrap();
     scheduler.submit(plain(vec![1; 4], 9)).unwrap();
@@ -625,7 +713,7 @@ fn a_stop_of_the_caller_frees_the_lane() {
     let first = world.submit(plain(vec![1; 4], 100)).unwrap();
     (0..5).for_each(|_| assert!(world.tick()));
     let outcome = world.scheduler.end(first, End::Stop);
-    assert_eq!(outcome, Some(Outcome::Finished { sequence: first, end: End::Stop }));
+    assert_eq!(outcome, Some(Outcome::Finished { sequence: first, lane: Some(0), end: End::Stop }));
     world.stories[0].end = Some(End::Cancelled);
     world.submit(plain(vec![2; 4], 3)).unwrap();
     world.finish(4);
@@ -648,7 +736,7 @@ fn a_prefix_that_leaves_no_room_to_copy_it_is_read_again() {
     world.submit(plain(vec![1; 60], 5)).unwrap();
     world.submit(plain(vec![1; 60], 5)).unwrap();
     world.finish(2);
-    assert_eq!(world.scheduler.statistics().prefix_hit_tokens, 0);
+    assert_eq!(world.scheduler.occupancy().prefix_hit_tokens, 0);
     world.check();
 }
 
@@ -661,9 +749,9 @@ fn a_lane_that_was_not_told_to_have_ended_is_stopped() {
     let outcomes = scheduler.report(0, &[chunk, Report::Token { lane: 0, serial, token: 7, depth: 1, end: None }]);
     let sequence = SequenceId(0);
     let expected = [
-        Outcome::Prefilled { sequence, done: 4, total: 4 },
-        Outcome::Token { sequence, index: 0, token: 7, depth: 1 },
-        Outcome::Finished { sequence, end: End::Length },
+        Outcome::Prefilled { sequence, lane: 0, done: 4, total: 4 },
+        Outcome::Token { sequence, lane: 0, index: 0, report: 1 },
+        Outcome::Finished { sequence, lane: Some(0), end: End::Length },
     ];
     assert_eq!(outcomes, expected);
     scheduler.submit(plain(vec![2; 4], 1)).unwrap();

@@ -8,7 +8,7 @@ use egui_kittest::kittest::{NodeT, Queryable};
 use egui_kittest::{Harness, SnapshotOptions};
 use isobath::depth::policy::Rule;
 use isobath::panel::{Action, Choice, Controls, Panel, install};
-use isobath::service::{Command, Prompt, Stamped, Update, trace};
+use isobath::service::{Command, GateFacts, Prompt, Stamped, Update, trace};
 
 const RUN: &str = include_str!("../traces/stories.jsonl");
 
@@ -205,6 +205,41 @@ fn buttons_ask_for_race_pause_tick_and_stop() {
     busy.key_press_modifiers(Modifiers::NONE, Key::Escape);
     busy.run_ok();
     assert_eq!(busy.state().asked, [Action::Command(Command::CancelAll)]);
+}
+
+#[test]
+fn a_gate_is_chosen_and_its_thresholds_have_its_own_range() {
+    let mut panel = Panel::new(Controls::default());
+    let run = trace::read(RUN).unwrap();
+    let mut ready = run.into_iter().find(|stamped| matches!(stamped.update, Update::Ready(_))).unwrap();
+    let Update::Ready(facts) = &mut ready.update else { panic!("{ready:?}") };
+    let trained = GateFacts {
+        name: "trained".into(),
+        says: "as it came".into(),
+        threshold: 0.0,
+        range: (-12.0, 12.0),
+        rule: Rule::AtLeast,
+    };
+    let cosine =
+        GateFacts { name: "cosine".into(), threshold: 0.99, range: (0.6, 1.0), rule: Rule::Below, ..trained.clone() };
+    (facts.gate, facts.gates) = (Some("trained".into()), vec![trained, cosine]);
+    panel.apply(&ready);
+    let mut harness = harness(panel, vec2(1400.0, 1300.0), Theme::Dark);
+    harness.run_steps(3);
+    harness.get_by_label("is");
+    harness.get_by_role_and_label(Role::ComboBox, "Gate").click();
+    harness.run_steps(3);
+    harness.get_by_label("cosine").click();
+    harness.run_steps(3);
+    assert_eq!(harness.state().asked, [Action::Command(Command::Gate { gate: "cosine".into() })]);
+    let told = Stamped { at: 1.0, update: Update::Gate { gate: "cosine".into() } };
+    harness.state_mut().panel.apply(&told);
+    harness.run_steps(3);
+    harness.get_by_label("is below");
+    assert!(harness.query_by_label("is").is_none(), "the trained gate's rule is gone");
+    let value = |node: &egui_kittest::Node<'_>| node.accesskit_node().numeric_value().unwrap_or_default();
+    let sliders = harness.get_all_by_role(Role::Slider).filter(|node| (value(node) - 0.99).abs() < 1e-6);
+    assert_eq!(sliders.count(), 3);
 }
 
 #[test]

@@ -257,6 +257,32 @@ fn a_rule_and_its_thresholds_move_depth() {
 }
 
 #[test]
+fn a_gate_is_put_in_place_with_thresholds_of_its_own() {
+    let settings = Settings { max_tokens: 6, ignore_end: true, ..Settings::default() };
+    let gate = |name: &str| Command::Gate { gate: name.into() };
+    let write = Command::Submit { sequences: vec![text(1, "Once")], settings };
+    // No gap of two probabilities is above 1 and every one is above -1.
+    for (threshold, depth) in [(1.0, 3), (-1.0, 1)] {
+        let thresholds = Command::Thresholds { thresholds: vec![threshold; 3] };
+        let commands = vec![gate("entropy"), gate("top-2-gap"), thresholds, write.clone()];
+        let told = serve(bundled(1), commands, |_, sender| *sender = None);
+        let facts = told.iter().find_map(|s| if let Update::Ready(facts) = &s.update { Some(facts) } else { None });
+        let facts = facts.unwrap();
+        let names: Vec<&str> = facts.gates.iter().map(|gate| gate.name.as_str()).collect();
+        assert_eq!((facts.gate.as_deref(), &names[..]), (Some("trained"), &["trained", "top-2-gap", "cosine"][..]));
+        let refused =
+            |s: &&Stamped| matches!(&s.update, Update::Failed(failure) if failure.message.contains("entropy"));
+        assert_eq!(told.iter().filter(refused).count(), 1, "a name that is not known");
+        assert!(told.iter().any(|stamped| stamped.update == Update::Gate { gate: "top-2-gap".into() }));
+        let depths = told.iter().filter_map(|stamped| match &stamped.update {
+            Update::Sequence { event: Event::Token(token), .. } => Some(token.depth),
+            _ => None,
+        });
+        assert_eq!(depths.collect::<Vec<_>>(), [depth; 6], "threshold {threshold}");
+    }
+}
+
+#[test]
 fn thresholds_move_depth_and_cancelling_ends_everything() {
     let settings = Settings { max_tokens: 400, ignore_end: true, ..Settings::default() };
     let commands = vec![

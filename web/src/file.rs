@@ -52,12 +52,12 @@ impl Distant {
         Self { handle: own_file(blob), _progress: None }
     }
 
-    /// A file on a server; `progress` is told where it can only be sent from the beginning.
+    /// A file on a server; `progress` is called where it can only be sent from the beginning.
     pub async fn remote(address: &str, progress: Progress) -> Result<Self, String> {
-        let told = Closure::<dyn Fn(f64, f64)>::new(move |done, total| progress(done as u64, total as u64));
-        let handle = remote_file(address, told.as_ref());
+        let callback = Closure::<dyn Fn(f64, f64)>::new(move |done, total| progress(done as u64, total as u64));
+        let handle = remote_file(address, callback.as_ref());
         // From here on it is broken off where nobody waits for it any more.
-        let file = Self { handle, _progress: Some(told) };
+        let file = Self { handle, _progress: Some(callback) };
         open_file(&file.handle).await.map_err(|error| words(&error))?;
         Ok(file)
     }

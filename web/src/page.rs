@@ -87,7 +87,7 @@ impl Page {
             if why.is_empty() {
                 page.open_files(Picked::list(&files));
             } else {
-                page.tell(format!("what was dropped cannot be read: {why}"));
+                page.show_message(format!("what was dropped cannot be read: {why}"));
             }
         });
         browser::watch_drops(dropped.as_ref());
@@ -144,7 +144,7 @@ impl Page {
             Action::Command(command) => {
                 let ends = command == Command::CancelAll;
                 if !self.session.borrow().send(command) && !ends {
-                    self.tell("no model is loaded; load one first".into());
+                    self.show_message("no model is loaded; load one first".into());
                 }
             }
             Action::Reload => {
@@ -183,12 +183,12 @@ impl Page {
         };
         match played {
             Ok(()) => self.draw_soon(),
-            Err(why) => self.tell(why),
+            Err(why) => self.show_message(why),
         }
     }
 
     /// A message of the page itself.
-    fn tell(&self, message: String) {
+    fn show_message(&self, message: String) {
         notice::say(&message);
         self.panel.borrow_mut().show_message(message);
         self.draw_soon();

@@ -1,4 +1,4 @@
-//! A model in use: the engine's task, and what it has told so far.
+//! A model in use: the engine's task, and what is known of it so far.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -27,9 +27,9 @@ pub struct Sequence {
     pub reason: Option<isobath::engine::event::FinishReason>,
 }
 
-/// What the engine has told.
+/// What is known of the engine.
 #[derive(Default)]
-pub struct Told {
+pub struct Known {
     /// Bytes of the model done and in total.
     pub loading: (u64, u64),
     /// The model, once it is there.
@@ -47,7 +47,7 @@ pub struct Told {
     waiting: Vec<oneshot::Sender<()>>,
 }
 
-impl Told {
+impl Known {
     /// The service is over, for whatever reason.
     pub fn ended(&self) -> bool {
         self.ended
@@ -65,7 +65,7 @@ impl Told {
 #[derive(Clone)]
 pub struct Session {
     commands: mpsc::UnboundedSender<Command>,
-    told: Rc<RefCell<Told>>,
+    known: Rc<RefCell<Known>>,
     host_microseconds: Rc<Cell<f64>>,
     /// Breaks off the opening of files, before the service listens.
     broken_off: Rc<RefCell<Option<oneshot::Sender<()>>>>,
@@ -74,8 +74,8 @@ pub struct Session {
 impl Session {
     /// No model: nobody listens.
     pub fn none() -> Self {
-        let told = Rc::new(RefCell::new(Told { ended: true, ..Told::default() }));
-        Self { commands: mpsc::unbounded().0, told, host_microseconds: Rc::default(), broken_off: Rc::default() }
+        let known = Rc::new(RefCell::new(Known { ended: true, ..Known::default() }));
+        Self { commands: mpsc::unbounded().0, known, host_microseconds: Rc::default(), broken_off: Rc::default() }
     }
 
     /// Begins to load a model once the old one is gone, so that both need not fit at once; the engine is a task of the
@@ -85,21 +85,21 @@ impl Session {
         let (breaking, broken_off) = oneshot::channel();
         let session = Self {
             commands,
-            told: Rc::default(),
+            known: Rc::default(),
             host_microseconds: Rc::default(),
             broken_off: Rc::new(RefCell::new(Some(breaking))),
         };
-        let told = session.told.clone();
+        let known = session.known.clone();
         let task = async move {
             old.end().await;
-            let inner = told.clone();
-            let tell = Rc::new(move |update: Update| {
+            let inner = known.clone();
+            let send = Rc::new(move |update: Update| {
                 let stamped = Stamped { at: seconds(), update };
                 hear(&stamped);
                 take_in(&inner, stamped.update);
             });
-            tell(Update::Loading { done: 0, total: 0 });
-            let (loading, inner) = (tell.clone(), told.clone());
+            send(Update::Loading { done: 0, total: 0 });
+            let (loading, inner) = (send.clone(), known.clone());
             let progress = Rc::new(move |done, total| {
                 // After a loss the service tells of it in words of its own.
                 if inner.borrow().ready.is_none() {
@@ -108,16 +108,16 @@ impl Session {
             });
             match unless(broken_off, place.open(lanes, progress)).await {
                 Some(Ok(start)) => {
-                    service::run(start, open, received, &seconds, &mut |stamped| tell(stamped.update)).await;
+                    service::run(start, open, received, &seconds, &mut |stamped| send(stamped.update)).await;
                 }
                 Some(Err(message)) => {
-                    tell(Update::Failed(Failure { kind: FailureKind::Load, sequence: None, message }))
+                    send(Update::Failed(Failure { kind: FailureKind::Load, sequence: None, message }))
                 }
-                None => tell(Update::LoadingCancelled),
+                None => send(Update::LoadingCancelled),
             }
-            let mut told = told.borrow_mut();
-            told.ended = true;
-            told.wake();
+            let mut known = known.borrow_mut();
+            known.ended = true;
+            known.wake();
         };
         let host = session.host_microseconds.clone();
         wasm_bindgen_futures::spawn_local(Timed { task: Box::pin(task), microseconds: host });
@@ -129,7 +129,7 @@ impl Session {
         self.send(Command::Pause { paused: false });
         self.send(Command::CancelAll);
         self.commands.close_channel();
-        self.until(|told| told.ended.then_some(())).await;
+        self.until(|known| known.ended.then_some(())).await;
     }
 
     /// Asks something of the engine; `false` where nobody listens any more.
@@ -143,21 +143,21 @@ impl Session {
         self.commands.unbounded_send(command).is_ok()
     }
 
-    /// What was told so far.
-    pub fn look<T>(&self, look: impl FnOnce(&Told) -> T) -> T {
-        look(&self.told.borrow())
+    /// What is known so far.
+    pub fn look<T>(&self, look: impl FnOnce(&Known) -> T) -> T {
+        look(&self.known.borrow())
     }
 
     /// Waits until `look` finds what it looks for.
-    pub async fn until<T>(&self, mut look: impl FnMut(&mut Told) -> Option<T>) -> T {
+    pub async fn until<T>(&self, mut look: impl FnMut(&mut Known) -> Option<T>) -> T {
         loop {
             let heard = {
-                let mut told = self.told.borrow_mut();
-                if let Some(found) = look(&mut told) {
+                let mut known = self.known.borrow_mut();
+                if let Some(found) = look(&mut known) {
                     return found;
                 }
                 let (sender, heard) = oneshot::channel();
-                told.waiting.push(sender);
+                known.waiting.push(sender);
                 heard
             };
             // A sender that is gone was dropped with all others: look again.
@@ -171,13 +171,13 @@ impl Session {
     }
 }
 
-fn take_in(told: &RefCell<Told>, update: Update) {
-    let mut told = told.borrow_mut();
+fn take_in(known: &RefCell<Known>, update: Update) {
+    let mut known = known.borrow_mut();
     match update {
-        Update::Loading { done, total } => told.loading = (done, total),
-        Update::Ready(facts) => told.ready = Some(*facts),
+        Update::Loading { done, total } => known.loading = (done, total),
+        Update::Ready(facts) => known.ready = Some(*facts),
         Update::Sequence { sequence, event, .. } => {
-            let sequence = told.sequences.entry(sequence).or_default();
+            let sequence = known.sequences.entry(sequence).or_default();
             match event {
                 Event::Prefill { .. } => {}
                 Event::Token(token) => {
@@ -190,14 +190,14 @@ fn take_in(told: &RefCell<Told>, update: Update) {
                 }
             }
         }
-        Update::Tick(tick) => told.tick = Some(*tick),
+        Update::Tick(tick) => known.tick = Some(*tick),
         Update::Failed(failure) => match (failure.kind.is_final(), failure.sequence) {
-            (false, Some(sequence)) => drop(told.refused.insert(sequence, failure.message)),
-            _ => told.failure = Some(failure),
+            (false, Some(sequence)) => drop(known.refused.insert(sequence, failure.message)),
+            _ => known.failure = Some(failure),
         },
         _ => {}
     }
-    told.wake();
+    known.wake();
 }
 
 /// Waits for `work` unless word comes first.

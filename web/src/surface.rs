@@ -44,10 +44,10 @@ impl Isobath {
     pub async fn ready(&self) -> Result<JsValue, js_sys::Error> {
         self.page.decided().await;
         let session = self.page.session();
-        let ready = session.until(|told| match (&told.failure, &told.ready) {
+        let ready = session.until(|known| match (&known.failure, &known.ready) {
             (Some(failure), _) => Some(Err(failure.message.clone())),
             (None, Some(facts)) => Some(Ok(facts.clone())),
-            (None, None) => told.ended().then(|| Err("no model is loaded".to_owned())),
+            (None, None) => known.ended().then(|| Err("no model is loaded".to_owned())),
         });
         match ready.await {
             Ok(facts) => to_js(&facts),
@@ -82,22 +82,22 @@ impl Isobath {
         let sequences = names.clone().map(|name| Task { name, prompt: prompt.clone() }).collect();
         let settings = Settings::of(max_tokens);
         let (begin, host) = (seconds(), session.host_microseconds());
-        let ticks = || session.look(|told| told.tick.as_ref().map_or(0, |tick| tick.number));
+        let ticks = || session.look(|known| known.tick.as_ref().map_or(0, |tick| tick.number));
         let ticks_before = ticks();
         if !session.send(Command::Submit { sequences, settings }) {
             return Err(refuse("no model is loaded"));
         }
         let mut written = vec![];
         for name in names {
-            let end = session.until(|told| {
-                if let Some(failure) = &told.failure {
+            let end = session.until(|known| {
+                if let Some(failure) = &known.failure {
                     return Some(Err(failure.message.clone()));
                 }
-                if let Some(why) = told.refused.remove(&name) {
+                if let Some(why) = known.refused.remove(&name) {
                     return Some(Err(why));
                 }
-                let ended = told.sequences.get(&name).is_some_and(|sequence| sequence.reason.is_some());
-                ended.then(|| Ok(told.sequences.remove(&name).unwrap_or_default()))
+                let ended = known.sequences.get(&name).is_some_and(|sequence| sequence.reason.is_some());
+                ended.then(|| Ok(known.sequences.remove(&name).unwrap_or_default()))
             });
             written.push(end.await.map_err(|why| refuse(&why))?);
         }
@@ -116,12 +116,12 @@ impl Isobath {
 
     /// The engine's last tick, `null` before the first.
     pub fn statistics(&self) -> Result<JsValue, js_sys::Error> {
-        to_js(&self.page.session().look(|told| told.tick.clone()))
+        to_js(&self.page.session().look(|known| known.tick.clone()))
     }
 
     /// Bytes of the model that are loaded and all of them, as far as they are known.
     pub fn loading(&self) -> Result<JsValue, js_sys::Error> {
-        to_js(&self.page.session().look(|told| told.loading))
+        to_js(&self.page.session().look(|known| known.loading))
     }
 
     /// Ends all sequences, or the loading of a model.

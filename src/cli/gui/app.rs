@@ -12,7 +12,7 @@ use isobath::panel::{self, Action, Choice, Controls, FrameTimes, Panel};
 use isobath::service::Command;
 
 use super::worker::{Device, Worker};
-use crate::cli::open::{Fetching, Place};
+use crate::cli::open::{self, Fetching, Place};
 use crate::cli::session;
 
 /// What a dialog was opened for.
@@ -87,10 +87,7 @@ impl App {
         let other = self.panel.controls.adapter.clone().filter(|name| *name != own.name);
         let other = other.or_else(|| own.traits.window_apart().then(|| own.name.clone()));
         let device = other.map_or_else(|| Device::Shared(Box::new(self.shared.clone())), Device::Other);
-        let place = match &self.place {
-            Place::Folder(path) => Place::Folder(path.clone()),
-            Place::Gguf(path) => Place::Gguf(path.clone()),
-        };
+        let place = self.place.clone();
         let lanes = self.panel.controls.lanes;
         self.worker = Some(Worker::start(place, device, lanes, self.begin, context.clone()));
     }

@@ -41,7 +41,7 @@ pub fn gui(command: &Gui) -> anyhow::Result<u8> {
         ..eframe::NativeOptions::default()
     };
     let times = isobath::panel::FrameTimes::default();
-    let told = times.clone();
+    let measured = times.clone();
     let wishes = Options { lanes: command.lanes, fresh: command.fresh, replay, record: command.record.clone() };
     eframe::run_native(
         "isobath",
@@ -50,7 +50,7 @@ pub fn gui(command: &Gui) -> anyhow::Result<u8> {
     )
     .map_err(|error| anyhow::anyhow!("the window cannot be opened: {error}; without a screen use `isobath run`"))?;
     if command.frame_times {
-        eprintln!("{}", told.report());
+        eprintln!("{}", measured.report());
     }
     Ok(failure::DONE)
 }

@@ -16,7 +16,7 @@ use pollster::block_on;
 use crate::cli::clock;
 use crate::cli::open::Place;
 
-/// The window is drawn again this soon after something was told.
+/// The window is drawn again this soon after an update came.
 const SOON: Duration = Duration::from_millis(16);
 /// Ticks that are kept for a window that does not draw; of more, the latest.
 const MOST_WAITING: usize = 100_000;
@@ -32,7 +32,7 @@ pub enum Device {
 /// A service on its thread. Dropping it ends the service.
 pub struct Worker {
     commands: Option<UnboundedSender<Command>>,
-    told: Arc<Mutex<Vec<Stamped>>>,
+    updates: Arc<Mutex<Vec<Stamped>>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -40,26 +40,26 @@ impl Worker {
     /// Starts to load a model; `begin` is when the window's time began.
     pub fn start(place: Place, device: Device, lanes: u32, begin: Instant, context: Context) -> Self {
         let (commands, received) = unbounded();
-        let told: Arc<Mutex<Vec<Stamped>>> = Arc::default();
-        let inbox = told.clone();
+        let updates: Arc<Mutex<Vec<Stamped>>> = Arc::default();
+        let inbox = updates.clone();
         let thread = thread::spawn(move || {
             let seconds = || begin.elapsed().as_secs_f64();
-            let mut tell = |stamped: Stamped| {
-                let mut told = inbox.lock().unwrap_or_else(PoisonError::into_inner);
-                if told.len() >= MOST_WAITING {
+            let mut send = |stamped: Stamped| {
+                let mut updates = inbox.lock().unwrap_or_else(PoisonError::into_inner);
+                if updates.len() >= MOST_WAITING {
                     // Pictures of ticks that nobody saw can be done without, texts cannot.
-                    told.retain(|stamped| !matches!(stamped.update, Update::Tick(_)));
+                    updates.retain(|stamped| !matches!(stamped.update, Update::Tick(_)));
                 }
-                told.push(stamped);
-                drop(told);
+                updates.push(stamped);
+                drop(updates);
                 context.request_repaint_after(SOON);
             };
-            tell(Stamped { at: seconds(), update: Update::Loading { done: 0, total: 0 } });
+            send(Stamped { at: seconds(), update: Update::Loading { done: 0, total: 0 } });
             let start = match read(&place, lanes) {
                 Ok(start) => start,
                 Err(error) => {
                     let failure = Failure { kind: FailureKind::Load, sequence: None, message: error.to_string() };
-                    return tell(Stamped { at: seconds(), update: Update::Failed(failure) });
+                    return send(Stamped { at: seconds(), update: Update::Failed(failure) });
                 }
             };
             let (mut shared, name) = match device {
@@ -71,9 +71,9 @@ impl Worker {
                 Some(shared) => Ok(Gpu::on(*shared).with_clock(clock::nanoseconds())),
                 None => Ok(Gpu::open(Some(&name)).await?.with_clock(clock::nanoseconds())),
             };
-            block_on(service::run(start, open, received, &seconds, &mut tell));
+            block_on(service::run(start, open, received, &seconds, &mut send));
         });
-        Self { commands: Some(commands), told, thread: Some(thread) }
+        Self { commands: Some(commands), updates, thread: Some(thread) }
     }
 
     /// Sends a command; `false` where nobody takes it any more.
@@ -81,9 +81,9 @@ impl Worker {
         self.commands.as_ref().is_some_and(|commands| commands.unbounded_send(command).is_ok())
     }
 
-    /// What was told since the last call.
+    /// Updates since the last call.
     pub fn take(&self) -> Vec<Stamped> {
-        std::mem::take(&mut self.told.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut self.updates.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Whether the thread is gone, for whatever reason.

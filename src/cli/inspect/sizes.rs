@@ -136,7 +136,7 @@ impl Room {
 pub fn rooms(config: &ModelConfig, plan: &Plan) -> Vec<Room> {
     let context = config.context_length.min(DEFAULT_CONTEXT);
     let room = |lanes: u32| {
-        let wanted = room::Room { lanes, context, rows: 1, heads: 1, cache_tokens: u32::MAX, alternatives: 0 };
+        let wanted = room::Room { lanes, context, rows: 1, heads: 1, cache_tokens: u32::MAX, alternatives: 0, span: 1 };
         let room = Fit::new(config, plan, wanted, u64::MAX).room();
         let cache = CacheMemory::of(config, plan, room.cache_tokens / PAGE);
         let (sequence_bytes, sequences) = (cache.sequence_bytes(context), cache.sequences(context));

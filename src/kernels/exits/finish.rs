@@ -15,8 +15,8 @@ pub const EVENTS_START: u32 = 4;
 /// Arguments of one dispatch. Shapes: see the shader.
 #[derive(Debug)]
 pub struct Finish<'a> {
-    /// `[count, rows...]` of those whose token was drawn
-    pub list: &'a Buffer,
+    /// In it, `[count, rows...]` of those whose token was drawn, rows of a lane side by side, and `[count, end tokens...]`
+    pub lists: &'a Buffer,
     /// `[places, words]`, see [`drawn_words`]
     pub drawn: &'a Buffer,
     /// Alternatives to each drawn token.
@@ -27,8 +27,6 @@ pub struct Finish<'a> {
     pub granted: &'a Buffer,
     /// `[rows, rounds]`
     pub scores: &'a Buffer,
-    /// `[count, end tokens...]`
-    pub ends: &'a Buffer,
     /// `[lanes]` of [`Control`]
     pub control: &'a Buffer,
     /// `[count, ...]`, see [`LaneEvent`]
@@ -46,13 +44,17 @@ pub struct Params {
     pub stride: u32,
     /// Events that the buffer holds.
     pub most: u32,
+    /// Where the list of rows begins.
+    pub list: u32,
+    /// Where the end tokens begin.
+    pub ends: u32,
 }
 }
 
 /// What the GPU tells of one drawn token.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LaneEvent {
-    /// The lane; `u32::MAX` where it was switched off before.
+    /// The lane; `u32::MAX` where it was switched off before, or an earlier token of its span has ended it.
     pub lane: u32,
     /// Its sequence's serial number.
     pub serial: u32,
@@ -114,12 +116,11 @@ impl Kernel for Finish<'_> {
 
     fn bindings(&self) -> Vec<Binding<'_>> {
         vec![
-            self.list.read(),
+            self.lists.read(),
             self.drawn.read(),
             self.rows.read(),
             self.granted.read(),
             self.scores.read(),
-            self.ends.read(),
             self.control.write(),
             self.events.write(),
         ]
@@ -130,7 +131,7 @@ impl Kernel for Finish<'_> {
     }
 }
 
-/// CPU twin: the event of one drawn token; its lane's control is brought up to date.
+/// CPU twin: the event of one drawn token; its lane's control is brought up to date. Tokens of a lane come in order.
 pub fn cpu(control: &mut Control, row: &Row, granted: Granted, drawn: (u32, f32), ends: &[u32]) -> LaneEvent {
     let was_idle = control.phase == Control::IDLE;
     let before = *control;
@@ -138,6 +139,7 @@ pub fn cpu(control: &mut Control, row: &Row, granted: Granted, drawn: (u32, f32)
     control.remaining = control.remaining.saturating_sub(1);
     control.position = row.position + 1;
     control.phase = if ended || control.remaining == 0 { Control::IDLE } else { Control::READY };
+    control.rows = 1;
     let event = LaneEvent {
         lane: if was_idle { u32::MAX } else { row.lane },
         serial: control.serial,
@@ -163,7 +165,7 @@ mod tests {
     #[test]
     fn gpu_matches_cpu() {
         let device = Device::open();
-        for (lanes, base) in [(1u32, 0u32), (9, 4), (256, 30), (280, 0)] {
+        for (lanes, span, base) in [(1u32, 1u32, 0u32), (9, 1, 4), (256, 1, 30), (280, 1, 0), (40, 2, 3), (200, 3, 7)] {
             let phase = |i: u32| [Control::IN_FLIGHT, Control::READING, Control::IDLE][i as usize % 3];
             let mut control: Vec<Control> = (0..lanes)
                 .map(|i| Control {
@@ -171,16 +173,19 @@ mod tests {
                     serial: i + 9,
                     remaining: i % 4,
                     ends: i / 2 % 2,
+                    rows: span,
                     ..Control::default()
                 })
                 .collect();
-            let n_rows = base + lanes;
-            let lane_of = |row: u32| (row + lanes - base % lanes) % lanes;
+            let n_rows = base + lanes * span;
+            let lane_of = |row: u32| row.saturating_sub(base) / span;
             let rows: Vec<Row> =
                 (0..n_rows).map(|i| Row { lane: lane_of(i), position: 5 * i, depth: 0, kv_index: 0 }).collect();
             let granted: Vec<Granted> = (0..n_rows).map(|i| Granted { rounds: i % 4, forced: i % 3 }).collect();
             let scores = numbers((n_rows * 2) as usize, 7);
-            let listed: Vec<u32> = (base..n_rows).rev().step_by(2).collect();
+            // Every other lane, the last one first, with its rows in order.
+            let first_rows = (base..n_rows).step_by(span as usize).rev().step_by(2);
+            let listed: Vec<u32> = first_rows.flat_map(|row| row..row + span).collect();
             let drawn: Vec<(u32, f32)> = (0..listed.len()).map(|i| (i as u32 % 5, -0.5 * i as f32)).collect();
             // Two alternatives, one step and two steps further.
             let further = |d: &(u32, f32), step: u32| (d.0 + step, d.1 - step as f32);
@@ -189,23 +194,23 @@ mod tests {
                 .flat_map(|d| [0, 1, 2].map(|step| further(d, step)))
                 .flat_map(|d| [d.0, d.1.to_bits()])
                 .collect();
-            let most = lanes + 1;
+            let most = lanes * span + 1;
             // One event is there already.
             let mut start = vec![0u32; (EVENTS_START + most * event_words(2, 2)) as usize];
             start[0] = 1;
             let (events, control_buffer) = (device.upload(&start), device.upload(&control));
-            let list: Vec<u32> = std::iter::once(listed.len() as u32).chain(listed.iter().copied()).collect();
+            // Another list stands before it, the end tokens behind it.
+            let list = [&[1, 7, 99, listed.len() as u32], &listed[..], &[2, 3, 1]].concat();
             device.run(&Finish {
-                list: &device.upload(&list),
+                lists: &device.upload(&list),
                 drawn: &device.upload(&words),
                 alternatives: 2,
                 rows: &device.upload(&rows),
                 granted: &device.upload(&granted),
                 scores: &device.upload(&scores),
-                ends: &device.upload(&[2u32, 3, 1]),
                 control: &control_buffer,
                 events: &events,
-                params: Params { rounds: 2, stride: event_words(2, 2), most },
+                params: Params { rounds: 2, stride: event_words(2, 2), most, list: 3, ends: 4 + listed.len() as u32 },
             });
             let got = LaneEvent::parse(&device.words(&events), 2, 2);
             assert_eq!(got.len(), 1 + listed.len());
@@ -215,7 +220,7 @@ mod tests {
                 let mut want = cpu(lane, &rows[at], granted[at], drawn[place], &[3, 1]);
                 want.scores = scores[at * 2..][..2].to_vec();
                 want.alternatives = [1, 2].map(|step| further(&drawn[place], step)).to_vec();
-                assert_eq!(got[1 + place], want, "{lanes} lanes, row {row}");
+                assert_eq!(got[1 + place], want, "{lanes} lanes of {span}, row {row}");
             }
             assert_eq!(device.words(&control_buffer), bytemuck::cast_slice::<_, u32>(&control));
         }

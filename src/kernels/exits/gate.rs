@@ -4,7 +4,7 @@
 
 use crate::depth::policy::Rule;
 use crate::gpu::{Binding, Buffer, Kernel, Source};
-use crate::kernels::{DECIDE, Granted, REDUCE};
+use crate::kernels::{DECIDE, ERROR_FUNCTION, Granted, REDUCE};
 use crate::params;
 
 /// Arguments of one dispatch. Shapes: see the shader.
@@ -81,7 +81,7 @@ pub const NOT_FORCED: u32 = u32::MAX;
 
 /// The text with a rule of one's own.
 pub fn source(rule: &'static str) -> Source {
-    let parts = vec![include_str!("../../../shaders/exits/gate.wgsl"), REDUCE, DECIDE, rule];
+    let parts = vec![include_str!("../../../shaders/exits/gate.wgsl"), ERROR_FUNCTION, REDUCE, DECIDE, rule];
     Source { parts, constants: vec![] }
 }
 

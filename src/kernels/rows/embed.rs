@@ -23,6 +23,8 @@ pub struct Embed<'a> {
     pub hidden: &'a Buffer,
     /// `[lanes, seen_stride]`
     pub seen: &'a Buffer,
+    /// `[rows, 2]`: token, and 1 where its lane had not seen it before
+    pub noted: &'a Buffer,
     /// Most rows that the list can hold.
     pub n_rows: u32,
     /// The uniform block.
@@ -78,6 +80,7 @@ impl Kernel for Embed<'_> {
             self.list.read(),
             self.hidden.write(),
             self.seen.write(),
+            self.noted.write(),
         ]
     }
 
@@ -126,7 +129,9 @@ mod tests {
             let tokens = [6, 0, NEXT_TOKEN, 2];
             let rows: Vec<Row> = (0..4).map(|i| Row { lane: i % 2, position: i, depth: 0, kv_index: 0 }).collect();
             let hidden = device.poisoned(4 * padded(width));
-            let seen = device.upload(&[0u32; 2]);
+            // Lane 1 has seen 2 already.
+            let seen = device.upload(&[0u32, 1 << 2]);
+            let noted = device.upload(&[9u32; 8]);
             for part in [part(0, 4), part(4, 3)] {
                 device.run(&Embed {
                     part: &part,
@@ -136,6 +141,7 @@ mod tests {
                     list: &device.upload(&[4u32, 3, 2, 1, 0]),
                     hidden: &hidden,
                     seen: &seen,
+                    noted: &noted,
                     n_rows: 4,
                     params: Params {
                         blocks: padded(width) / 32,
@@ -155,6 +161,7 @@ mod tests {
             }
             // Lane 0 has seen 6 and its own draw 5, lane 1 has seen 0 and 2.
             assert_eq!(device.words(&seen)[..2], [1 << 6 | 1 << 5, 1 << 0 | 1 << 2]);
+            assert_eq!(device.words(&noted), [6, 1, 0, 1, 5, 1, 2, 0]);
         }
     }
 }

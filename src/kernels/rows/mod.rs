@@ -5,3 +5,4 @@ pub mod embed;
 pub mod encode;
 pub mod rms_norm;
 pub mod swiglu;
+pub mod unsee;

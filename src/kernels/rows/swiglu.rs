@@ -71,6 +71,11 @@ pub fn cpu(gate: &[f32], up: &[f32], activation: Activation) -> Vec<f32> {
     gate.iter().zip(up).map(|(&g, &u)| (activation.of(f64::from(g)) * f64::from(u)) as f32).collect()
 }
 
+const GELU: &str = concat!(
+    include_str!("../../../shaders/lib/activate_gelu.wgsl"),
+    include_str!("../../../shaders/lib/error_function.wgsl")
+);
+
 /// What a gate goes through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activation {
@@ -97,7 +102,7 @@ impl Activation {
         match self {
             Self::Silu => (sigmoid, Some(("GELU", 0))),
             Self::GeluTanh => (sigmoid, Some(("GELU", 1))),
-            Self::Gelu => (include_str!("../../../shaders/lib/activate_gelu.wgsl"), None),
+            Self::Gelu => (GELU, None),
             Self::Relu => (relu, Some(("POWER", 1))),
             Self::ReluSquared => (relu, Some(("POWER", 2))),
         }

@@ -6,7 +6,7 @@ use crate::error::{ModelError, refuse};
 use crate::network::config::{
     KvMode, LIMITS, Limits, ModelConfig, Recursion, Router, RouterFunction, RouterKind, Sharing,
 };
-use crate::network::family::AttentionBias;
+use crate::network::family::{AttentionBias, FAMILIES, Family};
 use crate::network::form::Biases;
 
 impl ModelConfig {
@@ -85,10 +85,12 @@ impl ModelConfig {
         let parts: Vec<&str> = parts.into_iter().filter_map(|(has, name)| has.then_some(name)).collect();
         Err(ModelError::Unsupported {
             what: format!("a {} model with biases on: {}", self.family.model_type, parts.join("; ")),
-            supported:
-                "all of attention's linears (llama, qwen3, gemma), q, k, v alone (qwen2), the feed-forward part \
-                        (llama), or none"
-                    .into(),
+            supported: format!(
+                "all of attention's linears ({}), q, k, v alone ({}), the feed-forward part ({}), or none",
+                those(|family| family.attention_bias == AttentionBias::Asked),
+                those(|family| family.attention_bias == AttentionBias::QueriesKeysValues),
+                those(|family| family.feed_forward_bias),
+            ),
         })
     }
 
@@ -145,6 +147,11 @@ impl ModelConfig {
         }
         Ok(())
     }
+}
+
+/// Names of the families of which it is true.
+fn those(is: impl Fn(&Family) -> bool) -> String {
+    FAMILIES.iter().filter(|family| is(family)).map(|family| family.model_type).collect::<Vec<_>>().join(", ")
 }
 
 fn check_range(field: &str, value: u32, limit: u32) -> Result<(), ModelError> {
@@ -258,6 +265,14 @@ mod tests {
         refused(r#","model_type":"qwen3","mlp_bias":true"#, &["mlp_bias", "qwen3"]);
         refused(r#","rope_scaling":{"rope_type":"yarn","factor":8}"#, &["yarn", "llama3", "as it was trained"]);
         refused(r#","rope_scaling":{"rope_type":"llama3","factor":8}"#, &["low_freq_factor", "missing"]);
+        let mut mistral = with(r#","model_type":"mistral""#).unwrap();
+        mistral.biases.feed_forward = true;
+        let message = mistral.check().unwrap_err().to_string();
+        for part in
+            ["a mistral model with biases on: the feed-forward part", "linears (llama, qwen3, gemma)", "(qwen2)"]
+        {
+            assert!(message.contains(part), "`{message}` lacks `{part}`");
+        }
         refused(r#","max_position_embeddings":-3"#, &["max_position_embeddings", "-3"]);
         refused(r#","isobath":{"recusion":{}}"#, &["isobath.recusion", "recursion"]);
         refused(r#","isobath":{"recursion":{"count":7,"sharing":"cycle"}}"#, &["32", "7", "multiple"]);
