@@ -64,7 +64,7 @@ impl Gpu {
         Pass { gpu: self, uniforms: Vec::new(), steps: Vec::new(), rehearsed: None }
     }
 
-    fn pipeline(&self, wanted: &Wanted) -> Result<Pipeline, GpuError> {
+    pub(super) fn pipeline(&self, wanted: &Wanted) -> Result<Pipeline, GpuError> {
         if let Some(found) = self.pipelines.borrow().get(&wanted.key) {
             return Ok(found.clone());
         }

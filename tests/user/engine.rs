@@ -280,7 +280,7 @@ fn no_text_waits_for_a_kernel() {
     block_on(engine.prepare(&mut |_, _| panic!("nothing is left to make"))).unwrap();
 }
 
-/// What is told of a device that a clock measures changes no text.
+/// Checks are other code to a driver, which may round a sum differently; what is written stays.
 #[test]
 fn checked_shaders_and_a_clock_change_no_text() {
     let open = || block_on(Gpu::open(std::env::var("ISOBATH_ADAPTER").ok().as_deref())).unwrap();
@@ -289,14 +289,15 @@ fn checked_shaders_and_a_clock_change_no_text() {
     let write = |gpu: Gpu| {
         let mut engine = load_on(gpu, options(None, 40)).unwrap();
         let request = request(&engine, "Once upon a time", 24);
-        let written = write(&mut engine, &request);
-        written
-            .tokens
-            .iter()
-            .map(|token| (token.token, token.depth, token.log_probability.to_bits()))
-            .collect::<Vec<_>>()
+        let tokens = write(&mut engine, &request).tokens;
+        let written: Vec<_> = tokens.iter().map(|token| (token.token, token.depth)).collect();
+        (written, tokens.iter().map(|token| token.log_probability).collect::<Vec<_>>())
     };
     let plain = write(open());
-    assert_eq!(write(open().checked()), plain);
-    assert_eq!(write(open().with_clock(clock)), plain);
+    assert_eq!(write(open().with_clock(clock)), plain, "the same shaders, to the bit");
+    let checked = write(open().checked());
+    assert_eq!(checked.0, plain.0);
+    for (checked, plain) in checked.1.iter().zip(&plain.1) {
+        assert!((checked - plain).abs() < 1e-4, "{checked} and {plain}");
+    }
 }
