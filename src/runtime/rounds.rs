@@ -94,7 +94,7 @@ impl<'a> Network<'a> {
         let rows = &self.state.rows;
         let mode = match self.plan.residual {
             Residual::Replace => return Ok(()),
-            Residual::Add { weight: Some(_), .. } => combine::ADD_GATED,
+            Residual::Add { weight: Some(_), .. } => combine::ADD_WEIGHED,
             Residual::Add { weight: None, .. } => combine::ADD,
         };
         self.combine(pass, mode, &rows.work, &rows.hidden, batch)
@@ -132,7 +132,7 @@ impl<'a> Network<'a> {
         batch: Batch<'_>,
     ) -> Result<(), GpuError> {
         let params = combine::Params { stride: self.state.sizes.hidden / 4 };
-        let gates = &self.state.rows.gates;
-        pass.run(&Combine { input, gates, list: batch.list, output, mode, n_rows: batch.n_rows, params })
+        let factors = &self.state.rows.factors;
+        pass.run(&Combine { input, factors, list: batch.list, output, mode, n_rows: batch.n_rows, params })
     }
 }

@@ -50,7 +50,7 @@ pub struct LayerWeights {
     /// `[hidden, heads * head_dim]`; one, or one per depth
     pub output: Vec<Matrix>,
     /// Gate and up stacked, `[2 * intermediate, hidden]`
-    pub gate_up: Matrix,
+    pub glu: Matrix,
     /// `[hidden, intermediate]`
     pub down: Matrix,
     /// Adapters that this layer has.
@@ -225,7 +225,7 @@ impl<'a> Loader<'a> {
             output.truncate(1);
         }
         let first = layer.unrolled[0];
-        let gate_up = self.linears(&[(first, Linear::Gate), (first, Linear::Up)]).await?;
+        let glu = self.linears(&[(first, Linear::Gate), (first, Linear::Up)]).await?;
         let down = self.linears(&[(first, Linear::Down)]).await?;
         let mut adapters = HashMap::new();
         for which in Linear::ALL {
@@ -243,7 +243,7 @@ impl<'a> Loader<'a> {
             HeadNorms::Each(norm) => Some(self.head_norms(layer, norm.kind).await?),
             HeadNorms::None | HeadNorms::All(_) => None,
         };
-        Ok(LayerWeights { before, after, qkv, output, gate_up, down, adapters, encoding, head_norms })
+        Ok(LayerWeights { before, after, qkv, output, glu, down, adapters, encoding, head_norms })
     }
 
     /// Linears of unrolled layers, stacked.

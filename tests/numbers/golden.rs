@@ -84,7 +84,7 @@ impl<'a> Loaded<'a> {
         Outcome {
             logits: read(&state.rows.logits, self.case.config.vocab_size.into()),
             scores: read(&state.rows.scores, self.plan.n_rounds().into()),
-            gates: read(&state.rows.gates, 1),
+            gates: read(&state.rows.factors, 1),
             granted: read(&state.rows.granted, 2).iter().step_by(2).map(|x| x.to_bits()).collect(),
         }
     }
