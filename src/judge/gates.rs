@@ -1,6 +1,6 @@
 //! Rounds and gates, one row after the other.
 
-use super::{Outcome, Reference, Sequence};
+use super::{Judge, Outcome, Sequence};
 use crate::kernels::Granted;
 use crate::kernels::exits::{cosine, scorer, select_top_k, top_two_gap};
 use crate::kernels::products::matvec;
@@ -18,7 +18,7 @@ struct Rows {
     before: Vec<Vec<f32>>,
 }
 
-impl Reference<'_> {
+impl Judge<'_> {
     /// All rounds over the rows of a call.
     pub(super) fn rounds(&self, sequence: &mut Sequence, depth: Depth, hidden: &mut [Vec<f32>], outcome: &mut Outcome) {
         let together = self.plan.together.as_ref().filter(|_| depth == Depth::Together);
@@ -77,7 +77,7 @@ impl Reference<'_> {
             let x = &hidden[row];
             for (index, scorer) in self.plan.scorers.iter().enumerate() {
                 let verdict = self.verdict(gate, scorer, x, (depth, round));
-                if gate.told() == Some(index) {
+                if gate.reported() == Some(index) {
                     let first = if gate.moment == Moment::Once { 0 } else { round as usize };
                     outcome.scores[row][first..][..verdict.scores.len()].copy_from_slice(&verdict.scores);
                 }

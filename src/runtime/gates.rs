@@ -110,7 +110,7 @@ pub(super) struct Question {
 /// What a scorer's word is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Roles {
-    told: bool,
+    reported: bool,
     weighs: bool,
     decides: bool,
 }
@@ -132,11 +132,11 @@ impl<'a> Network<'a> {
     ) -> Result<(), GpuError> {
         for (index, scorer) in self.plan.scorers.iter().enumerate() {
             let roles = Roles {
-                told: gate.told() == Some(index),
+                reported: gate.reported() == Some(index),
                 weighs: matches!(self.plan.residual, Residual::Add { weight, .. } if weight == Some(index)),
                 decides: gate.decider() == Some(index),
             };
-            if roles.told || roles.weighs || roles.decides {
+            if roles.reported || roles.weighs || roles.decides {
                 self.score(pass, (gate, scorer, &self.weights.scorers[index]), roles, question, batch)?;
             }
         }
@@ -254,7 +254,7 @@ impl<'a> Network<'a> {
                 input_stride: width,
                 outputs: weights.outputs,
                 bank_stride: weights.last.stride / 4,
-                write_scores: roles.told.into(),
+                write_scores: roles.reported.into(),
                 write_factor: roles.weighs.into(),
                 decide: roles.decides.into(),
                 ..gate_settings(gate, scorer, self.plan.n_rounds(), question.depth)

@@ -37,7 +37,7 @@ impl<'a> Network<'a> {
             }
             let mut listed = all.list;
             if self.plan.shared || ragged || gate.is_some() {
-                // Where weights are shared, what differs by round is looked up by the row's depth.
+                // Where weights are shared, what differs by round is looked up by the row's round.
                 self.list_round(pass, round, all)?;
                 listed = &rows.rounds[round as usize % 2];
             }
@@ -115,7 +115,7 @@ impl<'a> Network<'a> {
                 base: all.base,
                 rows: all.region,
                 round,
-                depth: if self.plan.shared { round } else { 0 },
+                row_round: if self.plan.shared { round } else { 0 },
                 classes: self.plan.classes,
                 class_of_round: first.cache.class_base + round * first.cache.class_step,
                 context: self.state.sizes.room.context,

@@ -48,7 +48,7 @@ pub struct Sizes {
 /// Buffers of the rows; each `[rows of a step + lanes, ...]`.
 #[derive(Debug)]
 pub struct Rows {
-    /// Lane, position, depth, KV index.
+    /// Lane, position, round, KV index.
     pub info: Buffer,
     /// Token, or that of the lane's last draw.
     pub tokens: Buffer,
