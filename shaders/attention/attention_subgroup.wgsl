@@ -11,10 +11,10 @@ struct Params {
     kv_heads: u32,
     head_dim: u32,
     stride: u32,         // numbers per row of q | k | v
-    class_base: u32,     // cache class of depth 0
-    class_step: u32,     // classes from one depth to the next
+    class_base: u32,     // cache class of round 0
+    class_step: u32,     // classes from one round to the next
     compact: u32,        // 1: entries are counted by KV index; 0: by position
-    overlay: u32,        // 1: entries that did not run this depth are taken from depth 0 (hybrid)
+    overlay: u32,        // 1: entries that did not run this round are taken from round 0 (hybrid)
     classes: u32,
     max_pages: u32,
     max_stretches: u32,
@@ -41,7 +41,7 @@ const LOWEST = -1e30;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> qkv: array<f32>;             // [rows, stride]
-@group(0) @binding(3) var<storage, read> rows: array<vec4<u32>>;      // [rows]: lane, position, depth, KV index
+@group(0) @binding(3) var<storage, read> rows: array<vec4<u32>>;      // [rows]: lane, position, round, KV index
 @group(0) @binding(4) var<storage, read> list: array<u32>;            // count, rows
 @group(0) @binding(5) var<storage, read> cache: array<vec4<f32>>;     // see lib/kv.wgsl
 @group(0) @binding(6) var<storage, read> reach: array<u32>;           // [lanes, context]: rounds run by a position

@@ -10,9 +10,9 @@ struct Params {
     head_dim: u32,
     stride: u32,       // numbers per row of q | k | v
     write_keys: u32,   // 0: rows have queries only; 1: keys and values are filed; 2: those of rows at round 0
-    class_base: u32,   // cache class of depth 0
-    class_step: u32,   // classes from one depth to the next
-    compact: u32,      // 1: an entry per token that ran this depth; 0: an entry per position
+    class_base: u32,   // cache class of round 0
+    class_step: u32,   // classes from one round to the next
+    compact: u32,      // 1: an entry per token that ran this round; 0: an entry per position
     classes: u32,
     max_pages: u32,
     first_kv_head: u32, // first KV head that the binding holds
@@ -21,7 +21,7 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> rotation: array<vec2<f32>>;  // [positions, head_dim / 2]: cos, sin
-@group(0) @binding(3) var<storage, read> rows: array<vec4<u32>>;      // [rows]: lane, position, depth, KV index
+@group(0) @binding(3) var<storage, read> rows: array<vec4<u32>>;      // [rows]: lane, position, round, KV index
 @group(0) @binding(4) var<storage, read> list: array<u32>;            // count, rows
 @group(0) @binding(5) var<storage, read_write> qkv: array<f32>;       // [rows, stride]
 @group(0) @binding(6) var<storage, read_write> cache: array<f32>;     // see lib/kv.wgsl

@@ -19,7 +19,7 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> scores: array<f32>;         // [rows, rounds]
 @group(0) @binding(6) var<storage, read_write> granted: array<Granted>; // [rows]
 
-// What all threads see of `granted`, as in `gate.wgsl`.
+// What all threads see of `granted`, as in `scorer.wgsl`.
 var<workgroup> granted_here: Granted;
 
 @compute @workgroup_size(WG)

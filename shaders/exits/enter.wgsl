@@ -1,10 +1,10 @@
-// Sends the next token of each ready lane, and guesses behind it, to depth 0 and lists who runs a round now; nobody asks
+// Sends the next token of each ready lane, and guesses behind it, to round 0 and lists who runs a round now; nobody asks
 // the host.
 //
 //     entering: rows of ready lanes     deeper: rows between two rounds     live: both, in the order of the lanes
 //
 // Rows of a lane: base + lane * span + i, where i counts what it has in use. Mixed: a row runs one round per tick, at a
-// depth of its own, so its place in that depth's cache is handed out here. In waves all rounds of a token are run in one
+// round of its own, so its place in that round's cache is handed out here. In waves all rounds of a token are run in one
 // tick and `bucket` hands out the places. Grid: one workgroup. CPU twin: `cpu` in `src/kernels/exits/enter.rs`.
 
 struct Params {
@@ -24,7 +24,7 @@ const THREADS = 256u;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> control: array<Lane>;     // [lanes]
-@group(0) @binding(2) var<storage, read_write> rows: array<vec4<u32>>;   // [rows]: lane, position, depth, KV index
+@group(0) @binding(2) var<storage, read_write> rows: array<vec4<u32>>;   // [rows]: lane, position, round, KV index
 @group(0) @binding(3) var<storage, read_write> granted: array<Granted>;  // [rows]
 @group(0) @binding(4) var<storage, read_write> lengths: array<u32>;      // [lanes, classes]: entries in the cache
 @group(0) @binding(5) var<storage, read_write> reach: array<u32>;        // [lanes, context]: rounds run by a position
@@ -63,13 +63,13 @@ fn enters(row: u32, lane: u32, position: u32) {
 }
 
 // A place in the cache of the round that the row runs now.
-fn file(row: u32, depth: u32) {
+fn file(row: u32, round: u32) {
     let info = rows[row];
-    let place = info.x * params.classes + params.class_base + depth * params.class_step;
-    rows[row].z = depth;
+    let place = info.x * params.classes + params.class_base + round * params.class_step;
+    rows[row].z = round;
     rows[row].w = lengths[place];
     lengths[place] += 1u;
-    reach[info.x * params.context + info.y] = depth + 1u;
+    reach[info.x * params.context + info.y] = round + 1u;
 }
 
 @compute @workgroup_size(THREADS)
@@ -100,9 +100,9 @@ fn enter(@builtin(local_invocation_index) thread: u32) {
             lists[which * params.list + 1u + before[which]] = row;
             lists[2u * params.list + 1u + before.x + before.y] = row;
             before[which] += 1u;
-            var depth = 0u;
-            if ready { enters(row, lane, how.position + i); } else { depth = rows[row].z + 1u; }
-            if params.mixed == 1u { file(row, depth); }
+            var round = 0u;
+            if ready { enters(row, lane, how.position + i); } else { round = rows[row].z + 1u; }
+            if params.mixed == 1u { file(row, round); }
         }
         if ready { control[lane].phase = IN_FLIGHT; }
         if params.mixed == 1u { continue; }

@@ -19,7 +19,7 @@ const EVENT_HEAD = 8u;
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> lists: array<u32>;            // lists of count, rows or end tokens
 @group(0) @binding(2) var<storage, read> drawn: array<u32>;            // [places, DRAWN]: token, bits of its log-probability; alternatives
-@group(0) @binding(3) var<storage, read> rows: array<vec4<u32>>;       // [rows]: lane, position, depth, KV index
+@group(0) @binding(3) var<storage, read> rows: array<vec4<u32>>;       // [rows]: lane, position, round, KV index
 @group(0) @binding(4) var<storage, read> granted: array<Granted>;      // [rows]
 @group(0) @binding(5) var<storage, read> scores: array<u32>;           // [rows, rounds], bits
 @group(0) @binding(6) var<storage, read_write> control: array<Lane>;   // [lanes]

@@ -16,7 +16,7 @@ const THREADS = 256u;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> control: array<Lane>;     // [lanes]
-@group(0) @binding(2) var<storage, read> rows: array<vec4<u32>>;   // [rows]: lane, position, depth, KV index
+@group(0) @binding(2) var<storage, read> rows: array<vec4<u32>>;   // [rows]: lane, position, round, KV index
 @group(0) @binding(3) var<storage, read> granted: array<Granted>;  // [rows]
 @group(0) @binding(4) var<storage, read_write> leaving: array<u32>; // count, rows
 

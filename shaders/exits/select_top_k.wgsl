@@ -12,7 +12,7 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> scores: array<f32>;        // [rows, rounds]
-@group(0) @binding(2) var<storage, read> rows: array<vec4<u32>>;    // [rows]: lane, position, depth, KV index
+@group(0) @binding(2) var<storage, read> rows: array<vec4<u32>>;    // [rows]: lane, position, round, KV index
 @group(0) @binding(3) var<storage, read> list: array<u32>;          // count, rows
 @group(0) @binding(4) var<storage, read_write> granted: array<Granted>; // [rows]
 

@@ -21,7 +21,7 @@ const LOWEST = -1e30;
 @group(0) @binding(4) var<storage, read_write> scores: array<f32>;    // [rows, rounds]
 @group(0) @binding(5) var<storage, read_write> granted: array<Granted>; // [rows]
 
-// What all threads see of `granted`, as in `gate.wgsl`.
+// What all threads see of `granted`, as in `scorer.wgsl`.
 var<workgroup> granted_here: Granted;
 
 // The best of the tokens that a thread looks at, without one.

@@ -1,4 +1,4 @@
-// What `matvec_serial` and `matvec_gated` have in common: a thread's two times four outputs of up to COLS rows. The kernel says
+// What `matvec_serial` and `matvec_glu` have in common: a thread's two times four outputs of up to COLS rows. The kernel says
 // which outputs they are, and where they go: `store_totals`, with what `destination` reads of the parameters beforehand.
 //
 // A load costs as much as a dozen sums where this runs: each block of weights serves up to COLS rows, each block of inputs 8

@@ -1,17 +1,17 @@
 // The gated activation of the feed-forward part.
 //
-//     output = act(gate) * up          act: see lib/activate.wgsl
+//     output = act(inner) * up          act: see lib/activate.wgsl
 //
 // Grid: (rows of the list in turns, output_stride / 64). CPU twin: `cpu` in `src/kernels/rows/swiglu.rs`.
 
 struct Params {
     width: u32,
-    input_stride: u32,  // numbers per row of gate | up
+    input_stride: u32,  // numbers per row of inner | up
     output_stride: u32, // vectors per output row
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> input: array<f32>;              // [rows, input_stride]: gate, then up
+@group(0) @binding(1) var<storage, read> input: array<f32>;              // [rows, input_stride]: inner, then up
 @group(0) @binding(2) var<storage, read> list: array<u32>;               // count, rows
 @group(0) @binding(3) var<storage, read_write> output: array<vec4<f32>>; // [rows, output_stride], zero behind the width
 

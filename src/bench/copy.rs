@@ -31,10 +31,10 @@ impl CopySpeed {
         let to = gpu.buffer("copy: to", bytes)?;
         let list: Vec<u32> = std::iter::once(n_rows).chain(0..n_rows).collect();
         let list = gpu.upload("copy: rows", &list)?;
-        let gates = gpu.buffer("copy: gates", 4)?;
+        let factors = gpu.buffer("copy: factors", 4)?;
         let params = combine::Params { stride: STRIDE as u32 };
-        let (input, gates, list, output, mode) = (&from, &gates, &list, &to, combine::COPY);
-        let kernel = Combine { input, gates, list, output, mode, n_rows, params };
+        let (input, factors, list, output, mode) = (&from, &factors, &list, &to, combine::COPY);
+        let kernel = Combine { input, factors, list, output, mode, n_rows, params };
         let command = best(gpu, clock, &to, &|pass| {
             pass.copy((&from, 0), (&to, 0), bytes);
             Ok(())

@@ -2,7 +2,7 @@
 
 use crate::engine::event::Event;
 use crate::engine::request::Request;
-use crate::engine::{Engine, HostTime, Statistics, Told};
+use crate::engine::{Engine, HostTime, Reported, Statistics};
 use crate::error::Error;
 
 /// What one run took.
@@ -88,8 +88,8 @@ impl Ledger {
     }
 
     /// Notes what a tick told.
-    pub fn take(&mut self, events: Vec<Told>) {
-        for Told { sequence, event, .. } in events {
+    pub fn take(&mut self, events: Vec<Reported>) {
+        for Reported { sequence, event, .. } in events {
             let place = self.first.and_then(|first| sequence.0.checked_sub(first));
             let Some(sequence) = place.and_then(|place| self.sequences.get_mut(place as usize)) else { continue };
             match event {
@@ -168,7 +168,7 @@ fn since(before: &Statistics, after: &Statistics) -> Statistics {
             recording: after.host.recording - before.host.recording,
             submitting: after.host.submitting - before.host.submitting,
             waiting: after.host.waiting - before.host.waiting,
-            telling: after.host.telling - before.host.telling,
+            reporting: after.host.reporting - before.host.reporting,
         },
     }
 }

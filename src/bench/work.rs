@@ -28,7 +28,7 @@ pub struct Work {
 pub enum WorkDepth {
     /// As the model decides.
     Model,
-    /// By lot, with these shares of depth 1 to 4.
+    /// At random, with these shares of depth 1 to 4.
     Drawn([f32; 4]),
     /// All of them as deep as this.
     Fixed(u32),
@@ -66,15 +66,15 @@ impl WorkDepth {
     }
 }
 
-/// Depth by lot: the same for the same seed and position, whatever the order and the company. `shares` are those of depth 1 to 4.
+/// Depth at random: the same for the same seed and position, whatever the order and the company. `shares` are those of depth 1 to 4.
 fn drawn_depth(shares: &[f32; 4], seed: u64, position: u32) -> u32 {
     let h = (position ^ (((seed as u32 & 0x7fff) << 1 | 1) << 16)).wrapping_mul(0x9e37_79b1);
     let h = (h ^ (h >> 16)).wrapping_mul(0x85eb_ca6b);
     let h = (h ^ (h >> 13)).wrapping_mul(0xc2b2_ae35);
-    let lot = (h ^ (h >> 16)) & 0xffff;
+    let share = (h ^ (h >> 16)) & 0xffff;
     // Of 65536, the share that goes at least so deep.
     let at_least = |depth: usize| ((shares[depth - 1..].iter().sum::<f32>() * 65536.0).round() as u32).min(0xffff);
-    (2..=4).fold(1, |depth, next| depth + u32::from(lot < at_least(next)))
+    (2..=4).fold(1, |depth, next| depth + u32::from(share < at_least(next)))
 }
 
 /// A seeded stream of numbers in [0, 1).

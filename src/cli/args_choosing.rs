@@ -54,7 +54,7 @@ pub struct Choosing {
 pub struct Seed {
     /// The number.
     pub value: u64,
-    /// By lot, so that it is worth telling.
+    /// Drawn, so that it is worth telling.
     pub drawn: bool,
 }
 

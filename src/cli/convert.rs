@@ -75,6 +75,6 @@ fn print_shape(config: &ModelConfig, made: &Recursive<'_>) {
         let kept: Vec<String> = made.picked().iter().map(ToString::to_string).collect();
         eprintln!("{} layers become {layers}: kept {}", config.n_layers, kept.join(" "));
     }
-    let block = made.config().block_depth();
+    let block = made.config().block_layers();
     eprintln!("{layers} unrolled layers, {block} in the shared block, {} recursions", made.config().n_recursions());
 }

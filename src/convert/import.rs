@@ -187,7 +187,7 @@ fn add_sharing(source: &dyn TensorSource, names: &Names, facts: &mut Facts) -> R
     }
     let kinds = [Sharing::Cycle, Sharing::MiddleCycle, Sharing::Sequence, Sharing::MiddleSequence];
     for (count, sharing) in (2..=LIMITS.recursions).flat_map(|count| kinds.map(|sharing| (count, sharing))) {
-        let fits = sharing.depth(layers, count).is_some()
+        let fits = sharing.block_layers(layers, count).is_some()
             && (0..layers).all(|layer| sharing.unique(layer, layers, count) == first[layer as usize]);
         if fits {
             let origin = "the tensors, whose contents repeat that way";

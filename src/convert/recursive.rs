@@ -212,7 +212,7 @@ impl<'a> Recursive<'a> {
 /// For the first layer of each group, the unrolled layers that it comes from.
 fn sources(config: &ModelConfig, start: Start) -> BTreeMap<u32, Vec<u32>> {
     let first = u32::from(config.recursion.is_some_and(|recursion| recursion.sharing.is_middle()));
-    let (last, depth) = (config.n_layers - 1 - first, config.block_depth());
+    let (last, depth) = (config.n_layers - 1 - first, config.block_layers());
     let chosen: Vec<u32> = match start {
         Start::Stepwise => spread(first, last, depth),
         Start::Lower => (first..first + depth).collect(),

@@ -6,7 +6,7 @@ use super::event::{Event, FinishReason};
 use super::lane::Active;
 use super::measure::Depths;
 use super::request::{Request, Routing};
-use super::{Engine, SequenceId, Told};
+use super::{Engine, Reported, SequenceId};
 use crate::error::{Error, GpuError, RequestError};
 use crate::runtime::step::Depth;
 use crate::schedule::{Outcome, Refusal, Submission};
@@ -44,7 +44,7 @@ impl Engine {
         let mut active = Active { request, depth, depths, stream: Some(stream), written };
         if submission.max_tokens == 0 {
             let event = active.finished(FinishReason::Length);
-            self.tell(id, None, event);
+            self.push(id, None, event);
         } else {
             self.scheduler.submit(submission).map_err(refused)?;
             self.active.insert(id, active);
@@ -63,7 +63,7 @@ impl Engine {
 
     /// Whether all sequences have ended and all their events are told.
     pub fn is_idle(&self) -> bool {
-        self.active.is_empty() && self.told.is_empty()
+        self.active.is_empty() && self.events.is_empty()
     }
 
     /// The next event of any sequence; `None` when all have ended. Events of one sequence come in order.
@@ -71,26 +71,26 @@ impl Engine {
     /// # Errors
     /// What the GPU reports; events told before stand.
     pub async fn next(&mut self) -> Result<Option<(SequenceId, Event)>, Error> {
-        while self.told.is_empty() && !self.is_idle() {
+        while self.events.is_empty() && !self.is_idle() {
             self.turn().await?;
         }
-        Ok(self.told.pop_front().map(|told| (told.sequence, told.event)))
+        Ok(self.events.pop_front().map(|reported| (reported.sequence, reported.event)))
     }
 
     /// Goes on by one tick and tells all that is known after it. For callers that show every tick, or stop between two.
     ///
     /// # Errors
     /// As [`Engine::next`].
-    pub async fn tick(&mut self) -> Result<Vec<Told>, Error> {
-        if self.told.is_empty() && !self.is_idle() {
+    pub async fn tick(&mut self) -> Result<Vec<Reported>, Error> {
+        if self.events.is_empty() && !self.is_idle() {
             self.turn().await?;
         }
-        Ok(self.take_told())
+        Ok(self.take_events())
     }
 
     /// What has been told and not yet taken, without running anything.
-    pub fn take_told(&mut self) -> Vec<Told> {
-        self.told.drain(..).collect()
+    pub fn take_events(&mut self) -> Vec<Reported> {
+        self.events.drain(..).collect()
     }
 
     /// Writes one sequence; `sink` is told of everything and may break it off. Others go on beside it.
@@ -124,8 +124,8 @@ impl Engine {
     /// What the GPU reports, or that its last event is told already.
     pub async fn next_of(&mut self, id: SequenceId) -> Result<Event, Error> {
         loop {
-            let place = self.told.iter().position(|told| told.sequence == id);
-            if let Some(Told { event, .. }) = place.and_then(|place| self.told.remove(place)) {
+            let place = self.events.iter().position(|reported| reported.sequence == id);
+            if let Some(Reported { event, .. }) = place.and_then(|place| self.events.remove(place)) {
                 return Ok(event);
             }
             if !self.active.contains_key(&id) {
@@ -139,21 +139,21 @@ impl Engine {
     /// Ends a sequence of which nobody wants to hear any more.
     pub fn forget(&mut self, id: SequenceId) {
         self.cancel(id);
-        self.told.retain(|told| told.sequence != id);
+        self.events.retain(|reported| reported.sequence != id);
     }
 
-    pub(super) fn tell(&mut self, sequence: SequenceId, lane: Option<u32>, event: Event) {
+    pub(super) fn push(&mut self, sequence: SequenceId, lane: Option<u32>, event: Event) {
         if matches!(event, Event::Finished { .. }) {
             self.statistics.finished += 1;
         }
-        self.told.push_back(Told { sequence, lane, event });
+        self.events.push_back(Reported { sequence, lane, event });
     }
 
     /// Tells of the end of a sequence, and forgets it.
     pub(super) fn finish(&mut self, id: SequenceId, lane: Option<u32>, reason: FinishReason) {
         let Some(mut active) = self.active.remove(&id) else { return };
         let event = active.finished(reason);
-        self.tell(id, lane, event);
+        self.push(id, lane, event);
     }
 }
 

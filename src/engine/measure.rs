@@ -130,7 +130,7 @@ impl Engine {
         for id in ids {
             self.cancel(id);
         }
-        self.told.clear();
+        self.events.clear();
     }
 }
 

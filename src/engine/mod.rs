@@ -67,7 +67,7 @@ pub const MAX_LANES: u32 = 256;
 
 /// Something that happened to a sequence.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Told {
+pub struct Reported {
     /// The sequence.
     pub sequence: SequenceId,
     /// The lane in which it happened; none where the sequence had none.
@@ -115,7 +115,7 @@ pub struct HostTime {
     /// Waiting for the GPU.
     pub waiting: u64,
     /// Telling what came of ticks.
-    pub telling: u64,
+    pub reporting: u64,
 }
 
 /// Longest sequence unless another is asked for: the cache of a long context would take memory that few prompts need.
@@ -154,7 +154,7 @@ pub struct Engine {
     /// What was asked for and could not be had.
     cuts: Vec<Cut>,
     in_flight: VecDeque<tick::InFlight>,
-    told: VecDeque<Told>,
+    events: VecDeque<Reported>,
     last_id: u64,
     statistics: Statistics,
     clock: Option<Clock>,
@@ -230,7 +230,7 @@ impl Engine {
             lanes: vec![None; lanes as usize],
             cuts: fit.cuts(),
             in_flight: VecDeque::new(),
-            told: VecDeque::new(),
+            events: VecDeque::new(),
             last_id: 0,
             statistics: Statistics::default(),
             clock,

@@ -29,9 +29,9 @@ impl Engine {
         };
         let words: Vec<u32> = self.gpu.finish(pending).await?;
         self.gpu.collect_profile().await?;
-        let told = self.now();
-        self.statistics.host.waiting += told - submitted;
-        self.ahead.read(begun, told);
+        let arrived = self.now();
+        self.statistics.host.waiting += arrived - submitted;
+        self.ahead.read(begun, arrived);
         let (events, granted) = words.split_at(self.state.lanes.events.bytes() as usize / 4);
         let depths: Vec<u32> = bytemuck::cast_slice(granted).iter().map(|granted: &Granted| granted.rounds).collect();
         let drawn = LaneEvent::parse(events, self.plan.n_rounds(), self.state.sizes.room.alternatives);
@@ -56,7 +56,7 @@ impl Engine {
         for outcome in self.scheduler.report(number, &reports) {
             self.tell_outcome(outcome, |report| &drawn[report - first]);
         }
-        self.statistics.host.telling += self.now() - told;
+        self.statistics.host.reporting += self.now() - arrived;
         Ok(())
     }
 
@@ -98,9 +98,9 @@ impl Engine {
     fn tell_outcome<'d>(&mut self, outcome: Outcome, drawn: impl Fn(usize) -> &'d LaneEvent) {
         match outcome {
             Outcome::Prefilled { sequence, lane, done, total } => {
-                self.tell(sequence, Some(lane), Event::Prefill { done, total });
+                self.push(sequence, Some(lane), Event::Prefill { done, total });
             }
-            Outcome::Token { sequence, lane, report, .. } => self.tell_token(sequence, lane, drawn(report)),
+            Outcome::Token { sequence, lane, report, .. } => self.push_token(sequence, lane, drawn(report)),
             Outcome::Finished { sequence, lane, end } => {
                 self.forget_lane(sequence, lane);
                 self.finish(sequence, lane, reason(end));
@@ -108,7 +108,7 @@ impl Engine {
         }
     }
 
-    fn tell_token(&mut self, id: SequenceId, lane: u32, drawn: &LaneEvent) {
+    fn push_token(&mut self, id: SequenceId, lane: u32, drawn: &LaneEvent) {
         // Behind a stop text in the middle of a span nothing is told.
         let Self { active, weights, plan, tokenizer, .. } = self;
         let Some(active) = active.get_mut(&id) else { return };
@@ -118,7 +118,7 @@ impl Engine {
         let (event, stopped) = active.token(drawn, scored, tokenizer);
         self.statistics.tokens += 1;
         self.statistics.rounds += u64::from(drawn.depth);
-        self.tell(id, Some(lane), event);
+        self.push(id, Some(lane), event);
         if stopped {
             // Nothing, where the same token ended it for another reason.
             self.scheduler.end(id, End::Stop);

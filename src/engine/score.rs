@@ -50,7 +50,7 @@ impl Engine {
         gpu.write(&self.state.lanes.pages, 0, &table.collect::<Vec<_>>());
         gpu.write(&self.state.lanes.lengths, 0, &vec![0u32; self.plan.classes as usize]);
         gpu.write(&self.state.lanes.reach, 0, &vec![0u32; sizes.room.context as usize]);
-        let mut told = Vec::with_capacity(tokens.len() - 1);
+        let mut scores = Vec::with_capacity(tokens.len() - 1);
         // The last token predicts nothing that is known.
         let inputs: Vec<Input> = (0..)
             .zip(&tokens[..tokens.len() - 1])
@@ -59,9 +59,9 @@ impl Engine {
         for step in inputs.chunks(sizes.room.rows as usize) {
             let from = step[0].position as usize;
             let targets = &tokens[from + 1..][..step.len()];
-            told.extend(self.score_step(step, targets, depth).await?);
+            scores.extend(self.score_step(step, targets, depth).await?);
         }
-        Ok(told)
+        Ok(scores)
     }
 
     async fn score_step(&self, inputs: &[Input], targets: &[u32], depth: Depth) -> Result<Vec<Score>, Error> {
@@ -77,7 +77,7 @@ impl Engine {
         let wanted = self.gpu.buffer("targets", most as u64 * 4)?;
         let judged = self.gpu.buffer("judged", most as u64 * 16)?;
         let heads: Vec<u32> = (0..inputs.len() as u32).collect();
-        let mut told = Vec::with_capacity(inputs.len());
+        let mut all = Vec::with_capacity(inputs.len());
         for heads in heads.chunks(most) {
             let from = heads[0] as usize;
             self.gpu.write(&wanted, 0, &targets[from..][..heads.len()]);
@@ -85,7 +85,7 @@ impl Engine {
             for (row, judged) in (from..).zip(words) {
                 let depth_run = granted[row].rounds;
                 let own = &scores[row * rounds as usize..][..scored(&self.weights, &self.plan, depth_run, depth)];
-                told.push(Score {
+                all.push(Score {
                     position: inputs[row].position + 1,
                     token: targets[row],
                     log_probability: judged.log_probability,
@@ -97,7 +97,7 @@ impl Engine {
                 });
             }
         }
-        Ok(told)
+        Ok(all)
     }
 
     fn check_score(&self, tokens: &[u32], depth: Depth) -> Result<(), RequestError> {

@@ -156,7 +156,7 @@ impl Traits {
         let kind = Kind::from(info.device_type);
         let (min, max) = (info.subgroup_min_size, info.subgroup_max_size);
         let has = |feature| features.contains(feature);
-        let told = Self {
+        let known = Self {
             kind,
             subgroups: has(wgpu::Features::SUBGROUP).then_some(Subgroups { min, max }),
             half: has(wgpu::Features::SHADER_F16),
@@ -167,7 +167,7 @@ impl Traits {
             ..Self::default()
         };
         if kind != Kind::Software {
-            return told;
+            return known;
         }
         Self {
             integer_dot: false,
@@ -187,7 +187,7 @@ impl Traits {
             // They compute as long as they read, so a pass that is shared saves nothing (measured: docs/performance.md).
             mixed_rounds: false,
             copy_bytes: 64 << 20,
-            ..told
+            ..known
         }
     }
 

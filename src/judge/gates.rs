@@ -1,8 +1,8 @@
 //! Rounds and gates, one row after the other.
 
-use super::{Outcome, Reference, Sequence};
+use super::{Judge, Outcome, Sequence};
 use crate::kernels::Granted;
-use crate::kernels::exits::{cosine, gate, select_top_k, top_two_gap};
+use crate::kernels::exits::{cosine, scorer, select_top_k, top_two_gap};
 use crate::kernels::products::matvec;
 use crate::kernels::rows::combine;
 use crate::network::gate::{Change, Gate, HeadStatistic, Measure, Moment, Over, Scorer};
@@ -18,7 +18,7 @@ struct Rows {
     before: Vec<Vec<f32>>,
 }
 
-impl Reference<'_> {
+impl Judge<'_> {
     /// All rounds over the rows of a call.
     pub(super) fn rounds(&self, sequence: &mut Sequence, depth: Depth, hidden: &mut [Vec<f32>], outcome: &mut Outcome) {
         let together = self.plan.together.as_ref().filter(|_| depth == Depth::Together);
@@ -57,7 +57,7 @@ impl Reference<'_> {
 
     fn add(&self, running: &[usize], work: &[Vec<f32>], rows: &Rows, hidden: &mut [Vec<f32>]) {
         let weighed = matches!(self.plan.residual, Residual::Add { weight: Some(_), .. });
-        let mode = if weighed { combine::ADD_GATED } else { combine::ADD };
+        let mode = if weighed { combine::ADD_WEIGHED } else { combine::ADD };
         for &row in running {
             combine::cpu(mode, &work[row], rows.weights[row], &mut hidden[row]);
         }
@@ -77,12 +77,12 @@ impl Reference<'_> {
             let x = &hidden[row];
             for (index, scorer) in self.plan.scorers.iter().enumerate() {
                 let verdict = self.verdict(gate, scorer, x, (depth, round));
-                if gate.told() == Some(index) {
+                if gate.reported() == Some(index) {
                     let first = if gate.moment == Moment::Once { 0 } else { round as usize };
                     outcome.scores[row][first..][..verdict.scores.len()].copy_from_slice(&verdict.scores);
                 }
                 if matches!(self.plan.residual, Residual::Add { weight, .. } if weight == Some(index)) {
-                    rows.weights[row] = verdict.gate;
+                    rows.weights[row] = verdict.factor;
                 }
                 if gate.decider() == Some(index) {
                     outcome.granted[row] = verdict.granted;
@@ -117,10 +117,10 @@ impl Reference<'_> {
         }
     }
 
-    fn verdict(&self, gate: &Gate, scorer: &Scorer, input: &[f32], (depth, round): (Depth, u32)) -> gate::Verdict {
+    fn verdict(&self, gate: &Gate, scorer: &Scorer, input: &[f32], (depth, round): (Depth, u32)) -> scorer::Verdict {
         let matrices = &scorer.tensors[(round as usize).min(scorer.tensors.len() - 1)];
         let Some(((last, _), first)) = matrices.split_last() else {
-            return gate::Verdict { scores: vec![], gate: 0.0, granted: 0 };
+            return scorer::Verdict { scores: vec![], factor: 0.0, granted: 0 };
         };
         let inner = first.iter().fold(input.to_vec(), |x, (name, _)| matvec::cpu(self.tensor(name), &x));
         let params = gate_settings(gate, scorer, self.plan.n_rounds(), depth);
@@ -128,6 +128,6 @@ impl Reference<'_> {
             Some(name) => self.tensor(name).to_vec(),
             None => self.thresholds.iter().map(|threshold| -threshold).collect(),
         };
-        gate::cpu(&params, &inner, self.tensor(last), &bias, Granted { rounds: round, forced: 0 })
+        scorer::cpu(&params, &inner, self.tensor(last), &bias, Granted { rounds: round, forced: 0 })
     }
 }

@@ -21,7 +21,7 @@ use crate::runtime::step::Depth;
 use crate::tensor::{TensorSource, values};
 
 /// The network on the CPU, weights as f32.
-pub struct Reference<'a> {
+pub struct Judge<'a> {
     config: &'a ModelConfig,
     plan: &'a Plan,
     tensors: HashMap<String, Vec<f32>>,
@@ -60,7 +60,7 @@ pub struct Outcome {
     pub granted: Vec<u32>,
 }
 
-impl<'a> Reference<'a> {
+impl<'a> Judge<'a> {
     /// Reads all tensors.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! What kernel tests share: a device, seeded numbers, and comparison that NaN fails.
 
 use crate::gpu::{Buffer, Gpu, Kernel, Texture};
-use crate::kernels::products::matrix::{SIDE_BY_SIDE, Weights};
+use crate::kernels::products::matrix::{SIDE_BY_SIDE, Stored};
 use crate::kernels::{Row, padded};
 
 /// A device for one test; fails where the machine has no adapter.
@@ -68,13 +68,13 @@ impl Device {
     }
 
     /// Rows of `stride` vectors as a kernel finds weights: in a buffer, or in a texture.
-    pub fn weights(&self, words: &[u32], stride: u32, in_texture: bool) -> Weights {
+    pub fn weights(&self, words: &[u32], stride: u32, in_texture: bool) -> Stored {
         if !in_texture {
-            return Weights::Buffer(self.upload(words));
+            return Stored::Buffer(self.upload(words));
         }
         let row_words = 4 * stride as usize;
         let rows = (words.len() / row_words).next_multiple_of(SIDE_BY_SIDE as usize);
-        let weights = Weights::Texture(self.gpu.texture("test", 4 * (rows * row_words) as u64).expect("texture"));
+        let weights = Stored::Texture(self.gpu.texture("test", 4 * (rows * row_words) as u64).expect("texture"));
         // In pieces that may end within a line, so that each kind of write is done.
         for (i, piece) in words.chunks(19 * SIDE_BY_SIDE as usize * row_words).enumerate() {
             weights.write(&self.gpu, i as u32 * 19 * SIDE_BY_SIDE, stride, piece);
@@ -110,9 +110,9 @@ impl Device {
         self.upload(&fill(n as usize))
     }
 
-    /// Row `i` at depth `i % depths`; the list holds every other row, last row first, so that rows are not places.
+    /// Row `i` at round `i % rounds`; the list holds every other row, last row first, so that rows are not places.
     pub fn every_other(&self, n: u32, depths: u32) -> (Buffer, Buffer, Vec<u32>) {
-        let rows: Vec<Row> = (0..n).map(|i| Row { lane: 0, position: i, depth: i % depths, kv_index: i }).collect();
+        let rows: Vec<Row> = (0..n).map(|i| Row { lane: 0, position: i, round: i % depths, kv_index: i }).collect();
         let listed: Vec<u32> = (0..n).rev().step_by(2).collect();
         let mut list = vec![listed.len() as u32];
         list.extend(&listed);

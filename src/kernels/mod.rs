@@ -1,7 +1,7 @@
 //! One module per kernel: arguments, parameters, CPU twin and test of the shader of the same name.
 //!
 //! Rows are tokens under way. Every kernel works on the rows of a *list* (`[count, row, row, ...]`) and leaves the
-//! others alone; `rows` tells each row's lane, position, depth and KV index. Buffers are indexed by row, so that
+//! others alone; `rows` tells each row's lane, position, round and KV index. Buffers are indexed by row, so that
 //! nothing moves when the list changes.
 
 pub mod attention;
@@ -77,7 +77,7 @@ pub struct Row {
     /// Position in the sequence.
     pub position: u32,
     /// The round that is being run, from 0.
-    pub depth: u32,
+    pub round: u32,
     /// Entry in the cache of that round.
     pub kv_index: u32,
 }

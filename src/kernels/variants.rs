@@ -29,7 +29,7 @@ macro_rules! text {
     };
 }
 
-/// Rows of `matvec_serial` and `matvec_gated`.
+/// Rows of `matvec_serial` and `matvec_glu`.
 const ROWS: [u32; 6] = [1, 2, 4, 8, 16, 32];
 
 /// Attention stands with heads of 2 to 256 numbers, groups of 1 to 16, and 1 to 4 rows.
@@ -101,7 +101,7 @@ pub fn all() -> Vec<Variant> {
     add("bucket", crate::kernels::exits::bucket::Params::FIELDS, vec![text!("exits/bucket"), GRANTED], vec![]);
     for mode in [
         crate::kernels::rows::combine::COPY,
-        crate::kernels::rows::combine::ADD_GATED,
+        crate::kernels::rows::combine::ADD_WEIGHED,
         crate::kernels::rows::combine::ADD,
     ] {
         add(
@@ -150,9 +150,9 @@ pub fn all() -> Vec<Variant> {
     add("leave", crate::kernels::exits::leave::Params::FIELDS, vec![text!("exits/leave"), LANE, GRANTED], vec![]);
     for rule in Rule::ALL {
         add(
-            "gate",
-            crate::kernels::exits::gate::Params::FIELDS,
-            crate::kernels::exits::gate::source(rule.text()).parts,
+            "scorer",
+            crate::kernels::exits::scorer::Params::FIELDS,
+            crate::kernels::exits::scorer::source(rule.text()).parts,
             vec![],
         );
         let parts = crate::kernels::exits::cosine::source(rule.text()).parts;
@@ -206,10 +206,10 @@ pub fn with_subgroups() -> Vec<Variant> {
         for columns in ROWS {
             let parts = serial(data_type, COLUMN_SUBGROUP);
             let (activate, _) = Activation::Silu.text();
-            let gated = [&[text!("products/matvec_gated")], &parts[1..], &[activate, GATHERED]].concat();
+            let glu = [&[text!("products/matvec_glu")], &parts[1..], &[activate, GATHERED]].concat();
             add("matvec_serial", crate::kernels::products::matvec::Params::FIELDS, parts, vec![("COLS", columns)]);
             let constants = vec![("COLS", columns), ("GELU", 0), ("GATHERED", 4)];
-            add("matvec_gated", crate::kernels::products::matvec::Params::FIELDS, gated, constants);
+            add("matvec_glu", crate::kernels::products::matvec::Params::FIELDS, glu, constants);
         }
     }
     for (head_dim, group) in HEADS {

@@ -118,8 +118,8 @@ pub struct Gate {
     pub says: &'static str,
     /// What is measured.
     pub measure: Measure,
-    /// The scorer whose scores are told, where it is not what decides.
-    pub told: Option<usize>,
+    /// The scorer whose scores are reported, where it is not what decides.
+    pub reported: Option<usize>,
     /// When.
     pub moment: Moment,
     /// Over whom.
@@ -164,7 +164,7 @@ const ON_ROWS: Gate = Gate {
     name: "",
     says: "what the model was trained with",
     measure: Measure::Head(HeadStatistic::Largest),
-    told: None,
+    reported: None,
     moment: Moment::EachRound,
     over: Over::Row,
     first_free: true,
@@ -189,11 +189,11 @@ impl Gate {
         self.moment == Moment::EachRound && self.over == Over::Row
     }
 
-    /// The scorer whose scores are told.
-    pub fn told(&self) -> Option<usize> {
+    /// The scorer whose scores are reported.
+    pub fn reported(&self) -> Option<usize> {
         match self.measure {
-            Measure::Scorer(scorer) => Some(self.told.unwrap_or(scorer)),
-            _ => self.told,
+            Measure::Scorer(scorer) => Some(self.reported.unwrap_or(scorer)),
+            _ => self.reported,
         }
     }
 
@@ -286,9 +286,9 @@ impl Plan {
         match self.missing {
             MissingKeys::FromFirst | MissingKeys::Holes => {}
             _ => {
-                let told =
+                let why =
                     "needs the keys and values of every token in every round, which one that stops early does not make";
-                return Err(told.into());
+                return Err(why.into());
             }
         }
         gate.measure.runs().map_err(|what| format!("has a gate by {what}, which no kernel measures"))

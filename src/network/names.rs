@@ -157,7 +157,7 @@ pub fn recursion_encoding(config: &ModelConfig, layer: u32) -> Option<String> {
     let recursion = config.recursion.filter(|recursion| recursion.encoding)?;
     config.recursion_of(layer)?;
     let first = u32::from(recursion.sharing.is_middle());
-    let ends_block = (layer - first + 1).is_multiple_of(config.block_depth());
+    let ends_block = (layer - first + 1).is_multiple_of(config.block_layers());
     (!recursion.sharing.is_cycle() || ends_block).then(|| format!("model.layers.{layer}.recursion_encoding"))
 }
 

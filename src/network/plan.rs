@@ -2,7 +2,7 @@
 //! the keys and values of rounds that a token leaves out. One model of depth for every kind of network.
 //!
 //! Where rounds share their weights they are the same layers again and again, and everything that differs by round is
-//! looked up by a row's depth. Where they do not (a plain stack, or layers repeated in place) a round is one slice of the
+//! looked up by a row's round. Where they do not (a plain stack, or layers repeated in place) a round is one slice of the
 //! stack, and leaving early is a choice of the caller.
 //!
 //! The types hold more than today's files can ask for; what no kernel runs is refused by [`Plan::check`], and nowhere else.
@@ -22,13 +22,13 @@ use crate::network::{names, trained};
 pub struct CacheUse {
     /// Index of the cache buffer.
     pub buffer: usize,
-    /// Class of pages at depth 0.
+    /// Class of pages of round 0.
     pub class_base: u32,
-    /// Classes from one depth to the next.
+    /// Classes from one round to the next.
     pub class_step: u32,
-    /// Entries are counted by token that ran the depth, not by position.
+    /// Entries are counted by token that ran the round, not by position.
     pub compact: bool,
-    /// Entries that did not run this depth are taken from depth 0.
+    /// Entries that did not run this round are taken from round 0.
     pub overlay: bool,
     /// When the layer makes keys and values of its own.
     pub writes: Writes,
@@ -39,16 +39,16 @@ pub struct CacheUse {
 pub enum Writes {
     /// Each time it runs.
     Always,
-    /// At depth 0 only.
+    /// In round 0 only.
     FirstRound,
     /// Never: it reads another layer's.
     Never,
 }
 
-/// A layer as it lies in memory: one set of matrices, used at one or several depths.
+/// A layer as it lies in memory: one set of matrices, used in one or several rounds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlanLayer {
-    /// Unrolled layer index at each depth; one entry where the layer runs once.
+    /// Unrolled layer index in each round; one entry where the layer runs once.
     pub unrolled: Vec<u32>,
     /// Its cache.
     pub cache: CacheUse,
@@ -68,7 +68,7 @@ pub struct Round {
 /// What is done to a row at the border of a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
-    /// Multiplied by a learned vector, which its last layer has for each depth.
+    /// Multiplied by a learned vector, which its last layer has for each round.
     Encode,
     /// Normalised.
     Norm,
@@ -217,7 +217,7 @@ impl Plan {
     }
 
     fn recursive(config: &ModelConfig, outer: u32, count: u32) -> Self {
-        let depth = config.block_depth();
+        let depth = config.block_layers();
         let (gate, scorers, missing) = (trained::gate(config), trained::scorers(config), trained::missing(config));
         // A row's scorer of one layer is looked up by its round, and so is all of a layer but the attention's matrices.
         let by_row = |scorer: &Scorer| scorer.layers == ScorerLayers::Linear || scorer.tensors.len() == 1;

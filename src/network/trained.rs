@@ -51,7 +51,7 @@ pub(super) fn gate(config: &ModelConfig) -> Option<Gate> {
         RouterKind::Expert => Moment::EachRound,
     };
     let decider = usize::from(router.auxiliary);
-    Some(Gate { told: Some(0), moment, first_free: !router.gate_first, ..Gate::trained(decider) })
+    Some(Gate { reported: Some(0), moment, first_free: !router.gate_first, ..Gate::trained(decider) })
 }
 
 /// Top-k: the best of a text by the main router's scores, as the released code reads prompts.

@@ -5,7 +5,7 @@
 use crate::error::GpuError;
 use crate::gpu::{Buffer, Gpu, Pass, Source};
 use crate::kernels::exits::cosine::{self, Cosine};
-use crate::kernels::exits::gate::{self, Gate as Score};
+use crate::kernels::exits::scorer::{self, Scorer as Score};
 use crate::kernels::exits::select_top_k::{self, SelectTopK};
 use crate::kernels::exits::slice::{self, Slice};
 use crate::kernels::exits::top_two_gap::{self, TopTwoGap};
@@ -92,7 +92,7 @@ pub(crate) fn deciding(measure: Measure, rule: &'static str) -> (&'static str, S
     match measure {
         Measure::Change(_) => ("cosine", cosine::source(rule)),
         Measure::Head(_) => ("top_two_gap", top_two_gap::source(rule)),
-        Measure::Scorer(_) | Measure::Accumulated(_) => ("gate", gate::source(rule)),
+        Measure::Scorer(_) | Measure::Accumulated(_) => ("scorer", scorer::source(rule)),
     }
 }
 
@@ -110,7 +110,7 @@ pub(super) struct Question {
 /// What a scorer's word is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Roles {
-    told: bool,
+    reported: bool,
     weighs: bool,
     decides: bool,
 }
@@ -132,11 +132,11 @@ impl<'a> Network<'a> {
     ) -> Result<(), GpuError> {
         for (index, scorer) in self.plan.scorers.iter().enumerate() {
             let roles = Roles {
-                told: gate.told() == Some(index),
+                reported: gate.reported() == Some(index),
                 weighs: matches!(self.plan.residual, Residual::Add { weight, .. } if weight == Some(index)),
                 decides: gate.decider() == Some(index),
             };
-            if roles.told || roles.weighs || roles.decides {
+            if roles.reported || roles.weighs || roles.decides {
                 self.score(pass, (gate, scorer, &self.weights.scorers[index]), roles, question, batch)?;
             }
         }
@@ -245,17 +245,17 @@ impl<'a> Network<'a> {
             bias: &running.bias,
             list: batch.list,
             scores: &rows.scores,
-            gates: &rows.gates,
+            factors: &rows.factors,
             granted: &rows.granted,
             rule: running.rule,
             n_rows: batch.n_rows,
-            params: gate::Params {
+            params: scorer::Params {
                 width,
                 input_stride: width,
                 outputs: weights.outputs,
                 bank_stride: weights.last.stride / 4,
-                write_scores: roles.told.into(),
-                write_gate: roles.weighs.into(),
+                write_scores: roles.reported.into(),
+                write_factor: roles.weighs.into(),
                 decide: roles.decides.into(),
                 ..gate_settings(gate, scorer, self.plan.n_rounds(), question.depth)
             },
@@ -265,21 +265,21 @@ impl<'a> Network<'a> {
 
 /// As kernels take it.
 fn forced(depth: Depth) -> u32 {
-    if let Depth::Fixed(rounds) = depth { rounds } else { gate::NOT_FORCED }
+    if let Depth::Fixed(rounds) = depth { rounds } else { scorer::NOT_FORCED }
 }
 
 /// What a plan says of a gate that a scorer decides; shapes and roles are left at zero.
-pub(crate) fn gate_settings(gate: &Gate, scorer: &Scorer, rounds: u32, depth: Depth) -> gate::Params {
-    gate::Params {
+pub(crate) fn gate_settings(gate: &Gate, scorer: &Scorer, rounds: u32, depth: Depth) -> scorer::Params {
+    scorer::Params {
         rounds,
         gelu: u32::from(scorer.layers == ScorerLayers::Mlp),
         function: match scorer.function {
-            ScoreFunction::Identity => gate::IDENTITY,
-            ScoreFunction::Sigmoid => gate::SIGMOID,
-            ScoreFunction::Tanh => gate::TANH,
-            ScoreFunction::Softmax => gate::SOFTMAX,
+            ScoreFunction::Identity => scorer::IDENTITY,
+            ScoreFunction::Sigmoid => scorer::SIGMOID,
+            ScoreFunction::Tanh => scorer::TANH,
+            ScoreFunction::Softmax => scorer::SOFTMAX,
         },
-        token_choice: u32::from(gate.moment == Moment::Once),
+        at_once: u32::from(gate.moment == Moment::Once),
         first_free: u32::from(gate.first_free),
         forced: forced(depth),
         inverse_temperature: 1.0 / scorer.temperature,

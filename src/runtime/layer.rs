@@ -260,12 +260,12 @@ impl Network<'_> {
         let (normed, gathered) = self.input_of(pass, form, weights, FEED_FORWARD, x, batch)?;
         let activation = activation(form.feed_forward.activation);
         if !self.gated_product(pass, weights, activation, gathered, batch)? {
-            let target = Target { buffer: &rows.gate_up, stride: 2 * width, mode: matvec::WRITE };
-            self.product(pass, &weights.gate_up, 2 * width, gathered, batch, target)?;
-            self.adapt(pass, weights, Linear::Gate, normed, batch, (&rows.gate_up, 2 * width, 0))?;
-            self.adapt(pass, weights, Linear::Up, normed, batch, (&rows.gate_up, 2 * width, width))?;
+            let target = Target { buffer: &rows.glu, stride: 2 * width, mode: matvec::WRITE };
+            self.product(pass, &weights.glu, 2 * width, gathered, batch, target)?;
+            self.adapt(pass, weights, Linear::Gate, normed, batch, (&rows.glu, 2 * width, 0))?;
+            self.adapt(pass, weights, Linear::Up, normed, batch, (&rows.glu, 2 * width, width))?;
             pass.run(&Swiglu {
-                input: &rows.gate_up,
+                input: &rows.glu,
                 list: batch.list,
                 output: &rows.activation,
                 activation,

@@ -86,7 +86,7 @@ fn groups(state: &State) -> [Group<'_>; 5] {
     #[rustfmt::skip]
     let Rows {
         info, tokens, first, granted, noted, before, all, heads: _, rounds: [even, odd], hidden, work, normed, qkv, partial,
-        attended, gate_up, activation, inner, scorer_inner, scores, gates, logits, drawn,
+        attended, glu, activation, inner, scorer_inner, scores, factors, logits, drawn,
     } = &state.rows;
     #[rustfmt::skip]
     let Lanes {
@@ -111,12 +111,12 @@ fn groups(state: &State) -> [Group<'_>; 5] {
                 qkv,
                 partial,
                 &attended.rows,
-                gate_up,
+                glu,
                 &activation.rows,
                 inner,
                 scorer_inner,
                 scores,
-                gates,
+                factors,
             ],
             rows,
         ),
@@ -140,11 +140,11 @@ fn cache(state: &State) -> Group<'_> {
 
 /// Bytes of a layer that one pass reads.
 fn layer_bytes(layer: &LayerWeights, depths: usize) -> u64 {
-    let LayerWeights { before, after, qkv, output, gate_up, down, adapters, encoding, head_norms } = layer;
+    let LayerWeights { before, after, qkv, output, glu, down, adapters, encoding, head_norms } = layer;
     let mean = |matrices: &[Matrix]| matrices.iter().map(Matrix::bytes).sum::<u64>() / matrices.len().max(1) as u64;
     let bank = |bank: &Bank| bank.buffer.bytes() / if bank.stride == 0 { 1 } else { depths as u64 };
     let adapters: u64 = adapters.values().map(|adapter| bank(&adapter.down) + bank(&adapter.up)).sum();
     let optional = [encoding, head_norms].into_iter().flatten().map(bank).sum::<u64>();
     let norms = [before, after].into_iter().flatten().flatten().map(bank).sum::<u64>() + optional;
-    mean(qkv) + mean(output) + gate_up.bytes() + down.bytes() + adapters + norms
+    mean(qkv) + mean(output) + glu.bytes() + down.bytes() + adapters + norms
 }

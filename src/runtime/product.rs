@@ -8,7 +8,7 @@ use crate::kernels::products::gather::{self, Gather, Inputs};
 use crate::kernels::products::matmul::Matmul;
 use crate::kernels::products::matrix::{Matrix, Part};
 use crate::kernels::products::matvec::{self, Matvec, Operands};
-use crate::kernels::products::matvec_gated::MatvecGated;
+use crate::kernels::products::matvec_glu::MatvecGlu;
 use crate::kernels::products::matvec_serial::MatvecSerial;
 use crate::kernels::rows::swiglu::Activation;
 use crate::network::names::Linear;
@@ -86,7 +86,7 @@ impl Network<'_> {
         input: Input<'_>,
         batch: Batch<'_>,
     ) -> Result<bool, GpuError> {
-        let (rows, sizes, matrix) = (&self.state.rows, &self.state.sizes, &weights.gate_up);
+        let (rows, sizes, matrix) = (&self.state.rows, &self.state.sizes, &weights.glu);
         let adapted =
             [Linear::Gate, Linear::Up, Linear::Down].iter().any(|linear| weights.adapters.contains_key(linear));
         let (Input::Made(Inputs { rows: input, gathered: Some(gathered) }), Some(activated)) =
@@ -99,12 +99,12 @@ impl Network<'_> {
         let ([part], None, Product::Serial { columns: width }) = (&matrix.parts[..], &matrix.bias, product) else {
             return Ok(false);
         };
-        if adapted || !self.recipe.gated() {
+        if adapted || !self.recipe.glu() {
             return Ok(false);
         }
         let target = Target { buffer: &rows.activation.rows, stride: sizes.activation, mode: matvec::WRITE };
         let operands = operands(part, columns, part.rows, input, batch, target);
-        pass.run(&MatvecGated { product: self.serial(operands, gathered, width), activated, activation })?;
+        pass.run(&MatvecGlu { product: self.serial(operands, gathered, width), activated, activation })?;
         Ok(true)
     }
 

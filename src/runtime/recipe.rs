@@ -12,7 +12,7 @@ use crate::kernels::attention::attention_subgroup::AttentionSubgroup;
 use crate::kernels::draw::sample::Sample;
 use crate::kernels::products::matmul::Matmul;
 use crate::kernels::products::matvec::Matvec;
-use crate::kernels::products::matvec_gated::MatvecGated;
+use crate::kernels::products::matvec_glu::MatvecGlu;
 use crate::kernels::products::matvec_serial::MatvecSerial;
 use crate::kernels::{NumericClass, by_subgroup};
 
@@ -99,9 +99,9 @@ impl Recipe {
         }
     }
 
-    /// Gate, up and activation in one kernel ([`MatvecGated`]).
-    pub fn gated(&self) -> bool {
-        MatvecGated::fits(&self.traits)
+    /// Gate, up and activation in one kernel ([`MatvecGlu`]).
+    pub fn glu(&self) -> bool {
+        MatvecGlu::fits(&self.traits)
     }
 
     /// Attention.
@@ -136,7 +136,7 @@ impl Recipe {
 const _: () = {
     let classes = [
         MatvecSerial::CLASS,
-        MatvecGated::CLASS,
+        MatvecGlu::CLASS,
         Matvec::CLASS,
         Matmul::CLASS,
         Attention::CLASS,
@@ -222,7 +222,7 @@ mod tests {
             [(gpu(), false), (processors(8), true), (processors(4), false), (Traits::default(), false)]
         {
             let recipe = recipe(&traits);
-            assert_eq!((recipe.by_subgroup(), recipe.gated(), recipe.draws_by_subgroup(5000)), (pays, pays, pays));
+            assert_eq!((recipe.by_subgroup(), recipe.glu(), recipe.draws_by_subgroup(5000)), (pays, pays, pays));
             assert_eq!(recipe.gathers(), traits.weights == Storage::Texture);
         }
         assert!(!recipe(&processors(8)).draws_by_subgroup(128_256), "loops that would be ended");

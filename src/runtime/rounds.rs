@@ -37,7 +37,7 @@ impl<'a> Network<'a> {
             }
             let mut listed = all.list;
             if self.plan.shared || ragged || gate.is_some() {
-                // Where weights are shared, what differs by round is looked up by the row's depth.
+                // Where weights are shared, what differs by round is looked up by the row's round.
                 self.list_round(pass, round, all)?;
                 listed = &rows.rounds[round as usize % 2];
             }
@@ -94,7 +94,7 @@ impl<'a> Network<'a> {
         let rows = &self.state.rows;
         let mode = match self.plan.residual {
             Residual::Replace => return Ok(()),
-            Residual::Add { weight: Some(_), .. } => combine::ADD_GATED,
+            Residual::Add { weight: Some(_), .. } => combine::ADD_WEIGHED,
             Residual::Add { weight: None, .. } => combine::ADD,
         };
         self.combine(pass, mode, &rows.work, &rows.hidden, batch)
@@ -115,7 +115,7 @@ impl<'a> Network<'a> {
                 base: all.base,
                 rows: all.region,
                 round,
-                depth: if self.plan.shared { round } else { 0 },
+                row_round: if self.plan.shared { round } else { 0 },
                 classes: self.plan.classes,
                 class_of_round: first.cache.class_base + round * first.cache.class_step,
                 context: self.state.sizes.room.context,
@@ -132,7 +132,7 @@ impl<'a> Network<'a> {
         batch: Batch<'_>,
     ) -> Result<(), GpuError> {
         let params = combine::Params { stride: self.state.sizes.hidden / 4 };
-        let gates = &self.state.rows.gates;
-        pass.run(&Combine { input, gates, list: batch.list, output, mode, n_rows: batch.n_rows, params })
+        let factors = &self.state.rows.factors;
+        pass.run(&Combine { input, factors, list: batch.list, output, mode, n_rows: batch.n_rows, params })
     }
 }

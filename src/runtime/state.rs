@@ -48,7 +48,7 @@ pub struct Sizes {
 /// Buffers of the rows; each `[rows of a step + lanes, ...]`.
 #[derive(Debug)]
 pub struct Rows {
-    /// Lane, position, depth, KV index.
+    /// Lane, position, round, KV index.
     pub info: Buffer,
     /// Token, or that of the lane's last draw.
     pub tokens: Buffer,
@@ -79,7 +79,7 @@ pub struct Rows {
     /// Attention's output.
     pub attended: Inputs,
     /// Gate and up.
-    pub gate_up: Buffer,
+    pub glu: Buffer,
     /// Feed-forward activation; not written where gate, up and activation are one kernel.
     pub activation: Inputs,
     /// Inside an adapter.
@@ -89,7 +89,7 @@ pub struct Rows {
     /// What a gate measured before each round.
     pub scores: Buffer,
     /// Factors of what a round adds.
-    pub gates: Buffer,
+    pub factors: Buffer,
     /// `[heads, vocabulary]`
     pub logits: Buffer,
     /// `[heads]` of token and log-probability
@@ -279,7 +279,7 @@ fn rows(
         qkv: per_row("q, k, v", sizes.qkv)?,
         partial: per_row("attention stretches", stretches)?,
         attended: Inputs { rows: per_row("attended", sizes.attended)?, gathered },
-        gate_up: per_row("gate and up", 2 * config.intermediate_size)?,
+        glu: per_row("gate and up", 2 * config.intermediate_size)?,
         activation: Inputs {
             rows: per_row("activation", sizes.activation)?,
             gathered: texture("activated", sizes.activation)?,
@@ -287,7 +287,7 @@ fn rows(
         inner: per_row("adapter", sizes.rank)?,
         scorer_inner: per_row("scorer", if mlp { padded(2 * config.hidden_size) } else { 1 })?,
         scores: per_row("scores", plan.n_rounds())?,
-        gates: per_row("gates", 1)?,
+        factors: per_row("factors", 1)?,
         logits: gpu.buffer("logits", heads * u64::from(config.vocab_size) * 4)?,
         drawn: gpu.buffer("drawn", heads * u64::from(drawn_words(sizes.room.alternatives)) * 4)?,
     })

@@ -140,7 +140,7 @@ impl<'a> Network<'a> {
     fn write_inputs(&self, step: &Step<'_>) {
         let (rows, gpu) = (&self.state.rows, self.gpu);
         let info =
-            |input: &Input| Row { lane: input.lane, position: input.position, depth: 0, kv_index: input.position };
+            |input: &Input| Row { lane: input.lane, position: input.position, round: 0, kv_index: input.position };
         gpu.write(&rows.info, 0, &step.inputs.iter().map(info).collect::<Vec<_>>());
         gpu.write(&rows.tokens, 0, &step.inputs.iter().map(|input| input.token).collect::<Vec<_>>());
         let mut first = Vec::with_capacity(step.inputs.len());

@@ -4,7 +4,7 @@
 //! gate      lanes between two rounds: is another round granted?
 //! leave     whoever has run all rounds: epilogue, head, draw; an event; the lane is free, or its next token is ready
 //! enter     ready lanes: embed, prologue, gate
-//! round     mixed: ONE round over all live lanes, each at a depth of its own
+//! round     mixed: ONE round over all live lanes, each at its own
 //!           waves: all rounds, each over the rows that remain
 //! ```
 //!
@@ -30,9 +30,9 @@ use crate::runtime::step::{Depth, Network};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
-    /// All lanes run round 1, those that remain round 2, and so on: for rounds of distinct weights, and for few lanes.
+    /// All lanes run the first round, those that remain the second, and so on: for rounds of distinct weights, and for few lanes.
     Waves,
-    /// Lanes at different depths share one pass through the shared weights, and places are filled at once.
+    /// Lanes at different rounds share one pass through the shared weights, and places are filled at once.
     Mixed,
 }
 

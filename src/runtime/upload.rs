@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::task::Poll;
 
 use crate::error::{Error, ModelError};
-use crate::kernels::products::matrix::{Matrix, Part, SIDE_BY_SIDE, Weights};
+use crate::kernels::products::matrix::{Matrix, Part, SIDE_BY_SIDE, Stored};
 use crate::runtime::weights::Loader;
 use crate::tensor::finite::check_finite;
 use crate::tensor::{DataType, Tensor, pack, values};
@@ -65,7 +65,7 @@ impl<'a> Loader<'a> {
                 if room == 0 {
                     let alike = layouts[place + 1..].iter().take_while(|(kind, _)| *kind == data_type);
                     let run = all - row + alike.map(|(_, shape)| shape[0]).sum::<usize>();
-                    room = run.min(whole_groups(Weights::max_bytes(self.gpu).min(PART_BYTES), row_bytes));
+                    room = run.min(whole_groups(Stored::max_bytes(self.gpu).min(PART_BYTES), row_bytes));
                     parts.push(self.part(&key, data_type, columns, parts.last(), room)?);
                 }
                 let Some(part) = parts.last() else { break };
@@ -103,7 +103,7 @@ impl<'a> Loader<'a> {
     ) -> Result<Part, Error> {
         let words = pack::packed_row_words(data_type, columns);
         let (rows, stride) = (rows as u32, words as u32 / 4);
-        let weights = Weights::new(self.gpu, label, rows, stride)?;
+        let weights = Stored::new(self.gpu, label, rows, stride)?;
         let first = before.map_or(0, |part| part.first + part.rows);
         Ok(Part { weights, data_type, stride, first, rows })
     }

@@ -16,21 +16,21 @@ use crate::network::plan::{Plan, PlanLayer, Writes};
 use crate::runtime::gates::{GateState, RunningGate};
 use crate::tensor::{TensorSource, values};
 
-/// Vectors of several depths, one behind the other.
+/// Vectors of several rounds, one behind the other.
 #[derive(Debug, Clone)]
 pub struct Bank {
-    /// `[depths, ...]`
+    /// `[rounds, ...]`
     pub buffer: Buffer,
-    /// Numbers from one depth to the next; 0 where all depths share one.
+    /// Numbers from one round to the next; 0 where all rounds share one.
     pub stride: u32,
 }
 
-/// An adapter of one linear at all depths, ranks padded with zeros to the largest.
+/// An adapter of one linear of all rounds, ranks padded with zeros to the largest.
 #[derive(Debug, Clone)]
 pub struct Adapter {
-    /// A, `[depths, rank, padded(columns)]`
+    /// A, `[rounds, rank, padded(columns)]`
     pub down: Bank,
-    /// B transposed, `[depths, rank, outputs]`
+    /// B transposed, `[rounds, rank, outputs]`
     pub up: Bank,
     /// Largest rank.
     pub rank: u32,
@@ -41,23 +41,23 @@ pub struct Adapter {
 /// Weights of one [`PlanLayer`].
 #[derive(Debug, Clone)]
 pub struct LayerWeights {
-    /// Norms in front of attention and of the feed-forward part, `[depths, padded(hidden)]` each
+    /// Norms in front of attention and of the feed-forward part, `[rounds, padded(hidden)]` each
     pub before: Option<[Bank; 2]>,
-    /// Norms behind them, `[depths, padded(hidden)]` each
+    /// Norms behind them, `[rounds, padded(hidden)]` each
     pub after: Option<[Bank; 2]>,
-    /// q, k, v (or q alone) stacked, `[(heads + 2 kv_heads) * head_dim, hidden]`; one, or one per depth
+    /// q, k, v (or q alone) stacked, `[(heads + 2 kv_heads) * head_dim, hidden]`; one, or one per round
     pub qkv: Vec<Matrix>,
-    /// `[hidden, heads * head_dim]`; one, or one per depth
+    /// `[hidden, heads * head_dim]`; one, or one per round
     pub output: Vec<Matrix>,
     /// Gate and up stacked, `[2 * intermediate, hidden]`
-    pub gate_up: Matrix,
+    pub glu: Matrix,
     /// `[hidden, intermediate]`
     pub down: Matrix,
     /// Adapters that this layer has.
     pub adapters: HashMap<Linear, Adapter>,
-    /// `[depths, padded(hidden)]`
+    /// `[rounds, padded(hidden)]`
     pub encoding: Option<Bank>,
-    /// Norms of the heads' queries and keys, `[depths, 2, padded(head_dim)]`.
+    /// Norms of the heads' queries and keys, `[rounds, 2, padded(head_dim)]`.
     pub head_norms: Option<Bank>,
 }
 
@@ -99,7 +99,7 @@ pub struct Loader<'a> {
     pub config: &'a ModelConfig,
     /// The file.
     pub source: &'a dyn TensorSource,
-    /// Told of bytes done and in total.
+    /// Reported of bytes done and in total.
     pub progress: &'a mut dyn FnMut(u64, u64),
     pub(super) done: u64,
     pub(super) total: u64,
@@ -164,22 +164,22 @@ impl<'a> Loader<'a> {
         Ok(Weights { embedding, head, final_norm, layers, scorers, gate })
     }
 
-    /// Weights of a norm of each depth as they multiply, padded; one alone where all names are the same.
-    async fn bank(&mut self, label: &str, by_depth: &[String], kind: NormKind) -> Result<Bank, Error> {
-        self.scaled_bank(label, by_depth, kind, 1.0).await
+    /// Weights of a norm of each round as they multiply, padded; one alone where all names are the same.
+    async fn bank(&mut self, label: &str, by_round: &[String], kind: NormKind) -> Result<Bank, Error> {
+        self.scaled_bank(label, by_round, kind, 1.0).await
     }
 
     async fn scaled_bank(
         &mut self,
         label: &str,
-        by_depth: &[String],
+        by_round: &[String],
         kind: NormKind,
         scale: f32,
     ) -> Result<Bank, Error> {
-        let shared = by_depth.iter().all(|name| *name == by_depth[0]);
+        let shared = by_round.iter().all(|name| *name == by_round[0]);
         let mut numbers = Vec::new();
         let mut stride = 0;
-        for name in if shared { &by_depth[..1] } else { by_depth } {
+        for name in if shared { &by_round[..1] } else { by_round } {
             let mut vector = values(&self.tensor(name).await?);
             vector.iter_mut().for_each(|number| *number = (*number + kind.offset()) * scale);
             stride = push_padded(&mut numbers, &vector);
@@ -213,7 +213,7 @@ impl<'a> Loader<'a> {
         for &l in &layer.unrolled {
             let mut stack = vec![(l, Linear::Query)];
             if layer.cache.writes != Writes::Never {
-                // Where only depth 0 makes keys and values, deeper rounds use the first rows of its stack.
+                // Where only round 0 makes keys and values, deeper rounds use the first rows of its stack.
                 let owner = if layer.cache.writes == Writes::FirstRound { layer.unrolled[0] } else { l };
                 stack.extend([(owner, Linear::Key), (owner, Linear::Value)]);
             }
@@ -225,7 +225,7 @@ impl<'a> Loader<'a> {
             output.truncate(1);
         }
         let first = layer.unrolled[0];
-        let gate_up = self.linears(&[(first, Linear::Gate), (first, Linear::Up)]).await?;
+        let glu = self.linears(&[(first, Linear::Gate), (first, Linear::Up)]).await?;
         let down = self.linears(&[(first, Linear::Down)]).await?;
         let mut adapters = HashMap::new();
         for which in Linear::ALL {
@@ -243,7 +243,7 @@ impl<'a> Loader<'a> {
             HeadNorms::Each(norm) => Some(self.head_norms(layer, norm.kind).await?),
             HeadNorms::None | HeadNorms::All(_) => None,
         };
-        Ok(LayerWeights { before, after, qkv, output, gate_up, down, adapters, encoding, head_norms })
+        Ok(LayerWeights { before, after, qkv, output, glu, down, adapters, encoding, head_norms })
     }
 
     /// Linears of unrolled layers, stacked.

@@ -16,13 +16,13 @@ pub(super) struct Sequence {
     /// Later sequences that began while it waited.
     pub overtaken: u32,
     /// Tokens of the prompt that were told as read.
-    pub told: u32,
+    pub reported: u32,
 }
 
 impl Sequence {
     pub fn new(submission: Submission, ordinal: u64) -> Self {
         let tokens = submission.prompt.clone();
-        Self { submission, ordinal, tokens, overtaken: 0, told: 0 }
+        Self { submission, ordinal, tokens, overtaken: 0, reported: 0 }
     }
 
     /// Tokens written and told.

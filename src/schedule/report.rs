@@ -91,11 +91,11 @@ impl Scheduler {
             let mut end = None;
             match report {
                 Report::Chunk { depths, .. } => outcomes.extend(running.chunk(shape, *lane, depths)),
-                Report::Token { token, depth, end: told, .. } => {
+                Report::Token { token, depth, end: drawn, .. } => {
                     let (sequence, index) = (running.sequence.submission.id, running.sequence.written());
                     running.token(shape, *token, *depth);
                     outcomes.push(Outcome::Token { sequence, lane: *lane, index, report: place });
-                    end = running.end(shape, *told);
+                    end = running.end(shape, *drawn);
                 }
             }
             let shares = shape.prefix_cache && running.policy == *policy;
@@ -127,8 +127,8 @@ impl Running {
         depths.iter().for_each(|&depth| self.add(shape, depth));
         let total = self.sequence.submission.prompt.len() as u32;
         let done = total.min(self.depths.len() as u32);
-        let more = done > self.sequence.told;
-        self.sequence.told = self.sequence.told.max(done);
+        let more = done > self.sequence.reported;
+        self.sequence.reported = self.sequence.reported.max(done);
         more.then_some(Outcome::Prefilled { sequence: self.sequence.submission.id, lane, done, total })
     }
 
@@ -142,15 +142,15 @@ impl Running {
     }
 
     /// Why the sequence ends behind its last token, if it does.
-    fn end(&self, shape: &Shape, told: Option<End>) -> Option<End> {
+    fn end(&self, shape: &Shape, drawn: Option<End>) -> Option<End> {
         let full = self.sequence.tokens.len() as u32 > self.most;
-        match told {
+        match drawn {
             None if !full => None,
             None | Some(End::Length) if self.sequence.written() >= self.sequence.submission.max_tokens => {
                 Some(End::Length)
             }
             None | Some(End::Length) if self.sequence.tokens.len() as u32 >= shape.context => Some(End::ContextFull),
-            told => told,
+            drawn => drawn,
         }
     }
 

@@ -15,7 +15,7 @@ use super::model::Model;
 use super::prompt::Settings;
 use crate::engine::event::Event;
 use crate::engine::request::Request;
-use crate::engine::{Engine, EngineOptions, SequenceId, Told};
+use crate::engine::{Engine, EngineOptions, Reported, SequenceId};
 use crate::error::{Error, GpuError};
 use crate::gpu::Gpu;
 use crate::text::ChatTemplate;
@@ -230,19 +230,19 @@ impl<'a> Server<'a> {
 
     /// Tells of ends that need no tick.
     fn tell_cancelled(&mut self) {
-        let events = self.engine.take_told();
+        let events = self.engine.take_events();
         self.ticked(events);
     }
 
-    fn ticked(&mut self, events: Vec<Told>) {
+    fn ticked(&mut self, events: Vec<Reported>) {
         let now = (self.clock)();
         self.tell_events(events);
         let tick = self.view(now);
         (self.send)(Update::Tick(Box::new(tick)));
     }
 
-    fn tell_events(&mut self, events: Vec<Told>) {
-        for Told { sequence: id, lane, event } in events {
+    fn tell_events(&mut self, events: Vec<Reported>) {
+        for Reported { sequence: id, lane, event } in events {
             let Some(live) = self.under_way.get_mut(&id) else { continue };
             let sequence = live.name;
             self.lanes.apply(sequence, lane, &event);

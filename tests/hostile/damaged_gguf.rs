@@ -130,7 +130,7 @@ fn isobath_block_of_a_gguf_file() {
     let text = r#"{"recursion":{"count":2,"sharing":"cycle"},"kv":{"mode":"share"}}"#;
     let bytes = with("isobath.config", text.into()).bytes();
     let config = Gguf::parse(&bytes, "tiny.gguf").unwrap().config().unwrap();
-    assert_eq!((config.n_recursions(), config.block_depth(), config.kv_layer(1)), (2, 1, 0));
+    assert_eq!((config.n_recursions(), config.block_layers(), config.kv_layer(1)), (2, 1, 0));
 }
 
 #[test]

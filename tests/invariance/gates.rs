@@ -10,7 +10,7 @@ use isobath::engine::{Engine, EngineOptions, request::Request};
 use isobath::error::{Error, RequestError};
 use isobath::files::safetensors::Safetensors;
 use isobath::gpu::{Gpu, SharedDevice};
-use isobath::judge::{Reference, Sequence};
+use isobath::judge::{Judge, Sequence};
 use isobath::kernels::draw::cross_entropy;
 use isobath::network::config::ModelConfig;
 use isobath::network::gate::{Change, GATES, HeadStatistic, Measure, TRAINED};
@@ -101,7 +101,7 @@ fn depths_and_logits_are_those_of_the_twin_on_the_cpu() {
     let mut engine = load(&device(), &files, EngineOptions { heads: 16, ..EngineOptions::default() });
     let plan = Plan::of(&files.config).unwrap();
     let source = Safetensors::parse(&files.tensors, "model.safetensors").unwrap();
-    let mut twin = Reference::new(&files.config, &plan, &source, 192).unwrap();
+    let mut twin = Judge::new(&files.config, &plan, &source, 192).unwrap();
     let tokens = tokens(&engine);
     for gate in GATES {
         let thresholds = set(&mut engine, gate.name);

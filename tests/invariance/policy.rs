@@ -130,7 +130,7 @@ fn a_rule_that_is_no_wgsl_is_refused_and_the_one_before_it_stays() {
     let before = write(&mut engine, &[7]);
     match block_on(engine.set_policy(&Broken)) {
         Err(Error::Gpu(GpuError::Pipeline { kernel, why })) => {
-            assert!(kernel == "gate" && why.contains("maybe"), "{why}")
+            assert!(kernel == "scorer" && why.contains("maybe"), "{why}")
         }
         other => panic!("{other:?}"),
     }

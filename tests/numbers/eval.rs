@@ -11,7 +11,7 @@ use isobath::error::{Error, RequestError};
 use isobath::eval::{Figures, Way, Windows, agreement};
 use isobath::files::safetensors::Safetensors;
 use isobath::gpu::Gpu;
-use isobath::judge::{Reference, Sequence};
+use isobath::judge::{Judge, Sequence};
 use isobath::kernels::draw::cross_entropy;
 use isobath::network::config::ModelConfig;
 use isobath::network::plan::Plan;
@@ -53,7 +53,7 @@ fn scores_are_those_of_the_twin_on_the_cpu() {
     let (config, bytes) = (config(), fs::read(folder().join("model.safetensors")).unwrap());
     let plan = Plan::of(&config).unwrap();
     let source = Safetensors::parse(&bytes, "model.safetensors").unwrap();
-    let twin = Reference::new(&config, &plan, &source, 128).unwrap();
+    let twin = Judge::new(&config, &plan, &source, 128).unwrap();
     for depth in [Depth::Model, Depth::Fixed(1), Depth::Fixed(3), Depth::Together] {
         let want = twin.run(&mut Sequence::default(), &tokens[..tokens.len() - 1], depth);
         let got = score(&mut engine, &tokens, depth);

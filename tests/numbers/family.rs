@@ -1,5 +1,5 @@
-//! Families against transformers, and made-up ones against the CPU reference: logits and greedy text of small random models (`tests/family`,
-//! written by `tests/oracles/family.py`), on the GPU and on the CPU reference, in pieces, and in company.
+//! Families against transformers, and made-up ones against the judge: logits and greedy text of small random models (`tests/family`,
+//! written by `tests/oracles/family.py`), on the GPU and on the judge, in pieces, and in company.
 
 use std::f64::consts::TAU;
 use std::fs;
@@ -8,7 +8,7 @@ use std::path::Path;
 use isobath::files::gguf::Gguf;
 use isobath::files::random::Random;
 use isobath::gpu::{Gpu, Traits};
-use isobath::judge::{Reference, Sequence};
+use isobath::judge::{Judge, Sequence};
 use isobath::network::config::ModelConfig;
 use isobath::network::family::{AttentionBias, EmbeddingScale, Family, GgufNames, LLAMA, Norms, Windows};
 use isobath::network::form::rotary::{RopeScaling, Rotary};
@@ -205,16 +205,16 @@ fn the_cpu_reference_agrees_with_transformers_and_with_the_gpu_at_every_depth() 
     let gpu = open();
     every_case(|case| {
         let (tokens, context) = (case.tokens(), case.config.context_length);
-        let reference = Reference::new(&case.config, &case.plan, &case.source, context).unwrap();
+        let judge = Judge::new(&case.config, &case.plan, &case.source, context).unwrap();
         let mut sequence = Sequence::default();
         let (prompt, rest) = tokens.split_at(case.prompt.len());
-        let mut logits = reference.run(&mut sequence, prompt, Depth::Model).logits;
-        rest.iter().for_each(|&token| logits.extend(reference.run(&mut sequence, &[token], Depth::Model).logits));
+        let mut logits = judge.run(&mut sequence, prompt, Depth::Model).logits;
+        rest.iter().for_each(|&token| logits.extend(judge.run(&mut sequence, &[token], Depth::Model).logits));
         case.compare("on the CPU", &logits);
         let loaded = Loaded::new(case, &gpu, false);
         for rounds in 1..case.plan.n_rounds() {
             let depth = Depth::Fixed(rounds);
-            let want = reference.run(&mut Sequence::default(), prompt, depth).logits;
+            let want = judge.run(&mut Sequence::default(), prompt, depth).logits;
             let got = loaded.run(&[(0, prompt)], &[prompt.len()], depth).remove(0);
             for (got, want) in got.iter().flatten().zip(want.iter().flatten()) {
                 assert!((got - want).abs() <= 1e-3, "{} after {rounds} rounds: got {got}, want {want}", case.name);
@@ -321,8 +321,8 @@ fn gguf_files_are_the_same_models() {
         let same = ModelConfig { family, ..case.config.clone() };
         assert_eq!(ModelConfig { rope_scaling, ..config.clone() }, same, "{name}");
         let plan = Plan::of(&config).unwrap();
-        let reference = Reference::new(&config, &plan, &gguf, config.context_length).unwrap();
-        case.compare("from GGUF", &reference.run(&mut Sequence::default(), &case.tokens(), Depth::Model).logits);
+        let judge = Judge::new(&config, &plan, &gguf, config.context_length).unwrap();
+        case.compare("from GGUF", &judge.run(&mut Sequence::default(), &case.tokens(), Depth::Model).logits);
         // What is written as a folder reads back as the same network.
         let again = ModelConfig::from_json(&config.to_json().to_string()).unwrap();
         assert_eq!(again, config, "{name}");
@@ -370,7 +370,7 @@ static MADE_UP: &[Family] = &[
     },
 ];
 
-/// A case of random weights whose plan may be changed; the CPU reference says what is wanted.
+/// A case of random weights whose plan may be changed; the judge says what is wanted.
 fn made_up(model_type: &str, more: &str, change: impl Fn(&mut Plan)) -> Case {
     let text = format!(
         r#"{{"model_type":"{model_type}","hidden_size":48,"intermediate_size":80,"num_hidden_layers":4,
@@ -383,19 +383,19 @@ fn made_up(model_type: &str, more: &str, change: impl Fn(&mut Plan)) -> Case {
     plan.form.check().unwrap_or_else(|error| panic!("{model_type}: {error}"));
     let source = Random::new(&config, 7, true, 0);
     let tokens: Vec<u32> = (0..32u32).map(|i| (i * i * 5 + 11 * i + 3) % 96).collect();
-    let logits = Reference::new(&config, &plan, &source, 64).unwrap();
+    let logits = Judge::new(&config, &plan, &source, 64).unwrap();
     let logits = logits.run(&mut Sequence::default(), &tokens, Depth::Model).logits;
     let best = |row: &Vec<f32>| (0u32..).zip(row).max_by(|a, b| a.1.total_cmp(b.1)).map(|(token, _)| token).unwrap();
     let greedy = vec![best(&logits[31])];
     let mut case =
         Case { name: format!("{model_type}{more}"), config, plan, source, prompt: tokens, greedy, logits: Vec::new() };
-    let reference = Reference::new(&case.config, &case.plan, &case.source, 64).unwrap();
-    let all = reference.run(&mut Sequence::default(), &case.tokens(), Depth::Model).logits;
+    let judge = Judge::new(&case.config, &case.plan, &case.source, 64).unwrap();
+    let all = judge.run(&mut Sequence::default(), &case.tokens(), Depth::Model).logits;
     case.logits = all.into_iter().enumerate().collect();
     case
 }
 
-/// Logits of the CPU reference, as numbers that two cases can be told apart by.
+/// Logits of the judge, as numbers that two cases can be told apart by.
 fn differ(a: &Case, b: &Case) -> bool {
     let furthest = a.logits.iter().zip(&b.logits).flat_map(|(a, b)| a.1.iter().zip(&b.1).map(|(a, b)| (a - b).abs()));
     furthest.fold(0.0, f32::max) > 0.05

@@ -1,4 +1,4 @@
-//! Golden runs: every case folder on the GPU and on the CPU reference, against what the reference implementations computed.
+//! Golden runs: every case folder on the GPU and on the judge, against what the reference implementations computed.
 //!
 //! Tolerances are those of the vectors' README: logits 1e-3 absolute, hidden states 1e-3 of their largest magnitude,
 //! indices, selected sets and depths exactly (unless the deciding logits lie within 1e-4 of each other: reported).
@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use isobath::gpu::{Buffer, Gpu};
-use isobath::judge::{Outcome as Judged, Reference, Sequence};
+use isobath::judge::{Judge, Outcome as Judged, Sequence};
 use isobath::kernels::padded;
 use isobath::network::config::RouterKind;
 use isobath::network::plan::Plan;
@@ -84,7 +84,7 @@ impl<'a> Loaded<'a> {
         Outcome {
             logits: read(&state.rows.logits, self.case.config.vocab_size.into()),
             scores: read(&state.rows.scores, self.plan.n_rounds().into()),
-            gates: read(&state.rows.gates, 1),
+            gates: read(&state.rows.factors, 1),
             granted: read(&state.rows.granted, 2).iter().step_by(2).map(|x| x.to_bits()).collect(),
         }
     }
@@ -379,12 +379,12 @@ fn every_case_on_the_gpu() {
 }
 
 /// One lane of a case on the CPU, in pieces of the given lengths, then one by one.
-fn judge(reference: &Reference<'_>, tokens: &[u32], pieces: &[usize], depth: Depth) -> (Vec<f32>, Vec<Judged>) {
+fn judged(judge: &Judge<'_>, tokens: &[u32], pieces: &[usize], depth: Depth) -> (Vec<f32>, Vec<Judged>) {
     let (mut sequence, mut logits, mut outcomes) = (Sequence::default(), Vec::new(), Vec::new());
     let (mut rest, mut pieces) = (tokens, pieces.iter().copied());
     while !rest.is_empty() {
         let (now, later) = rest.split_at(pieces.next().unwrap_or(1).min(rest.len()));
-        let outcome = reference.run(&mut sequence, now, depth);
+        let outcome = judge.run(&mut sequence, now, depth);
         logits.extend(outcome.logits.iter().flatten());
         outcomes.push(outcome);
         rest = later;
@@ -440,14 +440,14 @@ fn check_routing(case: &Case, lane: usize, outcome: &Judged) -> bool {
 
 fn check_on_the_cpu(case: &Case) {
     let plan = Plan::of(&case.config).expect("plan");
-    let reference = Reference::new(&case.config, &plan, &case.source, 64).expect("reference");
+    let judge = Judge::new(&case.config, &plan, &case.source, 64).expect("reference");
     let expert = case.config.router.as_ref().is_some_and(|router| router.kind == RouterKind::Expert);
     let official = case.acts.contains_key("prefill.logits");
     let ids = case.act("input_ids");
     for lane in 0..ids.shape[0] {
         let tokens = ids.indices(lane);
         let depth = if expert && official { Depth::Together } else { Depth::Model };
-        let (logits, outcomes) = judge(&reference, &tokens, &[tokens.len()], depth);
+        let (logits, outcomes) = judged(&judge, &tokens, &[tokens.len()], depth);
         if official && !check_routing(case, lane, &outcomes[0]) {
             continue;
         }
@@ -460,7 +460,7 @@ fn check_on_the_cpu(case: &Case) {
         }
         if !official || !expert {
             for pieces in [&[][..], &[5, 1, 7]] {
-                let (logits, _) = judge(&reference, &tokens, pieces, depth);
+                let (logits, _) = judged(&judge, &tokens, pieces, depth);
                 close(
                     &format!("{} decoded on the CPU", case.name),
                     &logits,

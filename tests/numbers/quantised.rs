@@ -1,4 +1,4 @@
-//! Networks in every quantised type: the same bits as from the same numbers in f32, and what the CPU reference computes.
+//! Networks in every quantised type: the same bits as from the same numbers in f32, and what the judge computes.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use isobath::error::ModelError;
 use isobath::files::gguf::Gguf;
 use isobath::files::random::Random;
 use isobath::gpu::Gpu;
-use isobath::judge::{Reference, Sequence};
+use isobath::judge::{Judge, Sequence};
 use isobath::network::config::ModelConfig;
 use isobath::network::plan::Plan;
 use isobath::runtime::state::{Room, State};
@@ -166,8 +166,8 @@ fn every_type_computes_what_its_numbers_compute_in_f32() {
         let source = Blocks::new(&config, data_type);
         let loaded = Loaded::new(&gpu, &config, &plan, &source);
         let plain = Loaded::new(&gpu, &config, &plan, &Plain(&source));
-        let reference = Reference::new(&config, &plan, &source, 64).unwrap();
-        let want = reference.run(&mut Sequence::default(), &tokens, Depth::Model).logits.concat();
+        let judge = Judge::new(&config, &plan, &source, 64).unwrap();
+        let want = judge.run(&mut Sequence::default(), &tokens, Depth::Model).logits.concat();
         let largest = want.iter().fold(1f32, |most, logit| most.max(logit.abs()));
         let got = loaded.logits(&tokens, TOKENS as usize);
         same_bits(&format!("{name} and f32"), &got, &plain.logits(&tokens, TOKENS as usize));

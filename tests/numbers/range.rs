@@ -1,9 +1,9 @@
-//! The whole range of recursive networks on random weights: the GPU agrees with the CPU reference, and pieces of any
+//! The whole range of recursive networks on random weights: the GPU agrees with the judge, and pieces of any
 //! length agree with one piece to the bit. Many of these crash in the reference implementation (KV sharing with
 //! middle-sequence, token-choice with cycle, chunked prefill).
 
 use isobath::gpu::{Gpu, Traits};
-use isobath::judge::{Reference, Sequence};
+use isobath::judge::{Judge, Sequence};
 use isobath::kernels::Granted;
 use isobath::network::config::RouterKind;
 use isobath::runtime::recipe::Recipe;
@@ -94,14 +94,14 @@ fn check_kernels(gpu: &Gpu, model: &Model, own: bool) -> usize {
     let state = block_on(State::new(gpu, &model.config, &model.plan, &weights, room)).expect("state");
     let recipe = if own { state.recipe.clone() } else { Recipe::new(&Traits::default(), LANES) };
     let loaded = Loaded { model, gpu, weights, state, recipe };
-    let reference = Reference::new(&model.config, &model.plan, &model.source, 64).expect("reference");
+    let judge = Judge::new(&model.config, &model.plan, &model.source, 64).expect("reference");
     let expert = model.config.router.as_ref().is_some_and(|router| router.kind == RouterKind::Expert);
     let mut close = 0;
     for depth in [Depth::Model, Depth::Fixed(2), Depth::Together] {
         let whole = loaded.run(&[0, 1, 2], &[TOKENS], depth);
         for lane in 0..LANES {
             let tokens: Vec<u32> = (0..TOKENS).map(|position| token(lane, position)).collect();
-            let want = reference.run(&mut Sequence::default(), &tokens, depth);
+            let want = judge.run(&mut Sequence::default(), &tokens, depth);
             let rows = (lane * TOKENS) as usize..((lane + 1) * TOKENS) as usize;
             if whole.1[rows.clone()] != want.granted {
                 let nearest = want.scores.iter().flatten().filter(|z| **z != 0.0).fold(1f32, |a, z| a.min(z.abs()));

@@ -97,6 +97,6 @@ fn every_sequence_ends_once_and_nothing_is_left_behind() {
     assert_eq!(all, free, "{schedule:?}");
     assert!(schedule.prefix_hit_tokens > 0 && schedule.copied_pages > 0, "{schedule:?}");
     println!("{schedule:?}, {:?}, {cancelled} cancelled", engine.statistics());
-    // Told and not judged: what a driver keeps for itself is not ours to bound (docs/performance.md).
+    // Reported and not judged: what a driver keeps for itself is not ours to bound (docs/performance.md).
     println!("{early:?} MiB after a quarter, {:?} MiB at the end", memory());
 }

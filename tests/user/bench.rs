@@ -281,7 +281,7 @@ fn the_host_s_time_is_told_where_a_clock_is_given() {
     let before = engine.statistics();
     written(&mut engine);
     let (done, whole) = (engine.statistics(), start.elapsed().as_nanos() as u64);
-    let parts = [done.host.recording, done.host.submitting, done.host.waiting, done.host.telling];
+    let parts = [done.host.recording, done.host.submitting, done.host.waiting, done.host.reporting];
     assert!(parts.iter().all(|part| *part > 0) && parts.iter().sum::<u64>() <= whole, "{parts:?} of {whole}");
     assert_eq!(done.read - before.read, 9);
     assert!(done.submissions - before.submissions >= done.ticks - before.ticks);

@@ -34,21 +34,21 @@ fn serve(
         *time.borrow_mut() += 0.001;
         *time.borrow()
     };
-    let mut told = Vec::new();
+    let mut updates = Vec::new();
     block_on(service::run(start, || Gpu::open(None), commands, &clock, &mut |stamped| {
         answer(&stamped.update, &mut sender);
-        told.push(stamped);
+        updates.push(stamped);
     }));
-    told
+    updates
 }
 
 fn text(name: u64, text: &str) -> Task {
     Task { name, prompt: Prompt::Text(text.into()) }
 }
 
-fn written(told: &[Stamped], name: u64) -> (String, u32, Option<FinishReason>) {
+fn written(updates: &[Stamped], name: u64) -> (String, u32, Option<FinishReason>) {
     let (mut whole, mut count, mut end) = (String::new(), 0, None);
-    for stamped in told {
+    for stamped in updates {
         let Update::Sequence { sequence, event, .. } = &stamped.update else { continue };
         if *sequence != name {
             continue;
@@ -87,11 +87,11 @@ fn a_generation_config_ends_texts_and_is_told_of() {
     let third = third.clone().nth(2).unwrap();
     assert_eq!(written(&plain, 1).2, Some(FinishReason::Length));
     let file = format!(r#"{{"eos_token_id": [0, {third}], "do_sample": true, "top_p": 0.9, "num_beams": 2}}"#);
-    let told = run(Some(&file));
-    let (_, count, end) = written(&told, 1);
+    let updates = run(Some(&file));
+    let (_, count, end) = written(&updates, 1);
     assert!(count <= 3 && end == Some(FinishReason::EndOfSequence), "{count} {end:?}");
     let facts =
-        told.iter().find_map(|s| if let Update::Ready(facts) = &s.update { Some(facts) } else { None }).unwrap();
+        updates.iter().find_map(|s| if let Update::Ready(facts) = &s.update { Some(facts) } else { None }).unwrap();
     assert_eq!(facts.suggestion.words().unwrap(), "temperature 1, top-k 50, top-p 0.9");
     assert_eq!(facts.warnings, ["generation_config.json: not followed: num_beams 2"]);
     let refused = run(Some("<html>"));
@@ -104,31 +104,32 @@ fn a_generation_config_ends_texts_and_is_told_of() {
 fn every_sequence_is_written_to_its_end_and_lanes_show_it() {
     let settings = Settings { max_tokens: 12, ignore_end: true, ..Settings::default() };
     let sequences: Vec<Task> = (1..=6).map(|name| text(name, "Once upon a time")).collect();
-    let told = serve(bundled(4), vec![Command::Submit { sequences, settings }], |_, sender| *sender = None);
-    assert!(matches!(told[0].update, Update::Loading { .. }));
-    let facts = told.iter().find_map(|s| if let Update::Ready(facts) = &s.update { Some(facts) } else { None });
+    let updates = serve(bundled(4), vec![Command::Submit { sequences, settings }], |_, sender| *sender = None);
+    assert!(matches!(updates[0].update, Update::Loading { .. }));
+    let facts = updates.iter().find_map(|s| if let Update::Ready(facts) = &s.update { Some(facts) } else { None });
     let facts = facts.unwrap();
     assert_eq!((facts.rounds, facts.lanes, facts.thresholds, facts.chat), (3, 4, true, false));
     assert_eq!(facts.parameters, 2_361_600, "as the model card says");
-    let first = written(&told, 1);
+    let first = written(&updates, 1);
     assert_eq!((first.1, first.2), (12, Some(FinishReason::Length)));
     assert!(!first.0.is_empty());
     for name in 2..=6 {
-        assert_eq!(written(&told, name), first, "greedy: the same prompt gives the same text");
+        assert_eq!(written(&updates, name), first, "greedy: the same prompt gives the same text");
     }
     let busy = |stamped: &Stamped| match &stamped.update {
         Update::Tick(tick) => tick.lanes.iter().filter(|lane| lane.state != LaneState::Idle).count(),
         _ => 0,
     };
-    assert_eq!(told.iter().map(busy).max(), Some(4), "all lanes were in use");
-    assert_eq!(busy(told.iter().rfind(|s| matches!(s.update, Update::Tick(_))).unwrap()), 0);
-    let Some(Update::Tick(last)) = told.iter().rfind(|s| matches!(s.update, Update::Tick(_))).map(|s| &s.update) else {
+    assert_eq!(updates.iter().map(busy).max(), Some(4), "all lanes were in use");
+    assert_eq!(busy(updates.iter().rfind(|s| matches!(s.update, Update::Tick(_))).unwrap()), 0);
+    let Some(Update::Tick(last)) = updates.iter().rfind(|s| matches!(s.update, Update::Tick(_))).map(|s| &s.update)
+    else {
         panic!("no tick")
     };
     assert_eq!(last.tokens, 72);
     assert!((1.0..3.0).contains(&last.mean_depth) && last.ceiling > 1.0, "{last:?}");
-    let saved = trace::write(&told);
-    assert_eq!(trace::read(&saved).unwrap(), told, "what was saved is what was told");
+    let saved = trace::write(&updates);
+    assert_eq!(trace::read(&saved).unwrap(), updates, "what was saved is what was updates");
 }
 
 #[test]
@@ -136,8 +137,8 @@ fn a_conversation_without_a_template_is_a_transcript() {
     let turns = vec![Message::new(Role::User, "hello")];
     let sequences = vec![Task { name: 3, prompt: Prompt::Chat(turns) }];
     let settings = Settings { max_tokens: 5, ..Settings::default() };
-    let told = serve(bundled(1), vec![Command::Submit { sequences, settings }], |_, sender| *sender = None);
-    assert!(written(&told, 3).2.is_some());
+    let updates = serve(bundled(1), vec![Command::Submit { sequences, settings }], |_, sender| *sender = None);
+    assert!(written(&updates, 3).2.is_some());
 }
 
 #[test]
@@ -148,8 +149,8 @@ fn refusals_say_why_and_everything_else_goes_on() {
         Command::Submit { sequences: vec![text(2, "a")], settings: Settings { depth: Some(9), ..settings } },
         Command::Thresholds { thresholds: vec![0.0] },
     ];
-    let told = serve(bundled(2), commands, |_, sender| *sender = None);
-    let failures: Vec<_> = told
+    let updates = serve(bundled(2), commands, |_, sender| *sender = None);
+    let failures: Vec<_> = updates
         .iter()
         .filter_map(|s| if let Update::Failed(failure) = &s.update { Some(failure) } else { None })
         .collect();
@@ -157,7 +158,7 @@ fn refusals_say_why_and_everything_else_goes_on() {
     use FailureKind::Refused;
     assert_eq!(said, [(Refused, Some(1)), (Refused, Some(2)), (Refused, None)]);
     assert!(failures[1].message.contains("between 1 and 3"), "{}", failures[1].message);
-    assert!(written(&told, 1).2.is_some());
+    assert!(written(&updates, 1).2.is_some());
 }
 
 #[test]
@@ -165,7 +166,7 @@ fn paused_nothing_moves_but_single_ticks() {
     let settings = Settings { max_tokens: 3, ignore_end: true, ..Settings::default() };
     let commands = vec![Command::Pause { paused: true }, Command::Submit { sequences: vec![text(1, "The")], settings }];
     let mut ticks = 0;
-    let told = serve(bundled(1), commands, |update, sender| match update {
+    let updates = serve(bundled(1), commands, |update, sender| match update {
         Update::Paused { paused: true } => sender.as_ref().unwrap().unbounded_send(Command::Tick).unwrap(),
         Update::Tick(_) => {
             ticks += 1;
@@ -179,9 +180,9 @@ fn paused_nothing_moves_but_single_ticks() {
         }
         _ => {}
     });
-    assert_eq!(written(&told, 1).2, Some(FinishReason::Length));
-    let resumed = told.iter().position(|s| s.update == Update::Paused { paused: false }).unwrap();
-    let before = told[..resumed].iter().filter(|s| matches!(s.update, Update::Tick(_))).count();
+    assert_eq!(written(&updates, 1).2, Some(FinishReason::Length));
+    let resumed = updates.iter().position(|s| s.update == Update::Paused { paused: false }).unwrap();
+    let before = updates[..resumed].iter().filter(|s| matches!(s.update, Update::Tick(_))).count();
     assert_eq!(before, 2, "one tick for each that was asked for");
 }
 
@@ -241,16 +242,16 @@ fn a_rule_and_its_thresholds_move_depth() {
         Command::Thresholds { thresholds: vec![1e9; 3] },
         Command::Submit { sequences: vec![text(1, "Once")], settings: settings.clone() },
     ];
-    let deepest = |told: &[Stamped]| {
-        let depths = told.iter().filter_map(|stamped| match &stamped.update {
+    let deepest = |updates: &[Stamped]| {
+        let depths = updates.iter().filter_map(|stamped| match &stamped.update {
             Update::Sequence { event: Event::Token(token), .. } => Some(token.depth),
             _ => None,
         });
         depths.max()
     };
-    let told = serve(bundled(1), commands.clone(), |_, sender| *sender = None);
-    assert!(told.iter().any(|stamped| stamped.update == Update::Rule { rule: Rule::Rising }));
-    assert_eq!(deepest(&told), Some(1));
+    let updates = serve(bundled(1), commands.clone(), |_, sender| *sender = None);
+    assert!(updates.iter().any(|stamped| stamped.update == Update::Rule { rule: Rule::Rising }));
+    assert_eq!(deepest(&updates), Some(1));
     // Every score rises by less than nothing.
     let rising = [commands[0].clone(), Command::Thresholds { thresholds: vec![-1e9; 3] }, commands[2].clone()];
     assert_eq!(deepest(&serve(bundled(1), rising.to_vec(), |_, sender| *sender = None)), Some(3));
@@ -265,16 +266,16 @@ fn a_gate_is_put_in_place_with_thresholds_of_its_own() {
     for (threshold, depth) in [(1.0, 3), (-1.0, 1)] {
         let thresholds = Command::Thresholds { thresholds: vec![threshold; 3] };
         let commands = vec![gate("entropy"), gate("top-2-gap"), thresholds, write.clone()];
-        let told = serve(bundled(1), commands, |_, sender| *sender = None);
-        let facts = told.iter().find_map(|s| if let Update::Ready(facts) = &s.update { Some(facts) } else { None });
+        let updates = serve(bundled(1), commands, |_, sender| *sender = None);
+        let facts = updates.iter().find_map(|s| if let Update::Ready(facts) = &s.update { Some(facts) } else { None });
         let facts = facts.unwrap();
         let names: Vec<&str> = facts.gates.iter().map(|gate| gate.name.as_str()).collect();
         assert_eq!((facts.gate.as_deref(), &names[..]), (Some("trained"), &["trained", "top-2-gap", "cosine"][..]));
         let refused =
             |s: &&Stamped| matches!(&s.update, Update::Failed(failure) if failure.message.contains("entropy"));
-        assert_eq!(told.iter().filter(refused).count(), 1, "a name that is not known");
-        assert!(told.iter().any(|stamped| stamped.update == Update::Gate { gate: "top-2-gap".into() }));
-        let depths = told.iter().filter_map(|stamped| match &stamped.update {
+        assert_eq!(updates.iter().filter(refused).count(), 1, "a name that is not known");
+        assert!(updates.iter().any(|stamped| stamped.update == Update::Gate { gate: "top-2-gap".into() }));
+        let depths = updates.iter().filter_map(|stamped| match &stamped.update {
             Update::Sequence { event: Event::Token(token), .. } => Some(token.depth),
             _ => None,
         });
@@ -289,7 +290,7 @@ fn thresholds_move_depth_and_cancelling_ends_everything() {
         Command::Thresholds { thresholds: vec![1e9; 3] },
         Command::Submit { sequences: vec![text(1, "Once"), text(2, "The")], settings },
     ];
-    let told = serve(bundled(2), commands, |update, sender| {
+    let updates = serve(bundled(2), commands, |update, sender| {
         if matches!(update, Update::Tick(tick) if tick.burst_tokens >= 8)
             && let Some(sender) = sender.take()
         {
@@ -297,9 +298,9 @@ fn thresholds_move_depth_and_cancelling_ends_everything() {
         }
     });
     for name in [1, 2] {
-        assert_eq!(written(&told, name).2, Some(FinishReason::Cancelled));
+        assert_eq!(written(&updates, name).2, Some(FinishReason::Cancelled));
     }
-    for stamped in &told {
+    for stamped in &updates {
         if let Update::Sequence { event: Event::Token(token), .. } = &stamped.update {
             assert_eq!(token.depth, 1, "nothing reaches such a threshold");
         }
@@ -308,11 +309,11 @@ fn thresholds_move_depth_and_cancelling_ends_everything() {
 
 #[test]
 fn loading_can_be_broken_off_and_damage_is_told() {
-    let told = serve(bundled(1), vec![Command::CancelAll], |_, sender| *sender = None);
-    assert_eq!(told.last().unwrap().update, Update::LoadingCancelled);
+    let updates = serve(bundled(1), vec![Command::CancelAll], |_, sender| *sender = None);
+    assert_eq!(updates.last().unwrap().update, Update::LoadingCancelled);
     let files = Files::gguf("x.gguf", vec![1u8, 2, 3]);
-    let told = serve(Start::new("x", files), vec![], |_, sender| *sender = None);
-    let Update::Failed(failure) = &told.last().unwrap().update else { panic!("{told:?}") };
+    let updates = serve(Start::new("x", files), vec![], |_, sender| *sender = None);
+    let Update::Failed(failure) = &updates.last().unwrap().update else { panic!("{updates:?}") };
     assert_eq!(failure.kind, FailureKind::Load);
     assert!(failure.message.contains("x.gguf"), "{}", failure.message);
 }
@@ -327,12 +328,12 @@ fn chat_templates_are_given_clock_and_special_tokens() {
     let turns = vec![Message::new(Role::User, "Hi")];
     let sequences = vec![Task { name: 1, prompt: Prompt::Chat(turns) }];
     let submit = Command::Submit { sequences, settings: Settings::default() };
-    let told = serve(start, vec![submit], |update, sender| {
+    let updates = serve(start, vec![submit], |update, sender| {
         if matches!(update, Update::Failed(_)) {
             *sender = None;
         }
     });
-    let failures = told.iter().filter_map(|stamped| match &stamped.update {
+    let failures = updates.iter().filter_map(|stamped| match &stamped.update {
         Update::Failed(failure) => Some(failure.message.as_str()),
         _ => None,
     });

@@ -36,7 +36,7 @@ pub fn largest_read() -> u64 {
     LARGEST.get()
 }
 
-/// Told of bytes that came and all that come.
+/// Reported of bytes that came and all that come.
 pub type Progress = Rc<dyn Fn(u64, u64)>;
 
 /// A file that is not in memory.

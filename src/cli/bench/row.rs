@@ -125,7 +125,7 @@ impl Repeated {
             dispatches_per_tick: self.mean(|one| one.engine.dispatches as f64 / ticks(one)),
             host_us_per_tick: self.mean(|one| one.engine.host.recording as f64 / 1e3 / ticks(one)),
             submit_us_per_tick: self.mean(|one| one.engine.host.submitting as f64 / 1e3 / ticks(one)),
-            telling_us_per_tick: self.mean(|one| one.engine.host.telling as f64 / 1e3 / ticks(one)),
+            telling_us_per_tick: self.mean(|one| one.engine.host.reporting as f64 / 1e3 / ticks(one)),
             idle_at_most: self.mean(|one| (1.0 - busy(one) / 1e9 / one.seconds).max(0.0)),
             idle_from: if shared { "waiting and submitting" } else { "waiting" },
             hash: self.hash(),

@@ -45,13 +45,13 @@ pub struct Params {
     pub head_dim: u32,
     /// Numbers per row of q, k, v.
     pub stride: u32,
-    /// Cache class of depth 0.
+    /// Cache class of round 0.
     pub class_base: u32,
-    /// Classes from one depth to the next.
+    /// Classes from one round to the next.
     pub class_step: u32,
     /// 1: entries are counted by KV index.
     pub compact: u32,
-    /// 1: entries that did not run this depth are taken from depth 0.
+    /// 1: entries that did not run this round are taken from round 0.
     pub overlay: u32,
     /// Classes per lane.
     pub classes: u32,
@@ -192,7 +192,7 @@ mod tests {
         pages.flat_map(|page| page[(first * head_words) as usize..][..(heads * head_words) as usize].to_vec()).collect()
     }
 
-    /// Two lanes, two classes (depth 0 and 1), pages dealt out backwards; odd positions ran depth 1. The cache lies in so many
+    /// Two lanes, two classes (rounds 0 and 1), pages dealt out backwards; odd positions ran round 1. The cache lies in so many
     /// bindings.
     fn check(device: &Device, case: &Case, kernel: Which, bindings: u32) -> Vec<u32> {
         let Case { heads, kv_heads, head_dim, .. } = *case;
@@ -207,7 +207,7 @@ mod tests {
         let qkv = numbers((n_rows * stride) as usize, 52);
         let lane_of = |row: u32| row / n_rows.div_ceil(2);
         let rows: Vec<Row> = (0..n_rows)
-            .map(|i| Row { lane: lane_of(i), position: case.entries[i as usize] - 1, depth: 1, kv_index: 0 })
+            .map(|i| Row { lane: lane_of(i), position: case.entries[i as usize] - 1, round: 1, kv_index: 0 })
             .collect();
         let reach: Vec<u32> = (0..2 * context).map(|i| 1 + i % 2).collect();
         let max_stretches = context.div_ceil(STRETCH);

@@ -41,11 +41,11 @@ pub struct Params {
     pub stride: u32,
     /// 0: the row has queries only.
     pub write_keys: u32,
-    /// Cache class of depth 0.
+    /// Cache class of round 0.
     pub class_base: u32,
-    /// Classes from one depth to the next.
+    /// Classes from one round to the next.
     pub class_step: u32,
-    /// 1: an entry per token that ran this depth.
+    /// 1: an entry per token that ran this round.
     pub compact: u32,
     /// Classes per lane.
     pub classes: u32,
@@ -138,9 +138,9 @@ mod tests {
             let n_rows = 11u32;
             let stride = (heads + 2 * kv_heads) * head_dim + 3;
             let qkv = numbers((n_rows * stride) as usize, 41);
-            // Two lanes; positions run past the first page; one class per depth.
+            // Two lanes; positions run past the first page; one class per round.
             let rows: Vec<Row> =
-                (0..n_rows).map(|i| Row { lane: i % 2, position: 30 + i, depth: i % 2, kv_index: 31 + i }).collect();
+                (0..n_rows).map(|i| Row { lane: i % 2, position: 30 + i, round: i % 2, kv_index: 31 + i }).collect();
             let (classes, max_pages) = (2u32, 2u32);
             let pages: Vec<u32> = vec![7, 6, 5, 4, 3, 2, 1, 0];
             let frequencies: Vec<f32> = (0..head_dim / 2).map(|i| 1.0 / (1.0 + i as f32)).collect();
@@ -191,7 +191,7 @@ mod tests {
                     assert_close("query", &got[start..][..head_dim as usize], &want, 1e-6);
                 }
                 let entry = if compact == 1 { info.kv_index } else { info.position };
-                let page = pages[((info.lane * classes + info.depth) * max_pages + entry / PAGE) as usize];
+                let page = pages[((info.lane * classes + info.round) * max_pages + entry / PAGE) as usize];
                 for head in 0..kv_heads {
                     let mut key = part(heads + head).to_vec();
                     cpu(&mut key, turn);

@@ -245,7 +245,7 @@ mod tests {
             let stride = vocabulary + 5;
             let logits: Vec<f32> = numbers((n_rows * stride) as usize, 71).iter().map(|x| x * 6.0).collect();
             let rows: Vec<Row> =
-                (0..n_rows).map(|i| Row { lane: i % lanes, position: 100 + i, depth: 0, kv_index: 0 }).collect();
+                (0..n_rows).map(|i| Row { lane: i % lanes, position: 100 + i, round: 0, kv_index: 0 }).collect();
             let seen_stride = vocabulary.div_ceil(32);
             let seen = vec![0x1357_9bdfu32; (lanes * seen_stride) as usize];
             // Listed from the last row to the first: logits belong to places in the list.

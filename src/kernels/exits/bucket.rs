@@ -1,4 +1,4 @@
-//! Lists the rows that run a round, by a prefix sum, and gives each its place in that depth's cache.
+//! Lists the rows that run a round, by a prefix sum, and gives each its place in that round's cache.
 //!
 //! Shader: `shaders/exits/bucket.wgsl`.
 
@@ -37,7 +37,7 @@ pub struct Params {
     /// The round whose rows are listed.
     pub round: u32,
     /// By which weights and cache are looked up; 0 where a round is a slice of a stack.
-    pub depth: u32,
+    pub row_round: u32,
     /// Classes per lane.
     pub classes: u32,
     /// Cache class whose lengths are kept.
@@ -82,7 +82,7 @@ pub fn cpu(params: &Params, granted: &[Granted], rows: &mut [Row], lengths: &mut
     for (index, row) in rows.iter_mut().enumerate().skip(params.base as usize).take(params.rows as usize) {
         if granted[index].rounds > params.round {
             let length = &mut lengths[(row.lane * params.classes + params.class_of_round) as usize];
-            (row.depth, row.kv_index) = (params.depth, *length);
+            (row.round, row.kv_index) = (params.row_round, *length);
             *length += 1;
             list.push(index as u32);
         }
@@ -101,7 +101,7 @@ mod tests {
         for (n_rows, lanes) in [(1u32, 1u32), (5, 2), (255, 3), (256, 1), (257, 32), (1030, 7)] {
             let lane_of = |row: u32| row * lanes / n_rows.max(lanes);
             let mut rows: Vec<Row> =
-                (0..n_rows).map(|i| Row { lane: lane_of(i), position: i, depth: 77, kv_index: 88 }).collect();
+                (0..n_rows).map(|i| Row { lane: lane_of(i), position: i, round: 77, kv_index: 88 }).collect();
             let first: Vec<u32> =
                 (0..n_rows).map(|i| (0..=i).rev().take_while(|&j| lane_of(j) == lane_of(i)).last().unwrap()).collect();
             let granted: Vec<Granted> =
@@ -117,7 +117,7 @@ mod tests {
                 base,
                 rows: n_rows - base,
                 round: 1,
-                depth: 1,
+                row_round: 1,
                 classes: 3,
                 class_of_round: 2,
                 context: n_rows,

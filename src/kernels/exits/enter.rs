@@ -1,4 +1,4 @@
-//! Sends the next token of each ready lane, and guesses behind it, to depth 0, and lists who runs a round in this tick.
+//! Sends the next token of each ready lane, and guesses behind it, to round 0, and lists who runs a round in this tick.
 //!
 //! Shader: `shaders/exits/enter.wgsl`.
 
@@ -21,7 +21,7 @@ pub struct Enter<'a> {
     pub reach: &'a Buffer,
     /// `[lanes, context]`: rounds to be run by a position, where a lane is given them
     pub given: &'a Buffer,
-    /// Three of `[count, rows...]`: at depth 0, deeper, and both
+    /// Three of `[count, rows...]`: in round 0, deeper, and both
     pub lists: &'a Buffer,
     /// The uniform block.
     pub params: Params,
@@ -110,18 +110,18 @@ pub fn cpu(params: &Params, lanes: &mut Lanes, given: &[u32]) -> (Vec<u32>, Vec<
                     entering.push(row);
                     lanes.control[lane as usize].phase = Control::IN_FLIGHT;
                     let position = how.position + i;
-                    *info = Row { lane, position, depth: 0, kv_index: position };
+                    *info = Row { lane, position, round: 0, kv_index: position };
                     let told = given[(lane * params.context + position) as usize];
                     let forced = if how.given == 1 { told } else { how.forced };
                     let at_once = if forced > 0 { forced } else { params.granted };
                     *granted = Granted { rounds: if params.granted > 0 { at_once } else { 0 }, forced };
                 }
                 Control::IN_FLIGHT if i < how.rows => {
-                    if granted.rounds <= info.depth + 1 {
+                    if granted.rounds <= info.round + 1 {
                         continue;
                     }
                     deeper.push(row);
-                    info.depth += 1;
+                    info.round += 1;
                 }
                 _ => {
                     if params.mixed == 0 {
@@ -131,11 +131,11 @@ pub fn cpu(params: &Params, lanes: &mut Lanes, given: &[u32]) -> (Vec<u32>, Vec<
                 }
             }
             if params.mixed == 1 {
-                let class = params.class_base + info.depth * params.class_step;
+                let class = params.class_base + info.round * params.class_step;
                 let length = &mut lanes.lengths[(lane * params.classes + class) as usize];
                 info.kv_index = *length;
                 *length += 1;
-                lanes.reach[(lane * params.context + info.position) as usize] = info.depth + 1;
+                lanes.reach[(lane * params.context + info.position) as usize] = info.round + 1;
             }
         }
     }
@@ -176,7 +176,7 @@ mod tests {
                 rows: 1 + i / 2 % span,
                 ..Control::default()
             };
-            let row = |i: u32| Row { lane: i.saturating_sub(base) / span, position: i % 5, depth: i % 3, kv_index: 7 };
+            let row = |i: u32| Row { lane: i.saturating_sub(base) / span, position: i % 5, round: i % 3, kv_index: 7 };
             let given: Vec<u32> = (0..n_lanes * context).map(|i| i % 5).collect();
             let mut lanes = Lanes {
                 control: (0..n_lanes).map(lane).collect(),

@@ -180,7 +180,7 @@ mod tests {
             let n_rows = base + lanes * span;
             let lane_of = |row: u32| row.saturating_sub(base) / span;
             let rows: Vec<Row> =
-                (0..n_rows).map(|i| Row { lane: lane_of(i), position: 5 * i, depth: 0, kv_index: 0 }).collect();
+                (0..n_rows).map(|i| Row { lane: lane_of(i), position: 5 * i, round: 0, kv_index: 0 }).collect();
             let granted: Vec<Granted> = (0..n_rows).map(|i| Granted { rounds: i % 4, forced: i % 3 }).collect();
             let scores = numbers((n_rows * 2) as usize, 7);
             // Every other lane, the last one first, with its rows in order.

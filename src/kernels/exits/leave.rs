@@ -58,7 +58,7 @@ impl Kernel for Leave<'_> {
 
 /// CPU twin: the rows that leave.
 pub fn cpu(params: &Params, control: &[Control], rows: &[Row], granted: &[Granted]) -> Vec<u32> {
-    let done = |row: u32| granted[row as usize].rounds <= rows[row as usize].depth + 1 || params.everyone == 1;
+    let done = |row: u32| granted[row as usize].rounds <= rows[row as usize].round + 1 || params.everyone == 1;
     let used = |lane: u32| {
         let first = params.base + lane * params.span;
         first..first + control[lane as usize].rows
@@ -89,7 +89,7 @@ mod tests {
                 .map(|i| Control { phase: (i * 5 + i / 7) % 4, rows: 1 + i % span, ..Control::default() })
                 .collect();
             let n_rows = base + lanes * span;
-            let rows: Vec<Row> = (0..n_rows).map(|i| Row { lane: i, position: i, depth: i % 3, kv_index: 0 }).collect();
+            let rows: Vec<Row> = (0..n_rows).map(|i| Row { lane: i, position: i, round: i % 3, kv_index: 0 }).collect();
             let granted: Vec<Granted> = (0..n_rows).map(|i| Granted { rounds: i / 3 % 4, forced: i % 2 }).collect();
             let params = Params { lanes, span, base, everyone };
             let leaving = device.upload(&vec![0xffffu32; (lanes * span) as usize + 1]);

@@ -84,7 +84,7 @@ mod tests {
             // A lane's rows stand side by side; column 1 of two is judged.
             let lane_of = |row: u32| row * lanes / n_rows;
             let rows: Vec<Row> =
-                (0..n_rows).map(|row| Row { lane: lane_of(row), position: row, depth: 0, kv_index: 0 }).collect();
+                (0..n_rows).map(|row| Row { lane: lane_of(row), position: row, round: 0, kv_index: 0 }).collect();
             let list: Vec<u32> = std::iter::once(n_rows).chain(0..n_rows).collect();
             let granted = device.upload(&vec![Granted { rounds: 9, forced: 8 }; n_rows as usize]);
             device.run(&SelectTopK {

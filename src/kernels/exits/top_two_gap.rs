@@ -36,7 +36,7 @@ pub struct Params {
     pub stride: u32,
     /// Scores kept per row.
     pub rounds: u32,
-    /// Rounds to run whatever the score, or [`NOT_FORCED`](super::gate::NOT_FORCED).
+    /// Rounds to run whatever the score, or [`NOT_FORCED`](super::scorer::NOT_FORCED).
     pub forced: u32,
 }
 }
@@ -88,7 +88,7 @@ mod tests {
     use crate::depth::policy::Rule;
     use crate::kernels::Granted;
     use crate::kernels::check::{Device, assert_close};
-    use crate::kernels::exits::gate::NOT_FORCED;
+    use crate::kernels::exits::scorer::NOT_FORCED;
 
     #[test]
     fn gpu_matches_cpu() {

@@ -1,6 +1,6 @@
 //! What products read: rows, and beside them, for products that read textures, the rows of a list one behind the other.
 //!
-//! Shader: `shaders/products/gather.wgsl`. Read by [`matvec_serial`](crate::kernels::products::matvec_serial) and [`matvec_gated`](crate::kernels::products::matvec_gated).
+//! Shader: `shaders/products/gather.wgsl`. Read by [`matvec_serial`](crate::kernels::products::matvec_serial) and [`matvec_glu`](crate::kernels::products::matvec_glu).
 
 use crate::gpu::{Binding, Buffer, Kernel, Source, Texture};
 use crate::params;

@@ -7,7 +7,7 @@ use crate::tensor::DataType;
 
 /// Where weights lie.
 #[derive(Debug, Clone)]
-pub enum Weights {
+pub enum Stored {
     /// Row by row.
     Buffer(Buffer),
     /// [`SIDE_BY_SIDE`] rows together, for adapters that read a whole vector from a texture as fast as one word from a buffer.
@@ -17,7 +17,7 @@ pub enum Weights {
 /// Rows that stand side by side in a texture, vector by vector; see `shaders/lib/weights_texture.wgsl`.
 pub const SIDE_BY_SIDE: u32 = 8;
 
-impl Weights {
+impl Stored {
     /// Room for so many rows of `stride` vectors, in the kind of memory from which this device reads best.
     ///
     /// # Errors
@@ -30,7 +30,7 @@ impl Weights {
         }
     }
 
-    /// Most bytes that [`Weights::new`] has room for.
+    /// Most bytes that [`Stored::new`] has room for.
     pub fn max_bytes(gpu: &Gpu) -> u64 {
         match gpu.traits().weights {
             Storage::Texture => gpu.max_texture_bytes(),
@@ -90,7 +90,7 @@ fn side_by_side(words: &[u32], stride: usize) -> Vec<u32> {
 #[derive(Debug, Clone)]
 pub struct Part {
     /// The rows.
-    pub weights: Weights,
+    pub weights: Stored,
     /// Their storage type.
     pub data_type: DataType,
     /// Vectors (16 bytes) per row.

@@ -7,5 +7,5 @@ pub mod lora_up;
 pub mod matmul;
 pub mod matrix;
 pub mod matvec;
-pub mod matvec_gated;
+pub mod matvec_glu;
 pub mod matvec_serial;

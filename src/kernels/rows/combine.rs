@@ -11,12 +11,12 @@ pub struct Combine<'a> {
     /// `[rows, stride]`
     pub input: &'a Buffer,
     /// `[rows]`
-    pub gates: &'a Buffer,
+    pub factors: &'a Buffer,
     /// `[count, rows...]`
     pub list: &'a Buffer,
     /// `[rows, stride]`
     pub output: &'a Buffer,
-    /// [`COPY`], [`ADD_GATED`] or [`ADD`].
+    /// [`COPY`], [`ADD_WEIGHED`] or [`ADD`].
     pub mode: u32,
     /// Most rows that the list can hold.
     pub n_rows: u32,
@@ -45,7 +45,7 @@ impl Kernel for Combine<'_> {
     }
 
     fn bindings(&self) -> Vec<Binding<'_>> {
-        vec![self.input.read(), self.gates.read(), self.list.read(), self.output.write()]
+        vec![self.input.read(), self.factors.read(), self.list.read(), self.output.write()]
     }
 
     fn grid(&self) -> [u32; 3] {
@@ -59,17 +59,17 @@ impl Kernel for Combine<'_> {
 
 /// `output = input`.
 pub const COPY: u32 = 0;
-/// `output += gate * input`.
-pub const ADD_GATED: u32 = 1;
+/// `output += factor * input`.
+pub const ADD_WEIGHED: u32 = 1;
 /// `output += input`.
 pub const ADD: u32 = 2;
 
 /// CPU twin: one row.
-pub fn cpu(mode: u32, input: &[f32], gate: f32, output: &mut [f32]) {
+pub fn cpu(mode: u32, input: &[f32], factor: f32, output: &mut [f32]) {
     for (out, &x) in output.iter_mut().zip(input) {
         *out = match mode {
             COPY => x,
-            ADD_GATED => gate.mul_add(x, *out),
+            ADD_WEIGHED => factor.mul_add(x, *out),
             _ => *out + x,
         };
     }
@@ -84,17 +84,17 @@ mod tests {
     fn gpu_matches_cpu() {
         let device = Device::open();
         for (n_rows, width, mode) in
-            [(1, 1, COPY), (3, 63, ADD_GATED), (2, 64, ADD), (5, 300, ADD_GATED), (4, 576, COPY)]
+            [(1, 1, COPY), (3, 63, ADD_WEIGHED), (2, 64, ADD), (5, 300, ADD_WEIGHED), (4, 576, COPY)]
         {
             let input = device.rows(n_rows, width, 4);
             let before = device.rows(n_rows, width, 5);
-            let gates = device.rows(1, n_rows, 6);
+            let factors = device.rows(1, n_rows, 6);
             let (_, list, listed) = device.every_other(n_rows, 1);
             let params = Params { stride: input.stride / 4 };
-            let (input_buffer, gate_buffer) = (&input.buffer, &gates.buffer);
+            let (input_buffer, factor_buffer) = (&input.buffer, &factors.buffer);
             device.run(&Combine {
                 input: input_buffer,
-                gates: gate_buffer,
+                factors: factor_buffer,
                 list: &list,
                 output: &before.buffer,
                 mode,
@@ -105,7 +105,7 @@ mod tests {
             for row in 0..n_rows {
                 let mut want = before.row(row).to_vec();
                 if listed.contains(&row) {
-                    cpu(mode, input.row(row), gates.values[row as usize], &mut want);
+                    cpu(mode, input.row(row), factors.values[row as usize], &mut want);
                 }
                 assert_close("combine", &got[(row * input.stride) as usize..][..width as usize], &want, 1e-6);
             }

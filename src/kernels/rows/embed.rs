@@ -127,7 +127,7 @@ mod tests {
                 }
             };
             let tokens = [6, 0, NEXT_TOKEN, 2];
-            let rows: Vec<Row> = (0..4).map(|i| Row { lane: i % 2, position: i, depth: 0, kv_index: 0 }).collect();
+            let rows: Vec<Row> = (0..4).map(|i| Row { lane: i % 2, position: i, round: 0, kv_index: 0 }).collect();
             let hidden = device.poisoned(4 * padded(width));
             // Lane 1 has seen 2 already.
             let seen = device.upload(&[0u32, 1 << 2]);

@@ -1,4 +1,4 @@
-//! Root-mean-square normalisation with a weight per depth.
+//! Root-mean-square normalisation with a weight per round.
 //!
 //! Shader: `shaders/rows/rms_norm.wgsl`.
 
@@ -11,7 +11,7 @@ use crate::params;
 pub struct RmsNorm<'a> {
     /// `[rows, stride]`
     pub input: &'a Buffer,
-    /// `[depths, stride]`
+    /// `[rounds, stride]`
     pub weight: &'a Buffer,
     /// `[rows]` of [`Row`](crate::kernels::Row)
     pub rows: &'a Buffer,
@@ -137,7 +137,7 @@ mod tests {
             let weight = device.rows(3, width, 2);
             let output = device.poisoned(n_rows * stride);
             let gathered = device.gpu.texture("test", u64::from(n_rows * stride) * 4).expect("texture");
-            // Every other row, each at another depth.
+            // Every other row, each at another round.
             let (rows, list, listed) = device.every_other(n_rows, 3);
             device.run(&RmsNorm {
                 input: &input.buffer,

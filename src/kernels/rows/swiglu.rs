@@ -3,20 +3,20 @@
 //! Shader: `shaders/rows/swiglu.wgsl`.
 
 use crate::gpu::{Binding, Buffer, Kernel, Source};
-use crate::kernels::exits::gate::error_function;
+use crate::kernels::exits::scorer::error_function;
 use crate::kernels::products::gather::{self, Inputs};
 use crate::params;
 
 /// Arguments of one dispatch. Shapes: see the shader.
 #[derive(Debug)]
 pub struct Swiglu<'a> {
-    /// `[rows, input_stride]`: gate, then up
+    /// `[rows, input_stride]`: inner, then up
     pub input: &'a Buffer,
     /// `[count, rows...]`
     pub list: &'a Buffer,
     /// `[rows, output_stride]`
     pub output: &'a Inputs,
-    /// What the gate goes through.
+    /// What the inner half goes through.
     pub activation: Activation,
     /// Most rows that the list can hold.
     pub n_rows: u32,
@@ -67,8 +67,8 @@ impl Kernel for Swiglu<'_> {
 }
 
 /// CPU twin: one row.
-pub fn cpu(gate: &[f32], up: &[f32], activation: Activation) -> Vec<f32> {
-    gate.iter().zip(up).map(|(&g, &u)| (activation.of(f64::from(g)) * f64::from(u)) as f32).collect()
+pub fn cpu(inner: &[f32], up: &[f32], activation: Activation) -> Vec<f32> {
+    inner.iter().zip(up).map(|(&g, &u)| (activation.of(f64::from(g)) * f64::from(u)) as f32).collect()
 }
 
 const GELU: &str = concat!(
@@ -76,7 +76,7 @@ const GELU: &str = concat!(
     include_str!("../../../shaders/lib/error_function.wgsl")
 );
 
-/// What a gate goes through.
+/// What the inner half goes through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activation {
     /// `x / (1 + exp(-x))`.
@@ -161,8 +161,8 @@ mod tests {
             }
             for row in 0..n_rows {
                 let found = &got[(row * stride) as usize..][..width as usize];
-                let (gate, up) = input.row(row).split_at(width as usize);
-                let want = if listed.contains(&row) { cpu(gate, up, activation) } else { fill(width as usize) };
+                let (inner, up) = input.row(row).split_at(width as usize);
+                let want = if listed.contains(&row) { cpu(inner, up, activation) } else { fill(width as usize) };
                 assert_close("swiglu", found, &want, 1e-5);
             }
         }

@@ -163,7 +163,7 @@ fn check_range(field: &str, value: u32, limit: u32) -> Result<(), ModelError> {
 
 fn check_layers(block: &str, sharing: Sharing, count: u32, n_layers: u32) -> Result<(), ModelError> {
     check_range(&format!("{block}.count"), count, LIMITS.recursions)?;
-    if sharing.depth(n_layers, count).is_some() {
+    if sharing.block_layers(n_layers, count).is_some() {
         return Ok(());
     }
     let outside = if sharing.is_middle() { ", plus 2 for the first and last" } else { "" };

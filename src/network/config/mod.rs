@@ -231,14 +231,14 @@ impl Sharing {
 
     /// Layers that each recursion applies, D; `None` unless `n_layers` = `count` * D (+ 2 for the middle
     /// strategies) with D >= 1.
-    pub fn depth(self, n_layers: u32, count: u32) -> Option<u32> {
+    pub fn block_layers(self, n_layers: u32, count: u32) -> Option<u32> {
         let repeated = if self.is_middle() { n_layers.checked_sub(2)? } else { n_layers };
         (count > 0 && repeated > 0 && repeated % count == 0).then(|| repeated / count)
     }
 
     /// Smallest unrolled layer index whose parameters `layer` uses.
     ///
-    /// Expects `layer < n_layers` and layers that fit (see [`Sharing::depth`]); otherwise nothing is shared.
+    /// Expects `layer < n_layers` and layers that fit (see [`Sharing::block_layers`]); otherwise nothing is shared.
     pub fn unique(self, layer: u32, n_layers: u32, count: u32) -> u32 {
         let Some((inside, first, depth)) = self.place(layer, n_layers, count) else {
             return layer;
@@ -254,7 +254,7 @@ impl Sharing {
 
     /// (Index inside the repeated layers, first repeated layer, D), `None` outside the repeated layers.
     fn place(self, layer: u32, n_layers: u32, count: u32) -> Option<(u32, u32, u32)> {
-        let depth = self.depth(n_layers, count)?;
+        let depth = self.block_layers(n_layers, count)?;
         let first = u32::from(self.is_middle());
         let inside = layer.checked_sub(first)?;
         (inside < depth * count).then_some((inside, first, depth))
@@ -268,9 +268,9 @@ impl ModelConfig {
     }
 
     /// Layers in the repeated block: D, or all layers of a plain stack.
-    pub fn block_depth(&self) -> u32 {
+    pub fn block_layers(&self) -> u32 {
         self.recursion
-            .and_then(|recursion| recursion.sharing.depth(self.n_layers, recursion.count))
+            .and_then(|recursion| recursion.sharing.block_layers(self.n_layers, recursion.count))
             .unwrap_or(self.n_layers)
     }
 
@@ -326,9 +326,9 @@ mod tests {
 
     #[test]
     fn real_model_of_32_layers() {
-        assert_eq!(MiddleCycle.depth(32, 3), Some(10));
-        assert_eq!(MiddleCycle.depth(32, 2), Some(15));
-        assert_eq!(MiddleCycle.depth(34, 4), Some(8));
+        assert_eq!(MiddleCycle.block_layers(32, 3), Some(10));
+        assert_eq!(MiddleCycle.block_layers(32, 2), Some(15));
+        assert_eq!(MiddleCycle.block_layers(34, 4), Some(8));
         assert_eq!(MiddleCycle.unique(30, 32, 3), 10);
         assert_eq!(MiddleCycle.recursion(30, 32, 3), Some(2));
         assert_eq!(MiddleCycle.recursion(31, 32, 3), None);
@@ -339,7 +339,7 @@ mod tests {
         for (sharing, n_layers, count) in
             [(Cycle, 10, 3), (MiddleCycle, 2, 1), (MiddleCycle, 1, 1), (Cycle, 0, 1), (Cycle, 4, 0)]
         {
-            assert_eq!(sharing.depth(n_layers, count), None, "{sharing:?} {n_layers} {count}");
+            assert_eq!(sharing.block_layers(n_layers, count), None, "{sharing:?} {n_layers} {count}");
         }
     }
 }

@@ -60,7 +60,7 @@ fn refused_in(form: &Form, layer: &LayerForm) -> Refusal {
         })
         .or_else(|| refused_attention(form, attention))
         .or_else(|| {
-            refuse(!feed_forward.gated, || "a feed-forward part without a gate".into(), "one with a gate (SwiGLU)")
+            refuse(!feed_forward.glu, || "a feed-forward part without a gate".into(), "one with a gate (SwiGLU)")
         })
 }
 
@@ -160,7 +160,7 @@ mod tests {
         let bias = Positions::RelativeBias { buckets: 32, furthest: 128 };
         refused(&|form| form.layers[0].attention.positions = bias, &["bias of scores by distance"]);
         refused(&|form| form.layers[0].attention.positions = Positions::Rotary(1), &["rotary embedding 1"]);
-        refused(&|form| form.layers[0].feed_forward.gated = false, &["without a gate in layer 0", "SwiGLU"]);
+        refused(&|form| form.layers[0].feed_forward.glu = false, &["without a gate in layer 0", "SwiGLU"]);
         let unweighted = Norm { kind: NormKind::RmsUnweighted, epsilon: 1e-5 };
         refused(&|form| form.layers[0].attention.head_norms = HeadNorms::Each(unweighted), &["without weights"]);
     }

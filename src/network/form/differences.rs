@@ -38,7 +38,7 @@ const PARTS: [(&str, Look); 10] = [
         HeadNorms::All(norm) => Some(format!("queries and keys normalised over all heads{}", kind(norm))),
     }),
     (POSITIONS, positions),
-    ("feed-forward", |_, layer| (!layer.feed_forward.gated).then(|| "without a gate".into())),
+    ("feed-forward", |_, layer| (!layer.feed_forward.glu).then(|| "without a gate".into())),
     ("activation", |_, layer| match layer.feed_forward.activation {
         Activation::Silu => None,
         Activation::GeluTanh => Some("GELU (by tanh)".into()),

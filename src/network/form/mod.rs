@@ -179,7 +179,7 @@ pub enum Positions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FeedForward {
     /// `down(act(gate) * up)` instead of `down(act(up))`.
-    pub gated: bool,
+    pub glu: bool,
     /// `act`.
     pub activation: Activation,
 }
@@ -229,7 +229,7 @@ impl Form {
                 head_norms: if family.head_norms { HeadNorms::Each(norm) } else { HeadNorms::None },
                 positions: Positions::Rotary(0),
             },
-            feed_forward: FeedForward { gated: true, activation: family.activation },
+            feed_forward: FeedForward { glu: true, activation: family.activation },
             biases: config.biases,
         };
         let rotary = Rotary {

@@ -12,7 +12,7 @@ use std::path::Path;
 use isobath::error::ModelError;
 use isobath::files::safetensors::Safetensors;
 use isobath::files::write::Loose;
-use isobath::judge::{Reference, Sequence};
+use isobath::judge::{Judge, Sequence};
 use isobath::network::config::ModelConfig;
 use isobath::network::plan::Plan;
 use isobath::runtime::step::Depth;
@@ -36,11 +36,11 @@ fn loose(tensors: Vec<(String, Tensor<'static>)>) -> Loose<'static> {
     Loose::new(tensors).unwrap()
 }
 
-/// Logits of all tokens on the CPU reference.
+/// Logits of all tokens on the CPU judge.
 fn logits(config: &ModelConfig, source: &dyn TensorSource, tokens: &[u32], depth: Depth) -> Vec<f32> {
     let plan = Plan::of(config).unwrap();
-    let reference = Reference::new(config, &plan, source, 64).unwrap();
-    reference.run(&mut Sequence::default(), tokens, depth).logits.concat()
+    let judge = Judge::new(config, &plan, source, 64).unwrap();
+    judge.run(&mut Sequence::default(), tokens, depth).logits.concat()
 }
 
 fn farthest(one: &[f32], other: &[f32]) -> f32 {

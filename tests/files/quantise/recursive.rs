@@ -4,7 +4,7 @@ use isobath::files::mixture::Mixture;
 use isobath::files::random::Random;
 use isobath::files::safetensors::Safetensors;
 use isobath::files::write::{ExportType, export_folder, folder};
-use isobath::judge::{Reference, Sequence};
+use isobath::judge::{Judge, Sequence};
 use isobath::network::config::ModelConfig;
 use isobath::network::plan::Plan;
 use isobath::runtime::step::Depth;
@@ -108,8 +108,8 @@ fn a_folder_of_a_mixture_is_read_and_runs() {
             assert!(worst <= allowed, "{mixture:?} {name}: off by {worst}, allowed {allowed}");
         }
         let plan = Plan::of(&made).unwrap();
-        let reference = Reference::new(&made, &plan, &file, 64).unwrap();
-        let logits = reference.run(&mut Sequence::default(), &[1, 5, 9], Depth::Model).logits.concat();
+        let judge = Judge::new(&made, &plan, &file, 64).unwrap();
+        let logits = judge.run(&mut Sequence::default(), &[1, 5, 9], Depth::Model).logits.concat();
         assert!(logits.len() == 120 && logits.iter().all(|logit| logit.is_finite()));
     }
 }

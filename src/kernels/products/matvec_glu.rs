@@ -1,6 +1,6 @@
 //! The product in front of a gated activation together with it, where each number that is stored and read again costs.
 //!
-//! Shader: `shaders/products/matvec_gated.wgsl`. Twins are those of [`matvec`](crate::kernels::products::matvec) and [`swiglu`](crate::kernels::rows::swiglu).
+//! Shader: `shaders/products/matvec_glu.wgsl`. Twins are those of [`matvec`](crate::kernels::products::matvec) and [`swiglu`](crate::kernels::rows::swiglu).
 
 use crate::gpu::{Binding, Kernel, Source, Texture, Traits};
 use crate::kernels::products::matvec::Params;
@@ -10,16 +10,16 @@ use crate::kernels::{NumericClass, by_subgroup};
 
 /// What [`MatvecSerial`] and [`Swiglu`](crate::kernels::rows::swiglu::Swiglu) make, one after the other.
 #[derive(Debug)]
-pub struct MatvecGated<'a> {
-    /// The product. Its matrix is gate, then up, in one part; its output stride is that of `activated`; it is not stored.
+pub struct MatvecGlu<'a> {
+    /// The product. Its matrix is inner, then up, in one part; its output stride is that of `activated`; it is not stored.
     pub product: MatvecSerial<'a>,
     /// `[places, output_stride]`, zero behind the width; another texture than the product reads.
     pub activated: &'a Texture,
-    /// What the gate goes through.
+    /// What the inner half goes through.
     pub activation: Activation,
 }
 
-impl MatvecGated<'_> {
+impl MatvecGlu<'_> {
     /// Order of sums.
     pub const CLASS: NumericClass = NumericClass::Exact;
 
@@ -29,12 +29,12 @@ impl MatvecGated<'_> {
     }
 }
 
-impl Kernel for MatvecGated<'_> {
-    const NAME: &'static str = "matvec_gated";
+impl Kernel for MatvecGlu<'_> {
+    const NAME: &'static str = "matvec_glu";
     type Params = Params;
 
     fn source(&self) -> Source {
-        let mut source = self.product.complete(include_str!("../../../shaders/products/matvec_gated.wgsl"));
+        let mut source = self.product.complete(include_str!("../../../shaders/products/matvec_glu.wgsl"));
         let (activate, constant) = self.activation.text();
         source.parts.extend([activate, crate::kernels::GATHERED]);
         source.constants.extend(constant.into_iter().chain([("GATHERED", 4)]));
@@ -52,7 +52,7 @@ impl Kernel for MatvecGated<'_> {
         bindings
     }
 
-    /// A workgroup of the product has half its outputs in the gate, half in up.
+    /// A workgroup of the product has half its outputs in the inner half, half in up.
     fn grid(&self) -> [u32; 3] {
         self.product.grid()
     }
@@ -131,9 +131,9 @@ mod tests {
             let want = device.texture_floats(&apart, n, padded(width));
             for (place, &row) in listed.iter().enumerate() {
                 let both = matvec::cpu(&matrix, input.row(row));
-                let (gate, up) = both.split_at(width as usize);
+                let (inner, up) = both.split_at(width as usize);
                 let place = &want[place * padded(width) as usize..][..width as usize];
-                assert_close("activated", place, &swiglu::cpu(gate, up, activation), 1e-4);
+                assert_close("activated", place, &swiglu::cpu(inner, up, activation), 1e-4);
             }
             if !device.subgroups() {
                 continue;
@@ -142,7 +142,7 @@ mod tests {
                 let activated = texture(padded(width));
                 device.gpu.write_texture(&activated, 0, &vec![f32::NAN.to_bits(); (n_rows * padded(width)) as usize]);
                 let product = product(padded(width), columns, true);
-                device.run(&MatvecGated { product, activated: &activated, activation });
+                device.run(&MatvecGlu { product, activated: &activated, activation });
                 let got = device.texture_floats(&activated, n, padded(width));
                 assert!(
                     got.iter().zip(&want).all(|(a, b)| a.to_bits() == b.to_bits()),

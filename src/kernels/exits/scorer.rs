@@ -1,6 +1,6 @@
 //! A scorer: a small network's scores of a row, what they weigh, and the rounds that they grant.
 //!
-//! Shader: `shaders/exits/gate.wgsl`.
+//! Shader: `shaders/exits/scorer.wgsl`.
 
 use crate::depth::policy::Rule;
 use crate::gpu::{Binding, Buffer, Kernel, Source};
@@ -9,19 +9,19 @@ use crate::params;
 
 /// Arguments of one dispatch. Shapes: see the shader.
 #[derive(Debug)]
-pub struct Gate<'a> {
+pub struct Scorer<'a> {
     /// `[rows, input_stride]`
     pub input: &'a Buffer,
     /// `[rounds or 1, outputs, width]`
     pub weight: &'a Buffer,
-    /// `[rounds]`, added to what decides and not to the gate
+    /// `[rounds]`, added to what decides and not to the factor
     pub bias: &'a Buffer,
     /// `[count, rows...]`
     pub list: &'a Buffer,
     /// `[rows, rounds]`
     pub scores: &'a Buffer,
     /// `[rows]`
-    pub gates: &'a Buffer,
+    pub factors: &'a Buffer,
     /// `[rows]` of [`Granted`]
     pub granted: &'a Buffer,
     /// The text of `goes_on`: see [`ExitPolicy::rule`](crate::depth::policy::ExitPolicy::rule).
@@ -50,11 +50,11 @@ pub struct Params {
     /// [`IDENTITY`], [`SIGMOID`], [`TANH`] or [`SOFTMAX`].
     pub function: u32,
     /// 1: the depth is chosen at once.
-    pub token_choice: u32,
+    pub at_once: u32,
     /// 1: scores are kept.
     pub write_scores: u32,
-    /// 1: the gate is kept; where the depth is chosen at once, it always is.
-    pub write_gate: u32,
+    /// 1: the factor is kept; where the depth is chosen at once, it always is.
+    pub write_factor: u32,
     /// 1: rounds are granted.
     pub decide: u32,
     /// 1: round 0 is granted whatever the score.
@@ -63,12 +63,12 @@ pub struct Params {
     pub forced: u32,
     /// The input is multiplied by this.
     pub inverse_temperature: f32,
-    /// Factor of the gate.
+    /// Multiplies the factor.
     pub alpha: f32,
 }
 }
 
-/// The gate is the score.
+/// The factor is the score.
 pub const IDENTITY: u32 = 0;
 /// Logistic function.
 pub const SIGMOID: u32 = 1;
@@ -81,12 +81,12 @@ pub const NOT_FORCED: u32 = u32::MAX;
 
 /// The text with a rule of one's own.
 pub fn source(rule: &'static str) -> Source {
-    let parts = vec![include_str!("../../../shaders/exits/gate.wgsl"), ERROR_FUNCTION, REDUCE, DECIDE, rule];
+    let parts = vec![include_str!("../../../shaders/exits/scorer.wgsl"), ERROR_FUNCTION, REDUCE, DECIDE, rule];
     Source { parts, constants: vec![] }
 }
 
-impl Kernel for Gate<'_> {
-    const NAME: &'static str = "gate";
+impl Kernel for Scorer<'_> {
+    const NAME: &'static str = "scorer";
     type Params = Params;
 
     fn foreign(&self) -> bool {
@@ -108,7 +108,7 @@ impl Kernel for Gate<'_> {
             self.bias.read(),
             self.list.read(),
             self.scores.write(),
-            self.gates.write(),
+            self.factors.write(),
             self.granted.write(),
         ]
     }
@@ -129,7 +129,7 @@ pub struct Verdict {
     /// One score per output.
     pub scores: Vec<f32>,
     /// Factor of the block's output.
-    pub gate: f32,
+    pub factor: f32,
     /// Rounds granted.
     pub granted: u32,
 }
@@ -163,7 +163,7 @@ pub fn cpu(params: &Params, input: &[f32], weight: &[f32], bias: &[f32], before:
     let alpha = f64::from(params.alpha);
     let top = scores.iter().copied().fold(f64::MIN, f64::max);
     let sum: f64 = scores.iter().map(|s| (s - top).exp()).sum();
-    let gate_of = |score: f64| match params.function {
+    let factor_of = |score: f64| match params.function {
         SIGMOID => alpha / (1.0 + (-score).exp()),
         TANH => alpha * score.tanh(),
         SOFTMAX => alpha * (score - top).exp() / sum,
@@ -171,17 +171,17 @@ pub fn cpu(params: &Params, input: &[f32], weight: &[f32], bias: &[f32], before:
     };
     let forced = if before.forced > 0 { before.forced } else { params.forced };
     let forced = (forced != NOT_FORCED).then_some(forced);
-    let (gate, granted) = if params.token_choice == 1 {
-        let gates: Vec<f64> = scores.iter().map(|&s| gate_of(s)).collect();
-        let value = |j: usize| gates[j] + f64::from(bias[j]);
-        let best = (1..gates.len()).fold(0, |best, j| if value(j) > value(best) { j } else { best });
-        let best = forced.map_or(best, |rounds| (rounds.max(1) as usize - 1).min(gates.len() - 1));
-        (gates[best], forced.unwrap_or(best as u32 + 1))
+    let (factor, granted) = if params.at_once == 1 {
+        let factors: Vec<f64> = scores.iter().map(|&s| factor_of(s)).collect();
+        let value = |j: usize| factors[j] + f64::from(bias[j]);
+        let best = (1..factors.len()).fold(0, |best, j| if value(j) > value(best) { j } else { best });
+        let best = forced.map_or(best, |rounds| (rounds.max(1) as usize - 1).min(factors.len() - 1));
+        (factors[best], forced.unwrap_or(best as u32 + 1))
     } else {
         let open = scores[0] + f64::from(bias[round as usize]) >= 0.0 || (params.first_free == 1 && round == 0);
-        (gate_of(scores[0]), round + u32::from(forced.map_or(open, |rounds| round < rounds)))
+        (factor_of(scores[0]), round + u32::from(forced.map_or(open, |rounds| round < rounds)))
     };
-    Verdict { scores: scores.iter().map(|&s| s as f32).collect(), gate: gate as f32, granted }
+    Verdict { scores: scores.iter().map(|&s| s as f32).collect(), factor: factor as f32, granted }
 }
 
 #[cfg(test)]
@@ -198,9 +198,9 @@ mod tests {
             bank_stride: width / 4,
             gelu: 0,
             function: SIGMOID,
-            token_choice: 0,
+            at_once: 0,
             write_scores: 1,
-            write_gate: 1,
+            write_factor: 1,
             decide: 1,
             first_free: 1,
             forced: NOT_FORCED,
@@ -213,43 +213,44 @@ mod tests {
     fn check(device: &Device, params: &Params) -> u32 {
         let (n_rows, width) = (37u32, params.width * 4);
         let input = device.rows(n_rows, width, 61);
-        let banks = if params.token_choice == 1 { 1 } else { 4 };
+        let banks = if params.at_once == 1 { 1 } else { 4 };
         let weight = device.rows(banks * params.outputs, width, 62);
         let bias = numbers(4, 63);
-        let rounds = |row: u32| if params.token_choice == 1 { 0 } else { row % 3 };
+        let rounds = |row: u32| if params.at_once == 1 { 0 } else { row % 3 };
         let before: Vec<Granted> =
             (0..n_rows).map(|row| Granted { rounds: rounds(row), forced: row / 3 % 5 }).collect();
         let scores = device.poisoned(n_rows * 4);
-        let gates = device.poisoned(n_rows);
+        let factors = device.poisoned(n_rows);
         let granted = device.upload(&before);
-        device.run(&Gate {
+        device.run(&Scorer {
             input: &input.buffer,
             weight: &weight.buffer,
             bias: &device.upload(&bias),
             list: &device.upload(&std::iter::once(n_rows).chain(0..n_rows).collect::<Vec<_>>()),
             scores: &scores,
-            gates: &gates,
+            factors: &factors,
             granted: &granted,
             rule: crate::depth::policy::AT_LEAST,
             n_rows,
             params: *params,
         });
-        let (scores, gates, granted) = (device.floats(&scores), device.floats(&gates), device.all::<Granted>(&granted));
+        let (scores, factors, granted) =
+            (device.floats(&scores), device.floats(&factors), device.all::<Granted>(&granted));
         let mut close = 0;
         for row in 0..n_rows {
             let round = before[row as usize].rounds;
             let bank: Vec<f32> =
                 (0..params.outputs).flat_map(|j| weight.row(round * params.outputs + j).to_vec()).collect();
             let want = cpu(params, input.row(row), &bank, &bias, before[row as usize]);
-            let at = if params.token_choice == 1 { row * 4 } else { row * 4 + round } as usize;
+            let at = if params.at_once == 1 { row * 4 } else { row * 4 + round } as usize;
             assert_close("scores", &scores[at..][..params.outputs as usize], &want.scores, 1e-5);
-            if params.token_choice == 0 && (want.scores[0] + bias[round as usize]).abs() < 1e-5 {
+            if params.at_once == 0 && (want.scores[0] + bias[round as usize]).abs() < 1e-5 {
                 close += 1;
                 continue;
             }
             let after = Granted { rounds: want.granted, ..before[row as usize] };
             assert_eq!(granted[row as usize], after, "row {row}");
-            assert_close("gate", &gates[row as usize..][..1], &[want.gate], 1e-5);
+            assert_close("factor", &factors[row as usize..][..1], &[want.factor], 1e-5);
         }
         close
     }
@@ -269,7 +270,7 @@ mod tests {
             ] {
                 close += check(&device, &params);
             }
-            let token = Params { token_choice: 1, outputs: 4, bank_stride: 0, alpha: 1.0, ..expert };
+            let token = Params { at_once: 1, outputs: 4, bank_stride: 0, alpha: 1.0, ..expert };
             for params in [token, Params { function: SOFTMAX, ..token }, Params { forced: 3, ..token }] {
                 close += check(&device, &params);
             }

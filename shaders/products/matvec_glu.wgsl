@@ -1,7 +1,7 @@
 // The product in front of a gated activation together with it, out of textures and by subgroups: a thread
-// owns 4 numbers of the gate and the same 4 of up, and neither is ever stored.
+// owns 4 numbers of the inner half and the same 4 of up, and neither is ever stored.
 //
-//     activated[place] = act(gate . input[row]) * (up . input[row])
+//     activated[place] = act(inner . input[row]) * (up . input[row])
 //
 // The bits of `matvec_serial` and `swiglu`. Grid: (workgroups that share the tiles, numbers / (4 * THREADS) in lines).
 // CPU twins: `cpu` in `src/kernels/products/matvec.rs` and `src/kernels/rows/swiglu.rs`.
@@ -10,7 +10,7 @@
 const STEP = 4u * THREADS;
 
 @compute @workgroup_size(THREADS)
-fn matvec_gated(
+fn matvec_glu(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) grid: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
@@ -37,10 +37,10 @@ fn destination() -> Destination {
     return Destination(params.outputs / 2u, params.output_stride / 4u);
 }
 
-fn store_totals(to: Destination, place: u32, low: vec4<u32>, gate: vec4<f32>, high: vec4<u32>, up: vec4<f32>) {
+fn store_totals(to: Destination, place: u32, low: vec4<u32>, inner: vec4<f32>, high: vec4<u32>, up: vec4<f32>) {
     var x: vec4<f32>;
     for (var k = 0u; k < 4u; k++) {
-        if low[k] < to.width { x[k] = activate(gate[k]) * up[k]; }
+        if low[k] < to.width { x[k] = activate(inner[k]) * up[k]; }
     }
     share(place * to.vectors + low.x / 4u, x);
 }
