@@ -14,6 +14,7 @@ use pollster::block_on;
 
 use super::args::Loading;
 use super::clock;
+use super::compiled::{self, Compiled};
 use super::inspect::sizes;
 use super::length::Length;
 use super::open::Place;
@@ -92,10 +93,12 @@ fn start(parts: Parts<'_>, loading: &Loading, length: Length<'_>, options: Engin
         None => length.context(&parts.config, &parts.tokenizer)?,
     };
     let options = EngineOptions { context: Some(context), profile: loading.profile, ..options };
+    let (gpu, compiled) = compiled::restored(gpu);
     let progress = Progress::new(loading.quiet);
     let model = block_on(parts.load(gpu, options, &mut |done, total| progress.set(done, total)));
     progress.end();
     let mut model = model?;
+    compiled.iter().for_each(Compiled::keep);
     if let Some(gate) = &loading.gate {
         gate.apply(&mut model.engine)?;
     }

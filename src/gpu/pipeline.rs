@@ -33,7 +33,7 @@ impl Wanted {
         }
     }
 
-    pub(super) fn make(&self, device: &wgpu::Device) -> Pipeline {
+    pub(super) fn make(&self, device: &wgpu::Device, cache: Option<&wgpu::PipelineCache>) -> Pipeline {
         let entry = |binding, ty| wgpu::BindGroupLayoutEntry {
             binding,
             visibility: wgpu::ShaderStages::COMPUTE,
@@ -55,7 +55,10 @@ impl Wanted {
             bind_group_layouts: &[Some(&layout)],
             immediate_size: 0,
         });
-        let pipeline = compile(device, self.name, &self.source, Some(&pipeline_layout), self.in_storage, self.checked);
+        let text = self.source.text();
+        // The block of parameters stands first.
+        let text = if self.in_storage { text.replacen("var<uniform>", "var<storage, read>", 1) } else { text };
+        let pipeline = compile(device, self.name, text, Some(&pipeline_layout), self.checked, cache);
         Pipeline { pipeline, layout }
     }
 
@@ -67,15 +70,11 @@ impl Wanted {
 pub(super) fn compile(
     device: &wgpu::Device,
     name: &'static str,
-    source: &Source,
+    text: String,
     layout: Option<&wgpu::PipelineLayout>,
-    in_storage: bool,
     checked: bool,
+    cache: Option<&wgpu::PipelineCache>,
 ) -> wgpu::ComputePipeline {
-    let mut text = source.text();
-    if in_storage {
-        text = text.replacen("var<uniform>", "var<storage, read>", 1);
-    }
     let descriptor = wgpu::ShaderModuleDescriptor { label: Some(name), source: wgpu::ShaderSource::Wgsl(text.into()) };
     let module = if checked {
         device.create_shader_module(descriptor)
@@ -100,7 +99,7 @@ pub(super) fn compile(
             zero_initialize_workgroup_memory: false,
             ..Default::default()
         },
-        cache: None,
+        cache,
     })
 }
 
@@ -124,7 +123,7 @@ impl Gpu {
         #[cfg(not(target_arch = "wasm32"))]
         {
             let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
-            let (next, device) = (AtomicUsize::new(0), &self.device);
+            let (next, device, cache) = (AtomicUsize::new(0), &self.device, self.pipeline_cache.as_ref());
             let (sender, made) = std::sync::mpsc::channel();
             std::thread::scope(|scope| {
                 for _ in 0..threads {
@@ -133,7 +132,7 @@ impl Gpu {
                         while let Some(one) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
                             // Error scopes are those of a thread.
                             let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
-                            let pipeline = one.make(device);
+                            let pipeline = one.make(device, cache);
                             if sender.send((one, pipeline, scope.pop())).is_err() {
                                 return;
                             }
