@@ -383,7 +383,7 @@ async fn request(adapter: &wgpu::Adapter, name: &str) -> Result<(wgpu::Device, w
 }
 
 /// The error that was foreseen, with the driver's message where it has room for one.
-fn explain(about: GpuError, error: &wgpu::Error) -> GpuError {
+pub(super) fn explain(about: GpuError, error: &wgpu::Error) -> GpuError {
     match about {
         GpuError::Pipeline { kernel, .. } => GpuError::Pipeline { kernel, why: error.to_string() },
         about => about,

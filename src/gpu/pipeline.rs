@@ -118,8 +118,8 @@ impl Gpu {
     /// Makes pipelines before they are needed: natively several at once, and `progress` is told how many of how many are made.
     ///
     /// # Errors
-    /// [`GpuError::Pipeline`] where the device refuses one; in browsers at the next [`Gpu::check`].
-    pub fn prepare(&self, wanted: &[Wanted], progress: &mut dyn FnMut(usize, usize)) -> Result<(), GpuError> {
+    /// [`GpuError::Pipeline`] where the device refuses one.
+    pub async fn prepare(&self, wanted: &[Wanted], progress: &mut dyn FnMut(usize, usize)) -> Result<(), GpuError> {
         #[cfg(not(target_arch = "wasm32"))]
         {
             let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
@@ -150,8 +150,18 @@ impl Gpu {
         }
         #[cfg(target_arch = "wasm32")]
         {
-            for (count, one) in (1..).zip(wanted) {
-                self.pipeline(one)?;
+            // A browser makes them while the page goes on, and tells of each when it is there.
+            let begin = |one: &Wanted| {
+                let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+                let made = one.make(&self.device, None);
+                self.pipelines.borrow_mut().insert(one.key.clone(), made);
+                scope.pop()
+            };
+            let outcomes: Vec<_> = wanted.iter().map(begin).collect();
+            for (count, (one, outcome)) in (1..).zip(wanted.iter().zip(outcomes)) {
+                if let Some(error) = outcome.await {
+                    return Err(super::device::explain(one.refused(), &error));
+                }
                 progress(count, wanted.len());
             }
             Ok(())

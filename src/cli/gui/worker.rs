@@ -11,7 +11,7 @@ use isobath::engine::EngineOptions;
 use isobath::error::ModelError;
 use isobath::gpu::{Gpu, SharedDevice};
 use isobath::panel;
-use isobath::service::{self, Command, Failure, FailureKind, Stamped, Start, Update};
+use isobath::service::{self, Command, Failure, FailureKind, Progress, Stamped, Start, Update};
 use pollster::block_on;
 
 use crate::cli::clock;
@@ -60,7 +60,7 @@ impl Worker {
                 drop(updates);
                 context.request_repaint_after(SOON);
             };
-            send(Stamped { at: seconds(), update: Update::Loading { done: 0, total: 0 } });
+            send(Stamped { at: seconds(), update: Update::Loading(Progress::default()) });
             let start = match read(&place, lanes) {
                 Ok(start) => start,
                 Err(error) => {
