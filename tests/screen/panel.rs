@@ -308,17 +308,17 @@ fn a_saved_run_is_played_and_closed() {
 
 #[test]
 fn what_loading_waits_for_is_shown() {
-    let mut panel = Panel::new(Controls::default());
-    let mut shown = |progress, words: &str| {
+    for (progress, words) in [
+        (Progress::default(), "opening"),
+        (Progress::weights(1_500_000, 3_000_000), "loading 1.50 MB of 3.00 MB"),
+        (Progress::kernels(3, 17), "compiling kernels, 3 of 17"),
+    ] {
+        let mut panel = Panel::new(Controls::default());
         panel.apply(&Stamped { at: 0.0, update: Update::Loading(progress) });
-        let harness =
-            harness(std::mem::replace(&mut panel, Panel::new(Controls::default())), vec2(900.0, 600.0), Theme::Dark);
+        let harness = harness(panel, vec2(900.0, 600.0), Theme::Dark);
         harness.get_by_label(words);
         harness.get_by_label("Cancel");
-    };
-    shown(Progress::default(), "opening");
-    shown(Progress::weights(1_500_000, 3_000_000), "loading 1.50MB of 3.00MB");
-    shown(Progress::kernels(3, 17), "compiling kernels, 3 of 17");
+    }
 }
 
 #[test]

@@ -307,27 +307,30 @@ fn foreign(kept: &[u8]) -> Vec<u8> {
     [&crc.sum().to_le_bytes()[..], &data].concat()
 }
 
-/// On a device that compiles pipelines when they are made, all are there before the first token.
+/// On a device that compiles pipelines when they are made, all are there before the first token: with the kernels of this
+/// device, and with those of a GPU.
 #[test]
 fn no_text_waits_for_a_kernel() {
-    let gpu = block_on(Gpu::open(std::env::var("ISOBATH_ADAPTER").ok().as_deref())).unwrap();
-    let traits = Traits { compiles_at_once: true, ..*gpu.traits() };
-    let mut engine = load_on(gpu.with_traits(traits), EngineOptions { lanes: 3, ..options(None, 40) }).unwrap();
-    let mut counts = vec![];
-    block_on(engine.prepare(&mut |done, total| counts.push((done, total)))).unwrap();
-    let made = engine.gpu().n_pipelines();
-    assert_eq!(counts.last(), Some(&(made, made)), "all of them, and told one by one");
-    assert_eq!(counts.len(), made);
-    for (prompt, lanes) in [("A", 1), ("The quick brown fox jumps over the lazy dog, and once more.", 3)] {
-        for seed in 0..lanes {
-            let mut request = request(&engine, prompt, 9 + 5 * seed as u32);
-            request.sampling = Sampling { temperature: 1.0, seed, ..request.sampling };
-            engine.submit(request).unwrap();
+    let open = || block_on(Gpu::open(std::env::var("ISOBATH_ADAPTER").ok().as_deref())).unwrap();
+    let own = Traits { compiles_at_once: true, ..*open().traits() };
+    let gpu = Traits { bakes_blocks: own.bakes_blocks, ..Traits::default() };
+    for traits in [own, gpu] {
+        let mut engine = load_on(open().with_traits(traits), EngineOptions { lanes: 3, ..options(None, 40) }).unwrap();
+        let mut counts = vec![];
+        block_on(engine.prepare(&mut |done, total| counts.push((done, total)))).unwrap();
+        let made = engine.gpu().n_pipelines();
+        assert_eq!(counts, (1..=made).map(|done| (done, made)).collect::<Vec<_>>(), "all of them, and told one by one");
+        for (prompt, lanes) in [("A", 1), ("The quick brown fox jumps over the lazy dog, and once more.", 3)] {
+            for seed in 0..lanes {
+                let mut request = request(&engine, prompt, 9 + 5 * seed as u32);
+                request.sampling = Sampling { temperature: 1.0, seed, ..request.sampling };
+                engine.submit(request).unwrap();
+            }
+            while block_on(engine.next()).unwrap().is_some() {}
         }
-        while block_on(engine.next()).unwrap().is_some() {}
+        assert_eq!(engine.gpu().n_pipelines(), made, "kernels that nobody foresaw, with {traits:?}");
+        block_on(engine.prepare(&mut |_, _| panic!("nothing is left to make"))).unwrap();
     }
-    assert_eq!(engine.gpu().n_pipelines(), made, "kernels that nobody foresaw");
-    block_on(engine.prepare(&mut |_, _| panic!("nothing is left to make"))).unwrap();
 }
 
 /// What a clock measures of a device changes no text. Checks are other code to a driver, which may round a sum differently; what is written stays.
