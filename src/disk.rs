@@ -51,7 +51,7 @@ pub fn open_with(path: impl AsRef<Path>, options: EngineOptions) -> Result<Model
     let files = files(path)?;
     pollster::block_on(async {
         let parts = files.read(Some(utc)).await?;
-        parts.load(Gpu::open(None).await?, options, &mut |_, _| {}).await
+        parts.load(Gpu::open(None).await?, options, &mut |_| {}).await
     })
 }
 

@@ -177,7 +177,7 @@ impl Race {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::{Failure, Prompt};
+    use crate::service::{Failure, Progress, Prompt};
     use Contestant::{Adaptive, Full};
 
     fn tasks() -> Vec<Task> {
@@ -258,7 +258,7 @@ mod tests {
         apply(&mut race, Update::Paused { paused: true });
         assert!(!heat(&mut race, 0).0.counts);
         assert!(heat(&mut race, 0).0.counts, "the next is undisturbed");
-        apply(&mut race, Update::Rebuilding { why: "lost".into(), done: 0, total: 0 });
+        apply(&mut race, Update::Rebuilding { why: "lost".into(), progress: Progress::default() });
         assert!(!heat(&mut race, 0).0.counts);
         assert!(!heat(&mut race, 1).0.counts, "somebody else wrote a token");
     }

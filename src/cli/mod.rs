@@ -13,6 +13,7 @@ mod batch;
 mod bench;
 mod chat;
 mod clock;
+mod compiled;
 mod convert;
 mod destination;
 mod drivers;

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use isobath::service::{self, Step};
 
 /// The bar; draws nothing unless stderr is a terminal.
 #[derive(Debug)]
@@ -51,6 +52,17 @@ impl Progress {
             bar.set_style(style);
         }
         Self { bar }
+    }
+
+    /// How far a model is: its bytes, then its kernels.
+    pub fn loading(&self, at: service::Progress) {
+        if at.step == Step::Kernels
+            && at.done == 1
+            && let Ok(style) = ProgressStyle::with_template("compiling kernels {wide_bar} {pos}/{len}")
+        {
+            self.bar.set_style(style);
+        }
+        self.set(at.done, at.total);
     }
 
     /// So much of so much is done.

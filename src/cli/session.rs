@@ -14,6 +14,7 @@ use pollster::block_on;
 
 use super::args::Loading;
 use super::clock;
+use super::compiled::{self, Compiled};
 use super::inspect::sizes;
 use super::length::Length;
 use super::open::Place;
@@ -48,7 +49,8 @@ pub fn writer(
     let options = EngineOptions { alternatives, ..EngineOptions::default() };
     let model = load(place, loading, options, |_| length)?;
     let Loading { profile, quiet, .. } = *loading;
-    Ok(Box::new(Session { model, profile, quiet, warm: false }))
+    let warm = model.engine.gpu().traits().compiles_at_once;
+    Ok(Box::new(Session { model, profile, quiet, warm }))
 }
 
 /// Reads a model and puts it on the GPU. `prepare` may change what was read, and says how long sequences must be able to get.
@@ -92,10 +94,12 @@ fn start(parts: Parts<'_>, loading: &Loading, length: Length<'_>, options: Engin
         None => length.context(&parts.config, &parts.tokenizer)?,
     };
     let options = EngineOptions { context: Some(context), profile: loading.profile, ..options };
+    let (gpu, compiled) = compiled::restored(gpu);
     let progress = Progress::new(loading.quiet);
-    let model = block_on(parts.load(gpu, options, &mut |done, total| progress.set(done, total)));
+    let model = block_on(parts.load(gpu, options, &mut |at| progress.loading(at)));
     progress.end();
     let mut model = model?;
+    compiled.iter().for_each(Compiled::keep);
     if let Some(gate) = &loading.gate {
         gate.apply(&mut model.engine)?;
     }

@@ -71,7 +71,7 @@ impl Engine {
         }
         if self.gpu.traits().compiles_at_once {
             let wanted = self.network().rehearse(self.order)?;
-            self.gpu.prepare(&wanted, progress)?;
+            self.gpu.prepare(&wanted, progress).await?;
             self.gpu.check().await?;
         }
         Ok(())

@@ -44,6 +44,8 @@ pub struct Gpu {
     pub(super) queue: wgpu::Queue,
     pub(super) uniforms: Buffer,
     pub(super) pipelines: RefCell<HashMap<PipelineKey, Pipeline>>,
+    /// See [`Gpu::with_pipeline_cache`].
+    pub(super) pipeline_cache: Option<wgpu::PipelineCache>,
     pub(super) bind_groups: RefCell<HashMap<BindGroupKey, wgpu::BindGroup>>,
     pub(super) profile: RefCell<Option<Profile>>,
     reported: Arc<Mutex<Reported>>,
@@ -148,6 +150,7 @@ impl Gpu {
             queue,
             uniforms,
             pipelines: RefCell::default(),
+            pipeline_cache: None,
             bind_groups: RefCell::default(),
             profile: RefCell::new(None),
             reported,
@@ -360,7 +363,8 @@ async fn enumerate(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
 
 /// All that the adapter offers; where the driver refuses its own limits, what every WebGPU device has.
 async fn request(adapter: &wgpu::Adapter, name: &str) -> Result<(wgpu::Device, wgpu::Queue), GpuError> {
-    let features = adapter.features() & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP);
+    let useful = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP | wgpu::Features::PIPELINE_CACHE;
+    let features = adapter.features() & useful;
     let mut why = String::new();
     for (required_features, required_limits) in [
         (features, adapter.limits()),
@@ -379,7 +383,7 @@ async fn request(adapter: &wgpu::Adapter, name: &str) -> Result<(wgpu::Device, w
 }
 
 /// The error that was foreseen, with the driver's message where it has room for one.
-fn explain(about: GpuError, error: &wgpu::Error) -> GpuError {
+pub(super) fn explain(about: GpuError, error: &wgpu::Error) -> GpuError {
     match about {
         GpuError::Pipeline { kernel, .. } => GpuError::Pipeline { kernel, why: error.to_string() },
         about => about,

@@ -8,6 +8,8 @@ pub mod device;
 pub mod kernel;
 pub mod pass;
 pub mod pipeline;
+#[cfg(not(target_arch = "wasm32"))]
+mod pipeline_cache;
 pub mod profile;
 pub mod readback;
 pub mod texture;

@@ -69,7 +69,7 @@ impl Gpu {
             return Ok(found.clone());
         }
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let made = wanted.make(&self.device);
+        let made = wanted.make(&self.device, self.pipeline_cache.as_ref());
         self.watch(wanted.refused(), scope.pop())?;
         self.pipelines.borrow_mut().insert(wanted.key.clone(), made.clone());
         Ok(made)
@@ -82,7 +82,7 @@ impl Gpu {
     pub async fn try_pipeline(&self, name: &'static str, source: &Source) -> Result<(), GpuError> {
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
         // Of a text that may be anybody's.
-        let _ = compile(&self.device, name, source, None, false, true);
+        let _ = compile(&self.device, name, source.text(), None, true, None);
         match scope.pop().await {
             Some(error) => Err(GpuError::Pipeline { kernel: name.to_owned(), why: error.to_string() }),
             None => Ok(()),

@@ -33,7 +33,7 @@ impl Wanted {
         }
     }
 
-    pub(super) fn make(&self, device: &wgpu::Device) -> Pipeline {
+    pub(super) fn make(&self, device: &wgpu::Device, cache: Option<&wgpu::PipelineCache>) -> Pipeline {
         let entry = |binding, ty| wgpu::BindGroupLayoutEntry {
             binding,
             visibility: wgpu::ShaderStages::COMPUTE,
@@ -55,7 +55,10 @@ impl Wanted {
             bind_group_layouts: &[Some(&layout)],
             immediate_size: 0,
         });
-        let pipeline = compile(device, self.name, &self.source, Some(&pipeline_layout), self.in_storage, self.checked);
+        let text = self.source.text();
+        // The block of parameters stands first.
+        let text = if self.in_storage { text.replacen("var<uniform>", "var<storage, read>", 1) } else { text };
+        let pipeline = compile(device, self.name, text, Some(&pipeline_layout), self.checked, cache);
         Pipeline { pipeline, layout }
     }
 
@@ -67,15 +70,11 @@ impl Wanted {
 pub(super) fn compile(
     device: &wgpu::Device,
     name: &'static str,
-    source: &Source,
+    text: String,
     layout: Option<&wgpu::PipelineLayout>,
-    in_storage: bool,
     checked: bool,
+    cache: Option<&wgpu::PipelineCache>,
 ) -> wgpu::ComputePipeline {
-    let mut text = source.text();
-    if in_storage {
-        text = text.replacen("var<uniform>", "var<storage, read>", 1);
-    }
     let descriptor = wgpu::ShaderModuleDescriptor { label: Some(name), source: wgpu::ShaderSource::Wgsl(text.into()) };
     let module = if checked {
         device.create_shader_module(descriptor)
@@ -100,7 +99,7 @@ pub(super) fn compile(
             zero_initialize_workgroup_memory: false,
             ..Default::default()
         },
-        cache: None,
+        cache,
     })
 }
 
@@ -119,12 +118,12 @@ impl Gpu {
     /// Makes pipelines before they are needed: natively several at once, and `progress` is told how many of how many are made.
     ///
     /// # Errors
-    /// [`GpuError::Pipeline`] where the device refuses one; in browsers at the next [`Gpu::check`].
-    pub fn prepare(&self, wanted: &[Wanted], progress: &mut dyn FnMut(usize, usize)) -> Result<(), GpuError> {
+    /// [`GpuError::Pipeline`] where the device refuses one.
+    pub async fn prepare(&self, wanted: &[Wanted], progress: &mut dyn FnMut(usize, usize)) -> Result<(), GpuError> {
         #[cfg(not(target_arch = "wasm32"))]
         {
             let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
-            let (next, device) = (AtomicUsize::new(0), &self.device);
+            let (next, device, cache) = (AtomicUsize::new(0), &self.device, self.pipeline_cache.as_ref());
             let (sender, made) = std::sync::mpsc::channel();
             std::thread::scope(|scope| {
                 for _ in 0..threads {
@@ -133,7 +132,7 @@ impl Gpu {
                         while let Some(one) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
                             // Error scopes are those of a thread.
                             let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
-                            let pipeline = one.make(device);
+                            let pipeline = one.make(device, cache);
                             if sender.send((one, pipeline, scope.pop())).is_err() {
                                 return;
                             }
@@ -151,8 +150,18 @@ impl Gpu {
         }
         #[cfg(target_arch = "wasm32")]
         {
-            for (count, one) in (1..).zip(wanted) {
-                self.pipeline(one)?;
+            // A browser makes them while the page goes on, and tells of each when it is there.
+            let begin = |one: &Wanted| {
+                let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+                let made = one.make(&self.device, None);
+                self.pipelines.borrow_mut().insert(one.key.clone(), made);
+                scope.pop()
+            };
+            let outcomes: Vec<_> = wanted.iter().map(begin).collect();
+            for (count, (one, outcome)) in (1..).zip(wanted.iter().zip(outcomes)) {
+                if let Some(error) = outcome.await {
+                    return Err(super::device::explain(one.refused(), &error));
+                }
                 progress(count, wanted.len());
             }
             Ok(())

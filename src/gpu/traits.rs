@@ -94,7 +94,7 @@ pub struct Traits {
     pub matrices: bool,
     /// Passes can be timed.
     pub timestamps: bool,
-    /// Compiled pipelines can be kept from one run of the program to the next.
+    /// Compiled pipelines can be kept from one run of the program to the next, and this saves time.
     pub pipeline_cache: bool,
     /// Where weights, and what is multiplied with them, lie best.
     pub weights: Storage,
@@ -184,6 +184,8 @@ impl Traits {
             // They compile when a pipeline is first dispatched, for the textures that it then has; one that is never used would
             // only cost.
             compiles_at_once: false,
+            // And what they have compiled they keep elsewhere or not at all: the bytes that they give are a header.
+            pipeline_cache: false,
             // They compute as long as they read, so a pass that is shared saves nothing (measured: docs/performance.md).
             mixed_rounds: false,
             copy_bytes: 64 << 20,
@@ -227,11 +229,12 @@ mod tests {
     #[test]
     fn processors_that_play_a_gpu() {
         let (cpu, vulkan) = (wgpu::DeviceType::Cpu, wgpu::Backend::Vulkan);
-        let mesa = traits(cpu, vulkan, 0x10005, "llvmpipe", (8, 8), USUAL);
+        let mesa = traits(cpu, vulkan, 0x10005, "llvmpipe", (8, 8), USUAL | wgpu::Features::PIPELINE_CACHE);
         assert_eq!((mesa.subgroup_size(), mesa.weights, mesa.workgroups), (Some(8), Storage::Texture, Some(8)));
         assert!(mesa.bakes_blocks && mesa.max_loops.is_some_and(|most| most < 65_535) && mesa.window_apart());
         assert!(!mesa.mixed_rounds && !mesa.integer_dot && mesa.dear_workgroup_memory);
         let swift = traits(cpu, vulkan, 0x1ae0, "SwiftShader driver", (4, 4), USUAL);
+        assert!(!mesa.pipeline_cache);
         assert!(!swift.bakes_blocks && swift.subgroup_size() == Some(4) && swift.weights == Storage::Texture);
         // A browser says that it is one, and no more.
         let hidden = traits(cpu, wgpu::Backend::BrowserWebGpu, 0, "", (4, 128), wgpu::Features::empty());

@@ -3,7 +3,7 @@
 use egui::{Align, Layout, RichText, Sense, Slider, Stroke, Ui, vec2};
 
 use super::{Panel, look};
-use crate::service::Command;
+use crate::service::{Command, Progress, Step};
 
 impl Panel {
     /// Moves a replay on by the time that has passed.
@@ -34,11 +34,15 @@ impl Panel {
 
     fn model(&self, ui: &mut Ui) {
         let view = self.replay.as_ref().map_or(&self.live, |replay| &replay.view);
-        if let Some((done, total)) = view.loading {
+        if let Some(Progress { step, done, total }) = view.loading {
             let share = if total > 0 { done as f32 / total as f32 } else { 0.0 };
             ui.add(egui::ProgressBar::new(share).desired_width(160.0).desired_height(6.0));
-            let bytes = format!("loading {}B of {}B", look::short(done as f64), look::short(total as f64));
-            ui.label(RichText::new(if total > 0 { bytes } else { "opening".into() }).weak());
+            let about = match step {
+                _ if total == 0 => "opening".to_owned(),
+                Step::Weights => format!("loading {}B of {}B", look::short(done as f64), look::short(total as f64)),
+                Step::Kernels => format!("compiling kernels, {done} of {total}"),
+            };
+            ui.label(RichText::new(about).weak());
             return;
         }
         let Some(facts) = &view.facts else {

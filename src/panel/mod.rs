@@ -138,7 +138,7 @@ impl Panel {
     /// Takes in an update. What is to be done then, [`Panel::asked`] tells.
     pub fn apply(&mut self, stamped: &Stamped) {
         // Another model knows nothing of it.
-        let ends = matches!(stamped.update, Update::Loading { .. });
+        let ends = matches!(stamped.update, Update::Loading(_));
         match self.race.take().filter(|race| !ends && !race.is_over()) {
             None => self.show(stamped),
             Some(mut race) => {

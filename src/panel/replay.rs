@@ -28,7 +28,7 @@ impl Recording {
     /// Keeps an update.
     pub fn add(&mut self, stamped: &Stamped) {
         match &stamped.update {
-            Update::Loading { .. } => return,
+            Update::Loading(_) => return,
             Update::Ready(_) => *self = Self { ready: Some(stamped.clone()), ..Self::default() },
             _ => {
                 self.bytes += size(stamped);

@@ -8,7 +8,9 @@ use crate::depth::DepthHistogram;
 use crate::depth::policy::Rule;
 use crate::engine::event::{Event, FinishReason, TokenEvent};
 use crate::gpu::traits::Kind;
-use crate::service::{Contestant, Failure, GateFacts, Heat, Lane, ModelFacts, Prompt, Stamped, Task, Tick, Update};
+use crate::service::{
+    Contestant, Failure, GateFacts, Heat, Lane, ModelFacts, Progress, Prompt, Stamped, Task, Tick, Update,
+};
 
 use super::rates::Rates;
 
@@ -121,8 +123,8 @@ impl RaceView {
 pub struct View {
     /// The model, once it is loaded.
     pub facts: Option<Box<ModelFacts>>,
-    /// Bytes loaded and in total, while it is not.
-    pub loading: Option<(u64, u64)>,
+    /// How far it is, while it is not.
+    pub loading: Option<Progress>,
     /// Time of the last update.
     pub now: f64,
     /// Sequences under way and the last that ended.
@@ -168,11 +170,11 @@ impl View {
     pub fn apply(&mut self, stamped: &Stamped) {
         self.now = stamped.at;
         match &stamped.update {
-            Update::Loading { done, total } => {
+            Update::Loading(progress) => {
                 if self.facts.is_some() || self.ended {
                     *self = Self { now: stamped.at, ..Self::default() };
                 }
-                self.loading = Some((*done, *total));
+                self.loading = Some(*progress);
             }
             Update::Ready(facts) => {
                 self.loading = None;
@@ -234,7 +236,7 @@ impl View {
             Update::Thresholds { thresholds } => self.thresholds.clone_from(thresholds),
             Update::Rule { rule } => self.rule = *rule,
             Update::Paused { paused } => self.paused = *paused,
-            Update::Rebuilding { done, total, .. } => self.loading = Some((*done, *total)),
+            Update::Rebuilding { progress, .. } => self.loading = Some(*progress),
             Update::Rebuilt(facts) => {
                 self.loading = None;
                 self.facts = Some(facts.clone());
@@ -385,7 +387,7 @@ mod tests {
     fn a_new_model_starts_afresh() {
         let mut view = View { ended: true, ..View::default() };
         view.histogram.add(1);
-        show(&mut view, 5.0, Update::Loading { done: 1, total: 2 });
-        assert_eq!((view.histogram.total(), view.loading, view.ended), (0, Some((1, 2)), false));
+        show(&mut view, 5.0, Update::Loading(Progress::weights(1, 2)));
+        assert_eq!((view.histogram.total(), view.loading, view.ended), (0, Some(Progress::weights(1, 2)), false));
     }
 }

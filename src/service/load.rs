@@ -26,6 +26,41 @@ pub type Bytes = Box<dyn FileBytes>;
 /// What tells chat templates the date.
 pub type Clock = fn() -> LocalTime;
 
+/// How far the loading of a model is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub struct Progress {
+    /// What is being done.
+    #[serde(default)]
+    pub step: Step,
+    /// So much of it: bytes of weights, or kernels.
+    pub done: u64,
+    /// So much in total; 0 while unknown.
+    pub total: u64,
+}
+
+/// A step of loading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// Weights are on their way to the GPU.
+    #[default]
+    Weights,
+    /// Kernels are compiled, on GPUs that do so ahead.
+    Kernels,
+}
+
+impl Progress {
+    /// So many bytes of weights.
+    pub fn weights(done: u64, total: u64) -> Self {
+        Self { step: Step::Weights, done, total }
+    }
+
+    /// So many kernels.
+    pub fn kernels(done: usize, total: usize) -> Self {
+        Self { step: Step::Kernels, done: done as u64, total: total as u64 }
+    }
+}
+
 /// The files of a model.
 pub enum Files {
     /// A folder in the manner of Hugging Face.
@@ -200,7 +235,7 @@ impl Parts<'_> {
         }
     }
 
-    /// Puts the model on a GPU; `progress` is told of bytes done and in total. What is dropped before it is done leaves
+    /// Puts the model on a GPU; `progress` is told of bytes, then of kernels. What is dropped before it is done leaves
     /// nothing behind.
     ///
     /// # Errors
@@ -209,11 +244,12 @@ impl Parts<'_> {
         self,
         gpu: Gpu,
         options: EngineOptions,
-        progress: &mut dyn FnMut(u64, u64),
+        progress: &mut dyn FnMut(Progress),
     ) -> Result<Model, Error> {
         let Self { config, tokenizer, template, generation, warnings, tensors } = self;
-        let mut engine = Engine::load(gpu, &config, &*tensors, tokenizer, options, progress).await?;
-        engine.prepare(&mut |_, _| {}).await?;
+        let mut bytes = |done, total| progress(Progress::weights(done, total));
+        let mut engine = Engine::load(gpu, &config, &*tensors, tokenizer, options, &mut bytes).await?;
+        engine.prepare(&mut |done, total| progress(Progress::kernels(done, total))).await?;
         let size = |name: &String| match tensors.info(name) {
             Ok(Some((_, shape))) => shape.iter().product::<usize>() as u64,
             _ => 0,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::facts::ModelFacts;
 use super::lanes::Lane;
+use super::load::Progress;
 use super::prompt::{Prompt, Settings};
 use crate::depth::policy::Rule;
 use crate::engine::event::Event;
@@ -74,12 +75,7 @@ pub struct Stamped {
 #[serde(tag = "update", rename_all = "snake_case")]
 pub enum Update {
     /// The model is on its way to the GPU.
-    Loading {
-        /// Bytes done.
-        done: u64,
-        /// Bytes in total; 0 while unknown.
-        total: u64,
-    },
+    Loading(Progress),
     /// The model is there.
     Ready(Box<ModelFacts>),
     /// These sequences wait for a lane from now on.
@@ -139,10 +135,9 @@ pub enum Update {
     Rebuilding {
         /// Why the device is gone.
         why: String,
-        /// Bytes done.
-        done: u64,
-        /// Bytes in total; 0 while unknown.
-        total: u64,
+        /// How far that is.
+        #[serde(flatten)]
+        progress: Progress,
     },
     /// Everything goes on, perhaps on another adapter.
     Rebuilt(Box<ModelFacts>),

@@ -43,7 +43,7 @@ pub mod trace;
 
 pub use facts::{Adapter, GateFacts, ModelFacts};
 pub use lanes::{Lane, LaneState};
-pub use load::{Bytes, Clock, Files, FolderFiles, GgufFile, Parts, chat_template, generation};
+pub use load::{Bytes, Clock, Files, FolderFiles, GgufFile, Parts, Progress, Step, chat_template, generation};
 pub use message::{Command, Contestant, Failure, FailureKind, Heat, Stamped, Task, Tick, Update};
 pub use model::{Model, Writing};
 pub use prompt::{Prompt, Settings};

@@ -35,7 +35,7 @@ impl Model {
     /// # Errors
     /// What is wrong with the files, or what the GPU has no room for.
     pub async fn load(files: &Files, gpu: Gpu, options: EngineOptions) -> Result<Self, Error> {
-        files.read(None).await?.load(gpu, options, &mut |_, _| {}).await
+        files.read(None).await?.load(gpu, options, &mut |_| {}).await
     }
 
     /// Text to tokens and back.

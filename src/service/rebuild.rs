@@ -5,6 +5,7 @@
 //! rest ends with the reason.
 
 use super::lanes::Lanes;
+use super::load::Progress;
 use super::mailbox::Inbox;
 use super::message::{FailureKind, Update};
 use super::model::Model;
@@ -31,11 +32,10 @@ impl Server<'_> {
             self.losses += 1;
             let why = error.to_string();
             let send = &mut self.send;
-            send(Update::Rebuilding { why: why.clone(), done: 0, total: 0 });
+            send(Update::Rebuilding { why: why.clone(), progress: Progress::default() });
             let loading = async {
                 let gpu = open().await?;
-                let mut progress = |done, total| send(Update::Rebuilding { why: why.clone(), done, total });
-                start.load(gpu, &mut progress).await
+                start.load(gpu, &mut |progress| send(Update::Rebuilding { why: why.clone(), progress })).await
             };
             match inbox.unless_cancelled(loading).await {
                 None => {

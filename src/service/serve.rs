@@ -7,7 +7,7 @@ use futures_channel::mpsc::UnboundedReceiver;
 use super::depth::Decides;
 use super::facts::ModelFacts;
 use super::lanes::Lanes;
-use super::load::{Clock, Files};
+use super::load::{Clock, Files, Progress};
 use super::mailbox::Inbox;
 use super::message::{Command, Failure, FailureKind, Stamped, Task, Tick, Update};
 use super::meter::Meter;
@@ -42,7 +42,7 @@ impl Start {
     }
 
     /// Loads the model.
-    pub(super) async fn load(&self, gpu: Gpu, progress: &mut dyn FnMut(u64, u64)) -> Result<Model, Error> {
+    pub(super) async fn load(&self, gpu: Gpu, progress: &mut dyn FnMut(Progress)) -> Result<Model, Error> {
         self.files.read(self.clock).await?.load(gpu, self.options, progress).await
     }
 
@@ -63,10 +63,10 @@ pub async fn run(
 ) {
     let mut send = |update| updates(Stamped { at: clock(), update });
     let mut inbox = Inbox::new(commands);
-    send(Update::Loading { done: 0, total: 0 });
+    send(Update::Loading(Progress::default()));
     let loading = async {
         let gpu = open().await?;
-        start.load(gpu, &mut |done, total| send(Update::Loading { done, total })).await
+        start.load(gpu, &mut |progress| send(Update::Loading(progress))).await
     };
     match inbox.unless_cancelled(loading).await {
         Some(Ok(model)) => {

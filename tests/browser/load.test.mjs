@@ -143,7 +143,7 @@ test("loading can be broken off, and goes on where it stopped", async () => {
     return hold && entry.path === weights && entry.range?.startsWith(`bytes=${CHUNK}-`);
   });
   const page = await open(context, server.address);
-  await page.waitForFunction(() => isobath.loading()?.[0] > 0);
+  await page.waitForFunction(() => isobath.loading()?.done > 0);
   await page.evaluate(() => isobath.cancel());
   assert.match(await page.evaluate(() => isobath.ready().catch((error) => error.message)), /no model is loaded/);
   hold = false;

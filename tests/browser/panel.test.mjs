@@ -63,7 +63,7 @@ test("light, and on a phone", async () => {
 test("the rule chosen in the panel decides on depth, and the model's own comes back", async () => {
   const write = async () => (await page.evaluate(() => isobath.generate("The sea was", 24, 1))).sequences[0];
   const own = native(null, "The sea was", 24);
-  await page.mouse.click(152, 151); // rises by
+  await page.mouse.click(152, 187); // rises by
   await frames(4);
   const rising = await write();
   for (const { depth, scores } of rising.tokens) {
@@ -71,7 +71,7 @@ test("the rule chosen in the panel decides on depth, and the model's own comes b
     assert.deepEqual(rises.slice(0, depth), [...Array(depth - 1).fill(true), ...(depth < 3 ? [false] : [])], `${depth}: ${scores}`);
   }
   assert.notDeepEqual(written(rising).depths, own.depths);
-  await page.mouse.click(95, 151); // is
+  await page.mouse.click(95, 187); // is
   await frames(4);
   assert.deepEqual(written(await write()), own);
 });

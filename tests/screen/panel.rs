@@ -8,7 +8,7 @@ use egui_kittest::kittest::{NodeT, Queryable};
 use egui_kittest::{Harness, SnapshotOptions};
 use isobath::depth::policy::Rule;
 use isobath::panel::{Action, Choice, Controls, Panel, install};
-use isobath::service::{Command, GateFacts, Prompt, Stamped, Update, trace};
+use isobath::service::{Command, GateFacts, Progress, Prompt, Stamped, Update, trace};
 
 const RUN: &str = include_str!("../traces/stories.jsonl");
 
@@ -304,6 +304,21 @@ fn a_saved_run_is_played_and_closed() {
     harness.run_ok();
     assert!(harness.query_by_label("A saved run").is_none());
     assert!(harness.query_by_label("efficiency").is_none(), "the live run had no race");
+}
+
+#[test]
+fn what_loading_waits_for_is_shown() {
+    let mut panel = Panel::new(Controls::default());
+    let mut shown = |progress, words: &str| {
+        panel.apply(&Stamped { at: 0.0, update: Update::Loading(progress) });
+        let harness =
+            harness(std::mem::replace(&mut panel, Panel::new(Controls::default())), vec2(900.0, 600.0), Theme::Dark);
+        harness.get_by_label(words);
+        harness.get_by_label("Cancel");
+    };
+    shown(Progress::default(), "opening");
+    shown(Progress::weights(1_500_000, 3_000_000), "loading 1.50MB of 3.00MB");
+    shown(Progress::kernels(3, 17), "compiling kernels, 3 of 17");
 }
 
 #[test]

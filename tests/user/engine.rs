@@ -257,6 +257,56 @@ fn memory_that_cannot_be_had_is_an_error_that_names_it() {
     assert!(message.contains("a very large buffer") && message.contains(&bytes.to_string()), "{message}");
 }
 
+/// Damaged bytes, foreign ones and those of an earlier run: what is written is the same, and nothing fails.
+#[test]
+fn a_pipeline_cache_does_no_harm() {
+    let open = || {
+        let gpu = block_on(Gpu::open(std::env::var("ISOBATH_ADAPTER").ok().as_deref())).unwrap();
+        let traits = Traits { pipeline_cache: true, compiles_at_once: true, ..*gpu.traits() };
+        gpu.with_traits(traits)
+    };
+    let Some(key) = open().pipeline_cache_key() else {
+        let backend = open().summary().backend.clone();
+        return assert_ne!(backend, "Vulkan", "every device of Vulkan has such a cache");
+    };
+    assert!(
+        !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c)),
+        "a file's name: {key}"
+    );
+    assert_eq!(open().pipeline_cache_data()(), None, "nobody asked for it");
+    let write = |bytes: &[u8]| {
+        // SAFETY: nothing, what a device gave, or that with a part changed, which the checksum finds.
+        let gpu = unsafe { open().with_pipeline_cache(bytes) };
+        let data = gpu.pipeline_cache_data();
+        let mut engine = load_on(gpu, options(None, 40)).unwrap();
+        block_on(engine.prepare(&mut |_, _| {})).unwrap();
+        let request = request(&engine, PROMPT, 12);
+        (write(&mut engine, &request).tokens, data().unwrap())
+    };
+    let (plain, kept) = write(&[]);
+    let mut damaged = kept.clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    for bytes in
+        [&kept[..], &damaged, &kept[..kept.len() / 2], b"garbage that is long enough to be taken for a header", b"x"]
+    {
+        let (tokens, again) = write(bytes);
+        assert_eq!(tokens, plain);
+        assert!(!again.is_empty());
+    }
+    let foreign = foreign(&kept);
+    assert_eq!(write(&foreign).0, plain);
+}
+
+/// The same with another device's numbers in wgpu's header and a checksum that is right.
+fn foreign(kept: &[u8]) -> Vec<u8> {
+    let mut data = kept[4..].to_vec();
+    // Magic (8), version (4), width of pointers (4), backend (1), and then the device.
+    data[17..32].iter_mut().for_each(|byte| *byte ^= 0x55);
+    let mut crc = flate2::Crc::new();
+    crc.update(&data);
+    [&crc.sum().to_le_bytes()[..], &data].concat()
+}
+
 /// On a device that compiles pipelines when they are made, all are there before the first token.
 #[test]
 fn no_text_waits_for_a_kernel() {
@@ -280,7 +330,7 @@ fn no_text_waits_for_a_kernel() {
     block_on(engine.prepare(&mut |_, _| panic!("nothing is left to make"))).unwrap();
 }
 
-/// Checks are other code to a driver, which may round a sum differently; what is written stays.
+/// What a clock measures of a device changes no text. Checks are other code to a driver, which may round a sum differently; what is written stays.
 #[test]
 fn checked_shaders_and_a_clock_change_no_text() {
     let open = || block_on(Gpu::open(std::env::var("ISOBATH_ADAPTER").ok().as_deref())).unwrap();

@@ -5,10 +5,11 @@ use std::cell::RefCell;
 use futures_channel::mpsc::{UnboundedSender, unbounded};
 use isobath::depth::policy::Rule;
 use isobath::engine::event::{Event, FinishReason};
-use isobath::gpu::Gpu;
+use isobath::gpu::{Gpu, Traits};
 use isobath::race::Race;
 use isobath::service::{
-    self, Command, Contestant, FailureKind, Files, LaneState, Prompt, Settings, Stamped, Start, Task, Update, trace,
+    self, Command, Contestant, FailureKind, Files, LaneState, Progress, Prompt, Settings, Stamped, Start, Step, Task,
+    Update, trace,
 };
 use isobath::text::{LocalTime, Message, Role};
 use pollster::block_on;
@@ -40,6 +41,36 @@ fn serve(
         updates.push(stamped);
     }));
     updates
+}
+
+/// A GPU compiles its kernels before the first text, and says how far it is.
+#[test]
+fn kernels_are_told_of_behind_the_weights() {
+    let open = async || {
+        let gpu = Gpu::open(None).await?;
+        let traits = Traits { compiles_at_once: true, ..*gpu.traits() };
+        Ok(gpu.with_traits(traits))
+    };
+    let (_, commands) = unbounded();
+    let mut loading: Vec<Progress> = vec![];
+    block_on(service::run(bundled(2), open, commands, &|| 0.0, &mut |stamped| match stamped.update {
+        Update::Loading(progress) => loading.push(progress),
+        other => assert!(matches!(other, Update::Ready(_)), "{other:?}"),
+    }));
+    let first = loading.iter().position(|progress| progress.step == Step::Kernels).unwrap();
+    let (weights, kernels) = loading.split_at(first);
+    let end = weights.last().unwrap();
+    assert!(end.step == Step::Weights && end.done == end.total && end.total > 0, "{end:?}");
+    let total = kernels.len() as u64;
+    assert!(total > 10, "{kernels:?}");
+    let expected: Vec<_> = (1..=total).map(|done| Progress { step: Step::Kernels, done, total }).collect();
+    assert_eq!(kernels, expected);
+    // Runs that were saved when nobody told of kernels can still be played.
+    let read = |text: &str| serde_json::from_str::<Stamped>(text).unwrap().update;
+    assert_eq!(read(r#"{"at":0.5,"update":"loading","done":3,"total":7}"#), Update::Loading(Progress::weights(3, 7)));
+    let again = Update::Rebuilding { why: "lost".into(), progress: Progress::kernels(2, 9) };
+    let text = serde_json::to_string(&Stamped { at: 0.5, update: again.clone() }).unwrap();
+    assert_eq!(read(&text), again, "{text}");
 }
 
 fn text(name: u64, text: &str) -> Task {
@@ -105,7 +136,7 @@ fn every_sequence_is_written_to_its_end_and_lanes_show_it() {
     let settings = Settings { max_tokens: 12, ignore_end: true, ..Settings::default() };
     let sequences: Vec<Task> = (1..=6).map(|name| text(name, "Once upon a time")).collect();
     let updates = serve(bundled(4), vec![Command::Submit { sequences, settings }], |_, sender| *sender = None);
-    assert!(matches!(updates[0].update, Update::Loading { .. }));
+    assert!(matches!(updates[0].update, Update::Loading(_)));
     let facts = updates.iter().find_map(|s| if let Update::Ready(facts) = &s.update { Some(facts) } else { None });
     let facts = facts.unwrap();
     assert_eq!((facts.rounds, facts.lanes, facts.thresholds, facts.chat), (3, 4, true, false));

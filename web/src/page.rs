@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use eframe::egui;
 use isobath::panel::{Action, Choice, Controls, FrameTimes, Panel};
-use isobath::service::{Command, Stamped, Update};
+use isobath::service::{Command, Progress, Stamped, Update};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::Closure;
 use wasm_bindgen_futures::spawn_local;
@@ -201,7 +201,9 @@ impl Page {
                 notice::say(&format!("{} is loaded.{warnings}", facts.name));
             }
             Update::Failed(failure) => notice::say(&failure.message),
-            Update::Rebuilding { why, done: 0, .. } => notice::say(&format!("{why}. The model is loaded again.")),
+            Update::Rebuilding { why, progress } if *progress == Progress::default() => {
+                notice::say(&format!("{why}. The model is loaded again."))
+            }
             Update::Rebuilt(_) => notice::say("Writing goes on."),
             _ => {}
         }

@@ -11,7 +11,7 @@ use futures_channel::{mpsc, oneshot};
 use isobath::engine::event::{Event, TokenEvent};
 use isobath::error::GpuError;
 use isobath::gpu::Gpu;
-use isobath::service::{self, Command, Failure, FailureKind, ModelFacts, Stamped, Tick, Update};
+use isobath::service::{self, Command, Failure, FailureKind, ModelFacts, Progress, Stamped, Tick, Update};
 
 use crate::browser::{self, seconds};
 use crate::place::Place;
@@ -30,8 +30,8 @@ pub struct Sequence {
 /// What is known of the engine.
 #[derive(Default)]
 pub struct Known {
-    /// Bytes of the model done and in total.
-    pub loading: (u64, u64),
+    /// How far the loading of the model is.
+    pub loading: Progress,
     /// The model, once it is there.
     pub ready: Option<ModelFacts>,
     /// What ended the service.
@@ -98,12 +98,12 @@ impl Session {
                 hear(&stamped);
                 take_in(&inner, stamped.update);
             });
-            send(Update::Loading { done: 0, total: 0 });
+            send(Update::Loading(Progress::default()));
             let (loading, inner) = (send.clone(), known.clone());
             let progress = Rc::new(move |done, total| {
                 // After a loss the service tells of it in words of its own.
                 if inner.borrow().ready.is_none() {
-                    loading(Update::Loading { done, total });
+                    loading(Update::Loading(Progress::weights(done, total)));
                 }
             });
             match unless(broken_off, place.open(lanes, progress)).await {
@@ -174,7 +174,7 @@ impl Session {
 fn take_in(known: &RefCell<Known>, update: Update) {
     let mut known = known.borrow_mut();
     match update {
-        Update::Loading { done, total } => known.loading = (done, total),
+        Update::Loading(progress) => known.loading = progress,
         Update::Ready(facts) => known.ready = Some(*facts),
         Update::Sequence { sequence, event, .. } => {
             let sequence = known.sequences.entry(sequence).or_default();

@@ -119,7 +119,7 @@ impl Isobath {
         to_js(&self.page.session().look(|known| known.tick.clone()))
     }
 
-    /// Bytes of the model that are loaded and all of them, as far as they are known.
+    /// How far the loading is: `step`, and how much of it is `done` of the `total`, as far as it is known.
     pub fn loading(&self) -> Result<JsValue, js_sys::Error> {
         to_js(&self.page.session().look(|known| known.loading))
     }

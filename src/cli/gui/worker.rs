@@ -1,5 +1,6 @@
 //! The engine's thread: the service at work, its updates kept until the window draws.
 
+use std::cell::RefCell;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -10,10 +11,11 @@ use isobath::engine::EngineOptions;
 use isobath::error::ModelError;
 use isobath::gpu::{Gpu, SharedDevice};
 use isobath::panel;
-use isobath::service::{self, Command, Failure, FailureKind, Stamped, Start, Update};
+use isobath::service::{self, Command, Failure, FailureKind, Progress, Stamped, Start, Update};
 use pollster::block_on;
 
 use crate::cli::clock;
+use crate::cli::compiled::{self, Compiled};
 use crate::cli::open::Place;
 
 /// The window is drawn again this soon after an update came.
@@ -44,7 +46,11 @@ impl Worker {
         let inbox = updates.clone();
         let thread = thread::spawn(move || {
             let seconds = || begin.elapsed().as_secs_f64();
+            let kernels: RefCell<Option<Compiled>> = RefCell::default();
             let mut send = |stamped: Stamped| {
+                if matches!(stamped.update, Update::Ready(_) | Update::Rebuilt(_)) {
+                    kernels.take().iter().for_each(Compiled::keep);
+                }
                 let mut updates = inbox.lock().unwrap_or_else(PoisonError::into_inner);
                 if updates.len() >= MOST_WAITING {
                     // Pictures of ticks that nobody saw can be done without, texts cannot.
@@ -54,7 +60,7 @@ impl Worker {
                 drop(updates);
                 context.request_repaint_after(SOON);
             };
-            send(Stamped { at: seconds(), update: Update::Loading { done: 0, total: 0 } });
+            send(Stamped { at: seconds(), update: Update::Loading(Progress::default()) });
             let start = match read(&place, lanes) {
                 Ok(start) => start,
                 Err(error) => {
@@ -67,9 +73,14 @@ impl Worker {
                 Device::Other(name) => (None, name),
             };
             // The window's device is good for one time: where it is lost the engine gets one of its own.
-            let open = async || match shared.take() {
-                Some(shared) => Ok(Gpu::on(*shared).with_clock(clock::nanoseconds())),
-                None => Ok(Gpu::open(Some(&name)).await?.with_clock(clock::nanoseconds())),
+            let open = async || {
+                let gpu = match shared.take() {
+                    Some(shared) => Gpu::on(*shared),
+                    None => Gpu::open(Some(&name)).await?,
+                };
+                let (gpu, compiled) = compiled::restored(gpu.with_clock(clock::nanoseconds()));
+                kernels.replace(compiled);
+                Ok(gpu)
             };
             block_on(service::run(start, open, received, &seconds, &mut send));
         });
