@@ -61,7 +61,7 @@ pub fn chain(error: &Error) -> String {
 
 /// What to do, where the message itself does not say it.
 pub fn help(error: &Error) -> Option<&'static str> {
-    if let Some(flag) = error.chain().find_map(room) {
+    if let Some(flag) = error.chain().find_map(missing) {
         return Some(flag);
     }
     match exit_code(error) {
@@ -72,8 +72,8 @@ pub fn help(error: &Error) -> Option<&'static str> {
     }
 }
 
-/// The flag that makes room, where the library says that it is missing.
-fn room(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+/// The flag that gives what the library says is missing.
+fn missing(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
     let gpu = |error: &GpuError| match error {
         GpuError::OutOfMemory { .. } | GpuError::TooLarge { .. } => {
             Some("`--context` asks for shorter sequences; `--adapter` chooses another GPU")
@@ -86,11 +86,21 @@ fn room(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
         }
         _ => None,
     };
+    let model = |error: &ModelError| match error {
+        ModelError::Unsupported { supported, .. } if supported.contains("unroll a model") => {
+            Some("`isobath convert --merge` unrolls a recursive model")
+        }
+        _ => None,
+    };
     match cause.downcast_ref::<error::Error>() {
         Some(error::Error::Gpu(error)) => gpu(error),
         Some(error::Error::Request(error)) => request(error),
+        Some(error::Error::Model(error)) => model(error),
         Some(_) => None,
-        None => cause.downcast_ref().and_then(gpu).or_else(|| cause.downcast_ref().and_then(request)),
+        None => {
+            let bare = cause.downcast_ref().and_then(gpu).or_else(|| cause.downcast_ref().and_then(request));
+            bare.or_else(|| cause.downcast_ref().and_then(model))
+        }
     }
 }
 
@@ -115,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn where_room_is_missing_the_flag_is_named() {
+    fn what_is_missing_is_named_with_its_flag() {
         let hint = "; or load the model with a larger context (it allows 9)".to_owned();
         let long = |hint| error::Error::from(RequestError::PromptTooLong { tokens: 9, context: 4, hint });
         assert!(help(&long(hint).into()).unwrap().contains("`--context` makes room"));

@@ -8,11 +8,11 @@ pub mod event;
 mod generate;
 mod lane;
 pub mod measure;
+mod perform;
 mod policy;
 mod report;
 pub mod request;
 pub mod score;
-mod tick;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -153,7 +153,7 @@ pub struct Engine {
     lanes: Vec<Option<lane::OnLane>>,
     /// What was asked for and could not be had.
     cuts: Vec<Cut>,
-    in_flight: VecDeque<tick::InFlight>,
+    in_flight: VecDeque<perform::InFlight>,
     events: VecDeque<Reported>,
     last_id: u64,
     statistics: Statistics,

@@ -1,8 +1,8 @@
 //! What came of a tick: late words of the GPU, told to the scheduler and to the caller.
 
 use super::event::{Event, FinishReason};
+use super::perform::InFlight;
 use super::score::scored;
-use super::tick::InFlight;
 use super::{Engine, SequenceId};
 use crate::error::Error;
 use crate::kernels::Granted;

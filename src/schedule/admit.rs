@@ -1,12 +1,12 @@
 //! New sequences for free lanes.
 
 use super::lane::{Blocks, Running};
+use super::next::Claim;
 use super::plan::{Begin, PageCopy, TableWrite, TickPlan};
 use super::prefix::{Hit, Key};
 use super::queue::Sequence;
 use super::scheduler::Scheduler;
 use super::shape::{PAGE, pool_of};
-use super::tick::Claim;
 
 impl Scheduler {
     /// Fills free lanes. The first who does not fit lets nobody pass, or a long prompt would never get its pages.

@@ -12,7 +12,7 @@
 //! | who waits, and who comes next | `queue` |
 //! | which pages are free, a lane's, or kept for later prompts | `pool`, `table`, `prefix` |
 //! | what is known of a running sequence | `lane` |
-//! | the next tick; who gets in; who must leave | `tick`, `admit` |
+//! | the next tick; who gets in; who must leave | `next`, `admit` |
 //! | late reports | `report` |
 //!
 //! **Invariants**
@@ -26,6 +26,7 @@
 
 mod admit;
 mod lane;
+mod next;
 mod plan;
 mod pool;
 mod prefix;
@@ -35,7 +36,6 @@ mod request;
 mod scheduler;
 mod shape;
 mod table;
-mod tick;
 
 pub use plan::{Begin, Chunk, PageCopy, TableWrite, TickPlan};
 pub use queue::OVERTAKEN;

@@ -1,12 +1,12 @@
 //! What the GPU told of a tick, and what follows from it.
 
 use super::lane::Running;
+use super::next::touched;
 use super::pool::Pool;
 use super::prefix::{Block, Prefixes, ROOT};
 use super::request::{End, SequenceId};
 use super::scheduler::Scheduler;
 use super::shape::{PAGE, Shape};
-use super::tick::touched;
 
 /// What the GPU tells of a lane in a tick.
 #[derive(Debug, Clone, PartialEq, Eq)]

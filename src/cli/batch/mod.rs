@@ -158,7 +158,7 @@ fn encode(line: &mut Line, run: &Settings, parts: &Parts<'_>) -> Option<u32> {
         Ok(request) => {
             let tokens = (request.prompt.len() as u32).saturating_add(request.max_tokens.min(length::ANSWER));
             body.prompt = Prompt::Tokens(request.prompt);
-            body.settings.stop = Some(request.stop);
+            body.settings.stop = Some(request.stop.into());
             Some(tokens)
         }
         Err(error) => {

@@ -158,7 +158,11 @@ impl<'a> Bencher<'a> {
         // All lanes have room at once: what waits is not measured.
         let cache_tokens = loading.context.map(|context| context.next_multiple_of(PAGE).saturating_mul(lanes));
         let options = EngineOptions { lanes, order, max_rows: chunk, cache_tokens, ..EngineOptions::default() };
-        let gated = |config: &mut ModelConfig| config.router = config.router.take().filter(|_| gates);
+        let gated = |config: &mut ModelConfig| {
+            if !gates {
+                config.leave_gates_out();
+            }
+        };
         let model = match &self.command.random {
             Some(_) => {
                 let mut config = self.config.clone();
@@ -206,7 +210,7 @@ impl<'a> Bencher<'a> {
 
     fn depth(&self) -> Result<WorkDepth, RequestError> {
         let shares = &self.command.depths;
-        let gated = self.config.router.is_some();
+        let gated = self.config.has_gates();
         if shares.is_empty() && !(gated && self.command.random.is_some()) {
             return Ok(WorkDepth::Model);
         }

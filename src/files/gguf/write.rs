@@ -75,7 +75,7 @@ pub fn gguf_suggesting<'a>(
 fn check(config: &ModelConfig, vocabulary: &GgufVocabulary) -> Result<(), ModelError> {
     let parts = [
         ("that shares layers between recursions", config.recursion.is_some()),
-        ("that has a router", config.router.is_some()),
+        ("that has a router", config.has_gates()),
         ("that shares keys and values between layers", config.kv != KvMode::Own),
         ("that has adapters", config.lora.is_some()),
     ];

@@ -262,6 +262,17 @@ impl Sharing {
 }
 
 impl ModelConfig {
+    /// Something in the model decides how deep a token goes.
+    pub fn has_gates(&self) -> bool {
+        self.router.is_some()
+    }
+
+    /// The same layers without whatever decides on depth, so that every token runs all of them; what it writes is another
+    /// text. For those who measure what gates cost.
+    pub fn leave_gates_out(&mut self) {
+        self.router = None;
+    }
+
     /// Recursions that a token can run: N, or 1 for a plain stack.
     pub fn n_recursions(&self) -> u32 {
         self.recursion.map_or(1, |recursion| recursion.count)

@@ -36,7 +36,7 @@ pub struct Overrides {
     /// The higher, the sooner.
     pub priority: Option<u8>,
     /// Writing ends before the first of these texts.
-    pub stop: Option<Vec<String>>,
+    pub stop: Option<Box<[String]>>,
 }
 
 /// What a line asks for.
@@ -141,7 +141,7 @@ impl Overrides {
             seed: self.seed.unwrap_or(run.seed),
             depth: self.depth.or(run.depth),
             priority: self.priority.unwrap_or(run.priority),
-            stop: self.stop.clone().unwrap_or_else(|| run.stop.clone()),
+            stop: self.stop.clone().map_or_else(|| run.stop.clone(), Vec::from),
             ..run.clone()
         }
     }
@@ -185,7 +185,7 @@ impl Overrides {
                 if texts.iter().any(String::is_empty) {
                     return Err("`stop` holds an empty text; it must have at least one character".into());
                 }
-                keep(&mut self.stop, name, texts)?;
+                keep(&mut self.stop, name, texts.into())?;
             }
         }
         Ok(true)
@@ -274,7 +274,7 @@ mod tests {
             seed: Some(u64::MAX),
             depth: Some(2),
             priority: Some(1),
-            stop: Some(vec!["b".into()]),
+            stop: Some(["b".into()].into()),
         };
         assert_eq!(body(&parse(&text).unwrap()[0]).settings, want);
         let run = Settings { ignore_end: true, top_k: 9, ..Settings::default() };

@@ -238,7 +238,7 @@ mod tests {
             temperature: Some(0.5),
             top_p: Some(0.9),
             seed: Some(u64::MAX),
-            stop: Some(vec!["x".into()]),
+            stop: Some(["x".into()].into()),
             ..Overrides::default()
         };
         assert_eq!(found.settings, want);
