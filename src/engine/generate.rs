@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use super::event::{Event, FinishReason};
 use super::lane::Active;
 use super::measure::Depths;
-use super::request::{Request, Routing};
+use super::request::Request;
 use super::{Engine, Reported, SequenceId};
 use crate::error::{Error, GpuError, RequestError};
 use crate::runtime::step::Depth;
@@ -172,8 +172,8 @@ fn submission(id: SequenceId, request: &Request, depth: Depth, depths: Option<&D
         depth: request.depth,
         priority: request.priority,
         key,
-        // Rows that compete must be read together.
-        whole_prompt: request.routing == Routing::TopK && request.depth.is_none(),
+        // Rows that compete must be read together; what was written did not compete.
+        together: if depth == Depth::Together { request.prompt.len() as u32 } else { 0 },
     }
 }
 

@@ -360,6 +360,7 @@ impl Engine {
                     return setting("routing", "top-k".into(), range);
                 }
                 let most = self.state.sizes.room.rows as usize;
+                let tokens = request.prompt.len();
                 if tokens > most {
                     let hint = "; top-k routing reads a prompt in one piece".to_owned();
                     return Err(RequestError::PromptTooLong { tokens, context: most, hint });

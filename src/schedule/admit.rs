@@ -25,7 +25,7 @@ impl Scheduler {
         let Self { shape, prefixes, queue, lanes, policy, .. } = self;
         let first = queue.first()?;
         let tokens = &first.tokens;
-        let usable = match shape.prefix_cache && !first.submission.whole_prompt {
+        let usable = match shape.prefix_cache && first.submission.together == 0 {
             // The last token must be computed, for what it predicts.
             true => &tokens[..tokens.len() - 1],
             false => &[],

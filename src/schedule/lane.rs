@@ -80,15 +80,12 @@ impl Running {
     /// Tokens of its next chunk, where so many fit.
     pub fn next_chunk(&self, budget: u32) -> u32 {
         let left = self.reads - self.planned;
-        if !self.sequence.submission.whole_prompt {
-            return left.min(budget);
-        }
-        // Rows of a prompt that are judged together must stay together. Tokens written before a preemption were not
-        // among them: each is read alone, as it was when it was drawn.
-        let prompt = self.sequence.submission.prompt.len() as u32;
-        match self.planned {
-            0 if prompt > budget => 0,
-            0 => prompt,
+        // Rows that are judged together must stay together. Tokens written before a preemption, or by another engine, were
+        // not among them: each is read alone, as it was when it was drawn.
+        match (self.sequence.submission.together, self.planned) {
+            (0, _) => left.min(budget),
+            (together, 0) if together > budget => 0,
+            (together, 0) => together,
             _ => left.min(budget).min(1),
         }
     }
@@ -158,7 +155,7 @@ mod tests {
         prefix_cache: true,
     };
 
-    fn running(prompt: usize, max_tokens: u32, whole_prompt: bool) -> Running {
+    fn running(prompt: usize, max_tokens: u32, together: u32) -> Running {
         let submission = Submission {
             id: SequenceId(0),
             prompt: vec![7; prompt],
@@ -166,14 +163,14 @@ mod tests {
             depth: None,
             priority: 0,
             key: 0,
-            whole_prompt,
+            together,
         };
         Running::new(Sequence::new(submission, 0), 0, 0, &SHAPE)
     }
 
     #[test]
     fn what_is_under_way_counts_until_it_is_known() {
-        let mut lane = running(10, 50, false);
+        let mut lane = running(10, 50, 0);
         lane.plan(0, 10);
         lane.plan(1, 1);
         assert_eq!(lane.bound(&SHAPE, 2, 1), 12);
@@ -185,7 +182,7 @@ mod tests {
     #[test]
     fn a_span_counts_with_all_its_rows() {
         let shape = Shape { span: 3, ..SHAPE };
-        let mut lane = running(10, 50, false);
+        let mut lane = running(10, 50, 0);
         lane.plan(0, 10 + 3);
         lane.until = Some(49);
         assert_eq!(lane.bound(&shape, 0, 3), 10 + 3 + 3 + 3);
@@ -194,20 +191,25 @@ mod tests {
 
     #[test]
     fn nothing_is_asked_for_beyond_the_last_token() {
-        let mut lane = running(60, 5, false);
+        let mut lane = running(60, 5, 0);
         assert_eq!(lane.remaining(), 5);
         lane.plan(0, 60);
         assert_eq!(lane.bound(&SHAPE, 0, 100), 64);
         assert_eq!(lane.lacks(&SHAPE, 100), [2, 4]);
-        assert_eq!(running(90, 50, false).remaining(), 10);
+        assert_eq!(running(90, 50, 0).remaining(), 10);
     }
 
     #[test]
-    fn a_whole_prompt_is_not_cut() {
-        let mut lane = running(10, 5, true);
+    fn what_is_judged_together_is_not_cut() {
+        let mut lane = running(10, 5, 10);
         assert_eq!([lane.next_chunk(9), lane.next_chunk(16)], [0, 10]);
         (lane.reads, lane.planned) = (13, 10);
         assert_eq!([lane.next_chunk(0), lane.next_chunk(16)], [0, 1]);
-        assert_eq!([running(20, 5, false).next_chunk(9), running(20, 5, false).next_chunk(30)], [9, 20]);
+        assert_eq!([running(20, 5, 0).next_chunk(9), running(20, 5, 0).next_chunk(30)], [9, 20]);
+        // Written elsewhere: behind what is judged together, and of any length.
+        let mut lane = running(40, 5, 10);
+        assert_eq!([lane.next_chunk(9), lane.next_chunk(16)], [0, 10]);
+        lane.planned = 10;
+        assert_eq!(lane.next_chunk(16), 1);
     }
 }

@@ -93,7 +93,7 @@ mod tests {
             depth: None,
             priority,
             key: 0,
-            whole_prompt: false,
+            together: 0,
         };
         Sequence::new(submission, ordinal)
     }

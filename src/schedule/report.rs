@@ -99,7 +99,7 @@ impl Scheduler {
                 }
             }
             let shares = shape.prefix_cache && running.policy == *policy;
-            if shares && !running.sequence.submission.whole_prompt {
+            if shares && running.sequence.submission.together == 0 {
                 running.register(shape, prefixes, pools);
             }
             if let Some(end) = end {

@@ -22,9 +22,10 @@ pub struct Submission {
     /// Whatever changes the numbers beside the tokens, such as a forced depth or a threshold: entries of the prefix
     /// cache are shared among equal keys only.
     pub key: u64,
-    /// The prompt must be read in one chunk, because its rows are judged together: it takes nothing from the prefix
-    /// cache and adds nothing to it.
-    pub whole_prompt: bool,
+    /// So many tokens at the beginning of the prompt must be read in one chunk, because their rows are judged together; 0
+    /// where none are. The sequence takes nothing from the prefix cache and adds nothing to it then, and what stands behind
+    /// them is read a token at a time, as it was drawn.
+    pub together: u32,
 }
 
 /// Why a scheduler or a sequence was not taken in.
@@ -48,9 +49,9 @@ pub enum Refusal {
         /// The most that fit.
         most: u32,
     },
-    /// The prompt must be read in one chunk, and is longer.
+    /// Tokens must be read in one chunk, and are more.
     PromptExceedsChunk {
-        /// Tokens of the prompt.
+        /// Tokens that must be read together.
         tokens: u32,
         /// The most that fit.
         most: u32,

@@ -95,7 +95,7 @@ impl Scheduler {
     ///
     /// # Errors
     /// A [`Refusal`] where it could not run even alone, or its name is in use.
-    pub fn submit(&mut self, submission: Submission) -> Result<(), Refusal> {
+    pub fn submit(&mut self, mut submission: Submission) -> Result<(), Refusal> {
         let Shape { context, chunk, pages, .. } = self.shape;
         let tokens = u32::try_from(submission.prompt.len()).unwrap_or(u32::MAX);
         if self.queue.contains(submission.id) || self.lane_of(submission.id).is_some() {
@@ -110,8 +110,9 @@ impl Scheduler {
         if tokens >= context {
             return Err(Refusal::PromptTooLong { tokens, most: context - 1 });
         }
-        if submission.whole_prompt && tokens > chunk {
-            return Err(Refusal::PromptExceedsChunk { tokens, most: chunk });
+        submission.together = submission.together.min(tokens);
+        if submission.together > chunk {
+            return Err(Refusal::PromptExceedsChunk { tokens: submission.together, most: chunk });
         }
         let sequence = Sequence::new(submission, self.ordinal);
         let limit = self.shape.limit(sequence.submission.depth);

@@ -318,10 +318,10 @@ impl World {
         assert!(read <= self.gpu.shape.chunk as usize);
         for chunk in &plan.chunks {
             let submission = &self.stories[chunk.sequence.0 as usize].submission;
-            let prompt = submission.prompt.len();
-            let whole = chunk.start == 0 && chunk.tokens.len() == prompt;
-            let behind = chunk.start as usize >= prompt && chunk.tokens.len() == 1;
-            assert!(!submission.whole_prompt || whole || behind, "a prompt was cut");
+            let together = submission.together;
+            let whole = chunk.start == 0 && chunk.tokens.len() == together as usize;
+            let behind = chunk.start >= together && chunk.tokens.len() == 1;
+            assert!(together == 0 || whole || behind, "what is judged together was cut");
         }
         let stopped: Vec<SequenceId> = plan.stops.iter().filter_map(|lane| self.owners.remove(lane)).collect();
         self.owners.retain(|_, id| self.stories[id.0 as usize].end.is_none());
@@ -351,7 +351,7 @@ impl World {
         let known = story.submission.prompt.len() + story.written.len();
         assert_eq!(begin.reads as usize, known);
         assert!(begin.tokens.len() < known, "a token must be left to compute");
-        assert!(!story.submission.whole_prompt || begin.tokens.is_empty());
+        assert!(story.submission.together == 0 || begin.tokens.is_empty());
         assert!(story.submission.prompt.iter().chain(&story.written).zip(&begin.tokens).all(|(a, b)| a == b));
     }
 
@@ -442,19 +442,28 @@ fn submissions(shape: Shape) -> impl Strategy<Value = Submission> {
     let depth = prop_oneof![3 => Just(None), 1 => (1..=shape.rounds).prop_map(Some)];
     let priority = prop_oneof![3 => Just(0), 1 => 0..4u8];
     let tail = prop::collection::vec(0..3u32, 0..6);
-    (0..shape.context, tail, 1..120u32, depth, priority, 0..2u64, prop::bool::weighted(0.1), 0..4u32).prop_map(
-        move |(common, tail, max_tokens, depth, priority, key, whole_prompt, kind)| {
+    (
+        0..shape.context,
+        tail,
+        1..120u32,
+        depth,
+        priority,
+        0..2u64,
+        prop_oneof![9 => Just(0), 1 => 1..=shape.chunk],
+        0..4u32,
+    )
+        .prop_map(move |(common, tail, max_tokens, depth, priority, key, together, kind)| {
             // Beginnings of four long texts, one of them monotonous: most prompts begin like another.
             let mut prompt: Vec<u32> = (0..common).map(|i| (i * kind / 7) % 3).chain(tail).collect();
             prompt.truncate(shape.context as usize - 1);
             if prompt.is_empty() {
                 prompt.push(1);
             }
-            let whole_prompt = whole_prompt && prompt.len() <= shape.chunk as usize;
+            // The rest of the prompt was written by another engine.
+            let length = prompt.len() as u32;
             let key = 10 * key + depth.map_or(0, u64::from);
-            Submission { id: SequenceId(0), prompt, max_tokens, depth, priority, key, whole_prompt }
-        },
-    )
+            Submission { id: SequenceId(0), prompt, max_tokens, depth, priority, key, together: together.min(length) }
+        })
 }
 
 fn stories() -> impl Strategy<Value = (Shape, u64, bool, usize, Vec<Step>)> {
@@ -530,7 +539,7 @@ const SHAPE: Shape = Shape {
 
 fn plain(prompt: Vec<u32>, max_tokens: u32) -> Submission {
     let id = SequenceId(0);
-    Submission { id, prompt, max_tokens, depth: None, priority: 0, key: 0, whole_prompt: false }
+    Submission { id, prompt, max_tokens, depth: None, priority: 0, key: 0, together: 0 }
 }
 
 const NEVER: u64 = u64::MAX;
@@ -625,7 +634,7 @@ fn what_could_never_run_is_refused() {
     assert_eq!(refused(plain(vec![], 1)), Refusal::EmptyPrompt);
     assert_eq!(refused(plain(vec![1], 0)), Refusal::NothingToWrite);
     assert_eq!(refused(plain(vec![1; 256], 1)), Refusal::PromptTooLong { tokens: 256, most: 255 });
-    let whole = Submission { whole_prompt: true, ..plain(vec![1; 33], 1) };
+    let whole = Submission { together: 33, ..plain(vec![1; 33], 1) };
     assert_eq!(refused(whole), Refusal::PromptExceedsChunk { tokens: 33, most: 32 });
     assert_eq!(refused(plain(vec![1; 60], 6)), Refusal::CacheTooSmall { needed: [3, 9], pages: [2, 6] });
     assert_eq!(scheduler.submit(plain(vec![1; 60], 5)), Ok(()));

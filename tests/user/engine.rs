@@ -161,6 +161,31 @@ fn depth_can_be_forced() {
 }
 
 #[test]
+fn a_resumed_sequence_goes_on_as_it_would_have() {
+    const TOLD: usize = 8;
+    let prompt = load(8).tokenizer().encode_prompt(PROMPT, true).unwrap();
+    // The prompt fits into one chunk, with what was written it does not.
+    let mut engine = load(prompt.len() as u32 + 2);
+    for routing in [Routing::Threshold, Routing::TopK] {
+        let request = Request { routing, ignore_end: true, ..Request::new(prompt.clone(), 24) };
+        let whole = write(&mut engine, &request).tokens;
+        let told: Vec<u32> = whole[..TOLD].iter().map(|token| token.token).collect();
+        engine.forget_prefixes();
+        let id = engine.resume(request, &told).unwrap();
+        let mut rest = vec![];
+        loop {
+            match block_on(engine.next_of(id)).unwrap() {
+                Event::Prefill { .. } => {}
+                Event::Token(token) => rest.push(token),
+                Event::Finished { .. } => break,
+            }
+        }
+        // Tokens, depths, scores and log-probabilities, to the bit.
+        assert_eq!(rest, whole[TOLD..], "{routing:?}");
+    }
+}
+
+#[test]
 fn sequences_end_with_a_reason() {
     let mut engine = load(256);
     let plain = request(&engine, PROMPT, 30);
