@@ -227,7 +227,7 @@ impl View {
                 self.tick = Some(tick.clone());
             }
             Update::Gate { gate } => {
-                self.gate = Some(gate.clone());
+                self.gate.clone_from(gate);
                 if let Some((threshold, rule)) = self.gate_facts().map(|gate| (gate.threshold, gate.rule)) {
                     self.thresholds.fill(threshold);
                     self.rule = rule;

@@ -36,7 +36,7 @@ impl Server<'_> {
         match self.engine.set_gate(&gate).await {
             Ok(()) => {
                 self.decides = Decides { gate: Some(gate.clone()), ..Decides::default() };
-                (self.send)(Update::Gate { gate });
+                (self.send)(Update::Gate { gate: Some(gate) });
             }
             Err(error) => self.failed(FailureKind::Refused, None, error.to_string()),
         }

@@ -102,8 +102,8 @@ pub enum Update {
     Tick(Box<Tick>),
     /// This gate decides from now on, with its own thresholds and rule.
     Gate {
-        /// Its name.
-        gate: String,
+        /// Its name; `None` where every token runs all rounds.
+        gate: Option<String>,
     },
     /// These thresholds hold from now on.
     Thresholds {

@@ -1,9 +1,10 @@
 //! After a lost device: another one, the model on it, and everything goes on where it stood.
 //!
 //! A sequence's tokens depend on itself alone, and its chance on seed and position, so what follows is what would have
-//! followed without the loss. What was told is not told again. A device that has less room takes on what fits, and the
-//! rest ends with the reason.
+//! followed without the loss. What was told is not told again. A device that has less room takes on what fits: a gate for
+//! which there is none gives way to the model's own, and sequences end with the reason. Where no device can be had, all end.
 
+use super::depth::Decides;
 use super::lanes::Lanes;
 use super::load::Progress;
 use super::mailbox::Inbox;
@@ -39,6 +40,7 @@ impl Server<'_> {
             };
             match inbox.unless_cancelled(loading).await {
                 None => {
+                    self.cancel_all();
                     (self.send)(Update::LoadingCancelled);
                     return false;
                 }
@@ -54,18 +56,34 @@ impl Server<'_> {
             }
         }
         let kind = if self.losses > 0 || lost(&error) { FailureKind::Lost } else { FailureKind::Gpu };
+        self.cancel_all();
         self.failed(kind, None, error.to_string());
         false
     }
 
-    /// Hands all that was under way to another engine; what finds no room there ends.
-    async fn go_on(&mut self, model: Model, start: &Start) -> Result<(), Error> {
+    /// Hands all that was under way to another engine; what finds no room there ends. Where that device is lost as well,
+    /// everything stays as it was.
+    async fn go_on(&mut self, mut model: Model, start: &Start) -> Result<(), Error> {
         let facts = start.facts(&model);
+        let unset = match self.decides.on(&mut model.engine).await {
+            Err(error) if lost(&error) => return Err(error),
+            set => set.err(),
+        };
         self.done_before = self.done();
         self.engine = model.engine;
         self.lanes = Lanes::new(facts.lanes);
-        self.decides.on(&mut self.engine).await?;
         (self.send)(Update::Rebuilt(Box::new(facts)));
+        if let Some(error) = unset {
+            self.decides = Decides::default();
+            let gate = self.engine.gate().map(|gate| gate.name.to_owned());
+            let now = gate.as_deref().unwrap_or("none, so every token runs all rounds");
+            let message = format!(
+                "what was set to decide on depth cannot be set on the device that took the place of the lost one: {error}; \
+                 the gate from now on: {now}"
+            );
+            self.failed(FailureKind::Refused, None, message);
+            (self.send)(Update::Gate { gate });
+        }
         let mut live: Vec<_> = std::mem::take(&mut self.under_way).into_iter().collect();
         // In the order in which they came: who was first gets a lane first.
         live.sort_by_key(|(id, _)| *id);

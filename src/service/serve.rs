@@ -220,7 +220,8 @@ impl<'a> Server<'a> {
         Ok(())
     }
 
-    fn cancel_all(&mut self) {
+    /// Ends all sequences, and says so of each.
+    pub fn cancel_all(&mut self) {
         let ids: Vec<SequenceId> = self.under_way.keys().copied().collect();
         for id in ids {
             self.engine.cancel(id);

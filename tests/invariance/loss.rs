@@ -156,6 +156,13 @@ fn devices_that_are_lost_at_once_are_given_up() {
     let Some(Update::Failed(failure)) = told.last() else { panic!("{:?}", told.last()) };
     assert_eq!(failure.kind, FailureKind::Lost);
     assert_eq!(plugs.borrow().len(), 4, "one, and three that took its place");
+    let cancelled = |event: &Event| matches!(event, Event::Finished { reason: FinishReason::Cancelled, .. });
+    let events = events(&told);
+    assert_eq!(events.len(), 2);
+    assert!(
+        events.values().all(|events| matches!(&events[..], [end] if cancelled(end))),
+        "each has one end: {events:?}"
+    );
 }
 
 /// Memory in which sequences may get so long and no longer.
@@ -218,4 +225,57 @@ fn a_device_with_less_room_takes_on_what_fits() {
     let Some(Event::Finished { reason, .. }) = events[&1].last() else { panic!("{:?}", events[&1]) };
     assert!(matches!(reason, FinishReason::Length | FinishReason::ContextFull), "{reason:?}: the other goes on");
     assert!(events[&1].len() > 20, "{}", events[&1].len());
+}
+
+#[test]
+fn a_gate_without_room_gives_way_to_the_trained_one() {
+    let (sender, received) = unbounded();
+    sender.unbounded_send(Command::Gate { gate: "top-2-gap".into() }).unwrap();
+    sender.unbounded_send(Command::Thresholds { thresholds: vec![-1.0; 3] }).unwrap();
+    sender.unbounded_send(submit(1, Settings { max_tokens: 24, ignore_end: true, ..Settings::default() })).unwrap();
+    drop(sender);
+    let start = bundled();
+    let model = block_on(Model::load(&start.files, block_on(Gpu::open(None)).unwrap(), start.options)).unwrap();
+    // Room for everything but the logits of the gate.
+    let logits = 4 * u64::from(model.engine.config().vocab_size) * u64::from(start.options.max_rows);
+    let small = model.engine.gpu().allocated_bytes().unwrap() + logits / 2;
+    drop(model);
+    let plug: RefCell<Option<Box<dyn Fn()>>> = RefCell::new(None);
+    let memory = std::cell::Cell::new(u64::MAX);
+    let open = async || {
+        let gpu = Gpu::open(None).await?.limited(u64::MAX, memory.get());
+        plug.replace(Some(Box::new(gpu.loss_trigger())));
+        Ok(gpu)
+    };
+    let (mut told, mut tokens) = (Vec::new(), 0);
+    block_on(service::run(start, open, received, &|| 0.0, &mut |Stamped { update, .. }| {
+        if matches!(update, Update::Sequence { event: Event::Token(_), .. }) {
+            tokens += 1;
+            if tokens == 8 {
+                memory.set(small);
+                plug.borrow().as_ref().unwrap()();
+            }
+        }
+        told.push(update);
+    }));
+    let lost = told.iter().position(|update| matches!(update, Update::Rebuilt(_))).unwrap();
+    let [Update::Rebuilt(facts), Update::Failed(failure), Update::Gate { gate }] = &told[lost..lost + 3] else {
+        panic!("{:?}", &told[lost..])
+    };
+    assert_eq!((&facts.cuts[..], failure.kind, failure.sequence), (&[][..], FailureKind::Refused, None));
+    assert!(failure.message.contains("logits of a gate") && failure.message.contains("trained"), "{failure:?}");
+    assert_eq!(gate.as_deref(), Some("trained"));
+    let events = events(&told);
+    for (name, events) in &events {
+        assert!(
+            matches!(events.last(), Some(Event::Finished { reason: FinishReason::Length, tokens: 24, .. })),
+            "{name}"
+        );
+    }
+    let depths = |at: Range<usize>| {
+        let depth = |event: &Event| if let Event::Token(token) = event { token.depth } else { 0 };
+        events.values().flat_map(|events| events[at.clone()].iter().map(depth).collect::<Vec<_>>()).max()
+    };
+    assert_eq!(depths(0..4), Some(1), "no gap is above such a threshold");
+    assert!(depths(12..24) > Some(1), "thresholds that were set went with the gate");
 }

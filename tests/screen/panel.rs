@@ -232,7 +232,7 @@ fn a_gate_is_chosen_and_its_thresholds_have_its_own_range() {
     harness.get_by_label("cosine").click();
     harness.run_steps(3);
     assert_eq!(harness.state().asked, [Action::Command(Command::Gate { gate: "cosine".into() })]);
-    let told = Stamped { at: 1.0, update: Update::Gate { gate: "cosine".into() } };
+    let told = Stamped { at: 1.0, update: Update::Gate { gate: Some("cosine".into()) } };
     harness.state_mut().panel.apply(&told);
     harness.run_steps(3);
     harness.get_by_label("is below");

@@ -305,7 +305,7 @@ fn a_gate_is_put_in_place_with_thresholds_of_its_own() {
         let refused =
             |s: &&Stamped| matches!(&s.update, Update::Failed(failure) if failure.message.contains("entropy"));
         assert_eq!(updates.iter().filter(refused).count(), 1, "a name that is not known");
-        assert!(updates.iter().any(|stamped| stamped.update == Update::Gate { gate: "top-2-gap".into() }));
+        assert!(updates.iter().any(|stamped| stamped.update == Update::Gate { gate: Some("top-2-gap".into()) }));
         let depths = updates.iter().filter_map(|stamped| match &stamped.update {
             Update::Sequence { event: Event::Token(token), .. } => Some(token.depth),
             _ => None,
