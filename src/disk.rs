@@ -6,7 +6,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use memmap2::Mmap;
 
@@ -51,7 +51,8 @@ pub fn open_with(path: impl AsRef<Path>, options: EngineOptions) -> Result<Model
     let files = files(path)?;
     pollster::block_on(async {
         let parts = files.read(Some(utc)).await?;
-        parts.load(Gpu::open(None).await?, options, &mut |_| {}).await
+        let gpu = Gpu::open(None).await?.with_clock(nanoseconds());
+        parts.load(gpu, options, &mut |_| {}).await
     })
 }
 
@@ -61,6 +62,12 @@ pub fn open_with(path: impl AsRef<Path>, options: EngineOptions) -> Result<Model
 /// What was looked for and not found, and what cannot be read.
 pub fn files(path: impl AsRef<Path>) -> Result<Files, ModelError> {
     Place::at(path.as_ref())?.files()
+}
+
+/// A clock that never goes back: nanoseconds since now. By it the engine tells how far ahead of the GPU it must be.
+pub fn nanoseconds() -> impl Fn() -> u64 + Send + Sync + 'static {
+    let begin = Instant::now();
+    move || begin.elapsed().as_nanos() as u64
 }
 
 /// The system's time, of no particular zone.

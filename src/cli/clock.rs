@@ -12,9 +12,3 @@ pub fn local_time() -> LocalTime {
         microseconds: now.timestamp().subsec_nanosecond().unsigned_abs() / 1000,
     }
 }
-
-/// A clock that never goes back: nanoseconds since now.
-pub fn nanoseconds() -> impl Fn() -> u64 + Send + Sync + 'static {
-    let begin = std::time::Instant::now();
-    move || begin.elapsed().as_nanos() as u64
-}

@@ -1,5 +1,6 @@
 //! From the files of a model to one that writes, with what is said of it on the way.
 
+use isobath::disk;
 use isobath::engine::event::{Event, FinishReason};
 use isobath::engine::request::Request;
 use isobath::engine::{DEFAULT_CONTEXT, Engine, EngineOptions};
@@ -84,7 +85,7 @@ fn start(parts: Parts<'_>, loading: &Loading, length: Length<'_>, options: Engin
     if !loading.quiet {
         parts.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
     }
-    let gpu = block_on(Gpu::open(loading.adapter.as_deref()))?.with_clock(clock::nanoseconds());
+    let gpu = block_on(Gpu::open(loading.adapter.as_deref()))?.with_clock(disk::nanoseconds());
     let gpu = if loading.checked_shaders { gpu.checked() } else { gpu };
     if !loading.quiet {
         eprintln!("adapter: {}", gpu.description());

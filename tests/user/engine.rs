@@ -161,6 +161,14 @@ fn depth_can_be_forced() {
 }
 
 #[test]
+fn a_model_from_a_path_has_a_clock() {
+    let mut model = isobath::open(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models/tiny")).unwrap();
+    model.generate("the", &isobath::Settings::of(2)).unwrap().text().unwrap();
+    let host = model.engine.statistics().host;
+    assert!(host.recording > 0 && host.waiting > 0, "{host:?}");
+}
+
+#[test]
 fn a_resumed_sequence_goes_on_as_it_would_have() {
     const TOLD: usize = 8;
     let prompt = load(8).tokenizer().encode_prompt(PROMPT, true).unwrap();

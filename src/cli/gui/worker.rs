@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use eframe::egui::Context;
 use futures_channel::mpsc::{UnboundedSender, unbounded};
+use isobath::disk;
 use isobath::engine::EngineOptions;
 use isobath::error::ModelError;
 use isobath::gpu::{Gpu, SharedDevice};
@@ -78,7 +79,7 @@ impl Worker {
                     Some(shared) => Gpu::on(*shared),
                     None => Gpu::open(Some(&name)).await?,
                 };
-                let (gpu, compiled) = compiled::restored(gpu.with_clock(clock::nanoseconds()));
+                let (gpu, compiled) = compiled::restored(gpu.with_clock(disk::nanoseconds()));
                 kernels.replace(compiled);
                 Ok(gpu)
             };
