@@ -130,6 +130,10 @@ pub struct Gui {
     #[arg(long, value_name = "NAME|INDEX")]
     pub adapter: Option<String>,
 
+    /// Compile shaders with every check that can be added, to tell a fault of ours from one of a driver; slower.
+    #[arg(long, hide = true)]
+    pub checked_shaders: bool,
+
     /// Sequences side by side; otherwise as set in the window.
     #[arg(long, value_name = "N")]
     pub lanes: Option<u32>,

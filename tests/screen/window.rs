@@ -44,7 +44,7 @@ fn what_is_typed_is_continued() {
     let folder = tempfile::tempdir().unwrap();
     let saved = folder.path().join("run.jsonl");
     let child = Command::new(env!("CARGO_BIN_EXE_isobath"))
-        .args(["gui", "--fresh", "--frame-times", "--lanes", "2", "--record"])
+        .args(["gui", "--fresh", "--checked-shaders", "--frame-times", "--lanes", "2", "--record"])
         .arg(&saved)
         .env("DISPLAY", &display)
         .env_remove("WAYLAND_DISPLAY")

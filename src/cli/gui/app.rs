@@ -11,7 +11,7 @@ use isobath::gpu::SharedDevice;
 use isobath::panel::{self, Action, Choice, Controls, FrameTimes, Panel};
 use isobath::service::Command;
 
-use super::worker::{Device, Worker};
+use super::worker::{Computes, Device, Worker};
 use crate::cli::open::{self, Fetching, Place};
 use crate::cli::session;
 
@@ -38,6 +38,8 @@ pub struct App {
 /// What the command line says of the window.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
+    /// Shaders are compiled with every check.
+    pub checked_shaders: bool,
     /// Lanes, in place of those kept.
     pub lanes: Option<u32>,
     /// Nothing is taken over or kept.
@@ -89,6 +91,7 @@ impl App {
         let device = other.map_or_else(|| Device::Shared(Box::new(self.shared.clone())), Device::Other);
         let place = self.place.clone();
         let lanes = self.panel.controls.lanes;
+        let device = Computes { device, checked_shaders: self.options.checked_shaders };
         self.worker = Some(Worker::start(place, device, lanes, self.begin, context.clone()));
     }
 

@@ -42,7 +42,13 @@ pub fn gui(command: &Gui) -> anyhow::Result<u8> {
     };
     let times = isobath::panel::FrameTimes::default();
     let measured = times.clone();
-    let wishes = Options { lanes: command.lanes, fresh: command.fresh, replay, record: command.record.clone() };
+    let wishes = Options {
+        checked_shaders: command.checked_shaders,
+        lanes: command.lanes,
+        fresh: command.fresh,
+        replay,
+        record: command.record.clone(),
+    };
     eframe::run_native(
         "isobath",
         options,

@@ -32,6 +32,12 @@ pub enum Device {
     Other(String),
 }
 
+/// On what the engine computes, and how its shaders are compiled.
+pub struct Computes {
+    pub device: Device,
+    pub checked_shaders: bool,
+}
+
 /// A service on its thread. Dropping it ends the service.
 pub struct Worker {
     commands: Option<UnboundedSender<Command>>,
@@ -41,7 +47,7 @@ pub struct Worker {
 
 impl Worker {
     /// Starts to load a model; `begin` is when the window's time began.
-    pub fn start(place: Place, device: Device, lanes: u32, begin: Instant, context: Context) -> Self {
+    pub fn start(place: Place, computes: Computes, lanes: u32, begin: Instant, context: Context) -> Self {
         let (commands, received) = unbounded();
         let updates: Arc<Mutex<Vec<Stamped>>> = Arc::default();
         let inbox = updates.clone();
@@ -69,6 +75,7 @@ impl Worker {
                     return send(Stamped { at: seconds(), update: Update::Failed(failure) });
                 }
             };
+            let Computes { device, checked_shaders } = computes;
             let (mut shared, name) = match device {
                 Device::Shared(shared) => (Some(shared.clone()), shared.summary().name.clone()),
                 Device::Other(name) => (None, name),
@@ -79,6 +86,7 @@ impl Worker {
                     Some(shared) => Gpu::on(*shared),
                     None => Gpu::open(Some(&name)).await?,
                 };
+                let gpu = if checked_shaders { gpu.checked() } else { gpu };
                 let (gpu, compiled) = compiled::restored(gpu.with_clock(disk::nanoseconds()));
                 kernels.replace(compiled);
                 Ok(gpu)
