@@ -28,12 +28,12 @@ pub fn warnings(seconds: &[f64]) -> Vec<String> {
     let mut found = vec![];
     if far == [0] && seconds[0] > median(seconds) {
         found.push(format!(
-            "the first repetition took {}: the device may not have been at its speed; try more --repetitions",
+            "the first repetition took {}: the device may not have been at its speed; try more repetitions",
             times(0)
         ));
     } else if !far.is_empty() {
         let each: Vec<String> = far.iter().map(|&at| format!("repetition {} took {}", at + 1, times(at))).collect();
-        let why = "something else may have used the machine; close other programs, or try more --repetitions";
+        let why = "something else may have used the machine; close other programs, or try more repetitions";
         found.push(format!("{}: {why}", each.join(", ")));
     } else if deviation > 0.1 * mean {
         let share = 100.0 * deviation / mean;

@@ -45,6 +45,14 @@ pub fn exit_code(error: &Error) -> u8 {
     FAILED
 }
 
+/// How settings are given that the tensors of a model do not tell.
+pub const SETTINGS: &str =
+    "`isobath import` takes a setting by `--set PATH=VALUE`, the training's by `--training YAML`";
+
+fn asks_for_settings(text: &str) -> bool {
+    text.contains("the training's settings") || text.contains("set num_attention_heads")
+}
+
 /// All reasons on one line, outermost first; a reason that the one before it already tells is not repeated.
 pub fn chain(error: &Error) -> String {
     let mut text = String::new();
@@ -90,6 +98,8 @@ fn missing(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
         ModelError::Unsupported { supported, .. } if supported.contains("unroll a model") => {
             Some("`isobath convert --merge` unrolls a recursive model")
         }
+        ModelError::Config { why } if asks_for_settings(why) => Some(SETTINGS),
+        ModelError::Unsupported { supported, .. } if asks_for_settings(supported) => Some(SETTINGS),
         _ => None,
     };
     match cause.downcast_ref::<error::Error>() {
@@ -133,6 +143,10 @@ mod tests {
         let memory = || GpuError::OutOfMemory { label: "x".into(), bytes: 1 };
         for error in [Error::from(memory()), Error::from(error::Error::from(memory()))] {
             assert!(help(&error).unwrap().contains("`--context` asks for shorter"), "{error}");
+        }
+        let unsaid = || ModelError::Config { why: "set x=N, or give the training's settings".into() };
+        for error in [Error::from(unsaid()), Error::from(error::Error::from(unsaid()))] {
+            assert_eq!(help(&error), Some(SETTINGS), "{error}");
         }
         assert!(help(&GpuError::NoAdapter.into()).unwrap().contains("isobath adapters"));
     }

@@ -32,6 +32,9 @@ pub fn import(command: &Import) -> anyhow::Result<u8> {
         with_model(opened, facts, &mut |config, source, text, notes| {
             if !writing.quiet {
                 notes.iter().for_each(|line| eprintln!("{line}"));
+                if notes.iter().any(|line| line.contains("by assumption")) {
+                    eprintln!("help: {}", failure::SETTINGS);
+                }
             }
             println!("{}", destination.write(config, source, text, export)?);
             loss::compare(writing, &command.source, &command.dest, config, source, text)

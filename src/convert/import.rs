@@ -44,7 +44,11 @@ pub fn import<'a>(
     add_ties(source, &names, &mut facts)?;
     let config = finish(base, &facts)?;
     if facts.get("kv.mode").is_none() && config.recursion.is_some() {
-        facts.add("kv.mode", "own", "assumption: tensors do not tell; --set kv.mode=share or --training changes it")?;
+        facts.add(
+            "kv.mode",
+            "own",
+            "assumption: tensors do not tell; kv.mode=share or the training's settings change it",
+        )?;
     }
     let mut used = HashSet::new();
     let mut map = shared(&config, source, &names, &mut used)?;
@@ -67,7 +71,7 @@ pub fn import<'a>(
     if let Some(stranger) = names.all().find(|name| !used.contains(*name) && !name.ends_with("inv_freq")) {
         return Err(ModelError::Unsupported {
             what: format!("tensor `{stranger}`, which has no place in this model"),
-            supported: "the tensors that its settings ask for; correct the settings (--set, --training)".into(),
+            supported: "the tensors that its settings ask for; correct these, or give the training's settings".into(),
         });
     }
     let mut notes = facts.sentences(CONFIG);
@@ -137,7 +141,7 @@ fn config_of_shapes(source: &dyn TensorSource, names: &Names, facts: &mut Facts)
     let Some(head_dim) = heads.map(|heads| queries / heads).filter(|width| *width > 0) else {
         return Err(ModelError::Config {
             why: "there is no config.json, and no tensor tells the number of heads; copy the config.json of the base \
-                  model into the folder, or say --set num_attention_heads=N"
+                  model into the folder, or set num_attention_heads=N"
                 .into(),
         });
     };
@@ -145,7 +149,7 @@ fn config_of_shapes(source: &dyn TensorSource, names: &Names, facts: &mut Facts)
         [("max_position_embeddings", json!(2048)), ("rms_norm_eps", json!(1e-5)), ("rope_theta", json!(10000.0))];
     for (path, value) in usual {
         if facts.get(path).is_none() {
-            let origin = format!("assumption: there is no config.json; --set {path}=VALUE changes it");
+            let origin = format!("assumption: there is no config.json; {path}=VALUE changes it");
             facts.add(path, value, &origin)?;
         }
     }
@@ -207,10 +211,9 @@ fn add_ties(source: &dyn TensorSource, names: &Names, facts: &mut Facts) -> Resu
         facts.add("lora", true, "the tensors, which hold adapters")?;
         if facts.get("lora.scale").is_none() {
             return Err(ModelError::Config {
-                why:
-                    "the file holds adapters, and no tensor tells their scale (alpha / rank); say --set lora.scale=X, \
-                      or name the training's settings with --training YAML"
-                        .into(),
+                why: "the file holds adapters, and no tensor tells their scale (alpha / rank); set lora.scale=X, or \
+                      give the training's settings"
+                    .into(),
             });
         }
     } else {
@@ -263,8 +266,8 @@ fn sharing(facts: &Facts) -> Result<Option<Sharing>, ModelError> {
 fn finish(mut base: Value, facts: &Facts) -> Result<ModelConfig, ModelError> {
     if facts.has("recursion") && (facts.get("recursion.count").is_none() || facts.get("recursion.sharing").is_none()) {
         return Err(ModelError::Config {
-            why: "the tensors repeat, but not how; say --set recursion.count=N --set recursion.sharing=KIND, or name the \
-                  training's settings with --training YAML"
+            why: "the tensors repeat, but not how; set recursion.count=N and recursion.sharing=KIND, or give the \
+                  training's settings"
                 .into(),
         });
     }
@@ -285,8 +288,8 @@ fn assumed(config: &ModelConfig, facts: &Facts) -> Vec<String> {
     valued
         .map(|(field, value)| {
             format!(
-                "router.{field}: {value}, by assumption, as in the released models: tensors do not tell; --set \
-                 router.{field}=VALUE or --training changes it"
+                "router.{field}: {value}, by assumption, as in the released models: tensors do not tell; \
+                 router.{field}=VALUE or the training's settings change it"
             )
         })
         .collect()
@@ -326,8 +329,8 @@ fn differ(config: &ModelConfig, ours: &str, first: &str, second: &str) -> ModelE
     ModelError::Config {
         why: format!(
             "by the settings (sharing {sharing}, {} recursions) `{first}` and `{second}` are one tensor, `{ours}`, but \
-             their contents differ; correct recursion.sharing and recursion.count (--set, --training), or the file is \
-             damaged",
+             their contents differ; set recursion.sharing and recursion.count right, or give the training's settings, or \
+             the file is damaged",
             config.n_recursions()
         ),
     }

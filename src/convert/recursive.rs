@@ -90,7 +90,7 @@ impl<'a> Recursive<'a> {
         if config.recursion.is_some() || config.router.is_some() || config.kv != KvMode::Own {
             return Err(ModelError::Unsupported {
                 what: "a recursive model as the start of another".into(),
-                supported: "plain Llama models; unroll it first (`isobath convert --merge`)".into(),
+                supported: "plain Llama models; unroll a model first where it is recursive".into(),
             });
         }
         if let Some(difference) = Form::of(config).first_difference_but_of_positions() {

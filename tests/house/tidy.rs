@@ -258,6 +258,33 @@ fn no_unwrap_outside_tests(sources: &[Source]) -> Vec<String> {
     complaints
 }
 
+/// Whoever uses the library has no flags: it names the setting, and the command says by which flag that is given.
+fn only_the_command_names_its_flags(sources: &[Source]) -> Vec<String> {
+    let mut complaints = Vec::new();
+    let library = |source: &&Source| source.is("src/", ".rs") && !source.path.starts_with("src/cli/");
+    for source in sources.iter().filter(library) {
+        for (number, line) in (1..).zip(without_tests(&source.text).lines()) {
+            let flag = |(_, after): (&str, &str)| after.starts_with(|letter: char| letter.is_ascii_lowercase());
+            if !line.trim_start().starts_with("//") && line.split_once("--").is_some_and(flag) {
+                complaints.push(format!("{}:{number}: a flag; name the setting, and the flag in src/cli", source.path));
+            }
+        }
+    }
+    complaints
+}
+
+#[test]
+fn the_library_names_no_flag() {
+    check(only_the_command_names_its_flags, &[&[("src/convert/import.rs", "let why = \"say --set lora.scale=X\";")]]);
+    accepts(
+        only_the_command_names_its_flags,
+        &[
+            ("src/cli/failure.rs", "\"`--context` makes room\""),
+            ("src/a.rs", "// As `--gate` asks.\nfn a() { -- b }\n\n#[test]\nfn c() { \"--set\" }"),
+        ],
+    );
+}
+
 /// Words for kinds and makers of adapters, and for drivers.
 const ADAPTERS: [&str; 9] =
     ["software", "llvmpipe", "lavapipe", "swiftshader", "nvidia", "radeon", "geforce", "adreno", "apple"];

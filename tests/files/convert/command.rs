@@ -108,6 +108,8 @@ fn a_dense_model_made_recursive_and_merged_back() {
     assert!(out.contains("tensors") && err.contains("2 recursions"), "{out}{err}");
     let config = fs::read_to_string(recursive.join("config.json")).unwrap();
     assert!(config.contains("\"lora\"") && config.contains("\"cycle\""), "{config}");
+    let again = ["convert", "--recursions", "2", "--force"];
+    fails(&[&recursive, &home.path().join("twice")], &again, 3, &["recursive model", "`isobath convert --merge`"]);
     succeeds(&[&recursive, &back], &["convert", "--merge"]);
     let (one, other) = (fs::read(file("f32.gguf")).unwrap(), fs::read(&back).unwrap());
     let parse = |bytes| isobath::files::gguf::Gguf::parse(bytes, "x").unwrap();
@@ -141,12 +143,14 @@ fn an_official_checkpoint_with_its_training_settings() {
     let tiny = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models/tiny/tokenizer.json");
     let tokenizer = ["--tokenizer", tiny.to_str().unwrap()];
     let flags = |parts: &[&[&'static str]]| [&["import"][..], &parts.concat()].concat();
-    fails(&[&source, &dest], &flags(&[]), 3, &["no config.json", "num_attention_heads"]);
+    fails(&[&source, &dest], &flags(&[]), 3, &["no config.json", "num_attention_heads=N", "`--set PATH=VALUE`"]);
     let all: Vec<&str> = [&["import"][..], &training, &heads].concat();
     fails(&[&source, &dest], &all, 3, &["tokenizer.json", "--tokenizer"]);
     assert!(!dest.exists(), "a folder was left behind");
     let (_, err) = succeeds(&[&source, &dest], &[&all[..], &tokenizer].concat());
-    for words in ["recursion.count: 3, by ", "(mor.expert.alpha)", "rope_theta: 10000.0, by assumption"] {
+    for words in
+        ["recursion.count: 3, by ", "(mor.expert.alpha)", "rope_theta: 10000.0, by assumption", "`--set PATH=VALUE`"]
+    {
         assert!(err.contains(words), "`{words}` is not in: {err}");
     }
     let (out, _) = succeeds(&[&dest], &["inspect"]);

@@ -109,7 +109,7 @@ fn what_tensors_tell_is_inferred_and_said() {
         assert_eq!(router(&imported.config), router(&case.config), "{}", case.name);
         let told = imported.notes.join("\n");
         if case.config.router.is_some() {
-            for words in ["recursion.count: ", "by the tensors' names", "by assumption", "--set router.gating=VALUE"] {
+            for words in ["recursion.count: ", "by the tensors' names", "by assumption", "; router.gating=VALUE or "] {
                 assert!(told.contains(words), "{}: `{words}` is not in: {told}", case.name);
             }
         }
@@ -191,7 +191,7 @@ fn names_of_peft() {
     check_logits(&case, &imported.config, &imported.source);
     says(
         import(&source, Some(&config_json(&case)), Facts::default()),
-        &["adapters", "--set lora.scale=X", "--training"],
+        &["adapters", "set lora.scale=X", "the training's settings"],
     );
 }
 
@@ -214,7 +214,7 @@ fn repeated_tensors_may_be_left_out() {
     let case = named("rec_sequence");
     let kept = official(&case).into_iter().filter(|(name, _)| !name.starts_with("model.layers.1.mlp"));
     let source = loose(kept.collect());
-    says(import(&source, Some(&config_json(&case)), flags(&["recursion=true"])), &["--set recursion.count=N"]);
+    says(import(&source, Some(&config_json(&case)), flags(&["recursion=true"])), &["; set recursion.count=N"]);
 }
 
 #[test]
@@ -222,7 +222,7 @@ fn without_config_json_the_shapes_are_asked() {
     let case = named("mor_expert_mcyc3_cache");
     let source = loose(official(&case));
     let yaml = training_yaml(&case);
-    says(import(&source, None, facts(&yaml, &[])), &["no config.json", "--set num_attention_heads=N"]);
+    says(import(&source, None, facts(&yaml, &[])), &["no config.json", "or set num_attention_heads=N"]);
     let imported = import(&source, None, facts(&yaml, &["num_attention_heads=4"])).unwrap();
     assert_eq!(imported.config.n_kv_heads, 2);
     check_logits(&case, &imported.config, &imported.source);

@@ -159,7 +159,7 @@ fn what_cannot_be_converted_is_refused() {
     let dense = Random::new(&config, 8, true, 0);
     let recipe = Recipe { count: 3, sharing: Sharing::Cycle, start: Start::Lower, share_norms: true, rank: 0 };
     let made = Recursive::new(&config, &dense, recipe).unwrap();
-    says(Recursive::new(made.config(), &made, recipe), &["recursive model", "--merge"]);
+    says(Recursive::new(made.config(), &made, recipe), &["recursive model", "unroll"]);
     says(Recursive::new(&config, &dense, Recipe { count: 1, ..recipe }), &["recursions is 1", "2 to 64"]);
     says(Recursive::new(&config, &dense, Recipe { count: 7, ..recipe }), &["6 layers", "7 recursions"]);
     says(Unrolled::new(&config, &dense), &["not recursive"]);
