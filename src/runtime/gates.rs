@@ -62,7 +62,7 @@ impl GateState {
     /// # Errors
     /// [`GpuError::OutOfMemory`], naming what did not fit.
     pub(crate) fn of(gpu: &Gpu, measure: Measure, sizes: &Sizes, vocabulary: u32) -> Result<Self, GpuError> {
-        let rows = sizes.room.rows + sizes.room.lanes;
+        let rows = sizes.room.rows + sizes.room.lane_rows();
         match measure {
             Measure::Scorer(_) | Measure::Accumulated(_) => Ok(Self::default()),
             Measure::Change(_) => {
