@@ -131,6 +131,8 @@ fn draw(place: u32, thread: u32) {
         token = argmax(thread, best.logit, best.token);
     }
     if thread == 0u {
+        // Where no logit is a number nobody is the best; the token must be one all the same.
+        token = min(token, params.vocabulary - 1u);
         lane_tokens[info.x] = token;
         drawn[place * DRAWN] = token;
         drawn[place * DRAWN + 1u] = bitcast<u32>(logits[start + token] - log_mass);

@@ -3,8 +3,12 @@
 use super::Engine;
 use crate::depth::policy::{AT_LEAST, ExitPolicy, Rule};
 use crate::error::{Error, RequestError};
+use crate::gpu::Source;
 use crate::network::gate::Gate;
 use crate::runtime::gates::{GateState, deciding};
+
+/// Calls a rule and nothing else.
+const RULE_ALONE: &str = "@compute @workgroup_size(1) fn rule_alone() { _ = goes_on(0.0, 0.0, 0.0, 0u); }";
 
 impl Engine {
     /// The gate that decides on depth; `None` where every token runs all rounds.
@@ -30,6 +34,8 @@ impl Engine {
         let gate = self.plan.gate_named(name)?;
         let state = GateState::of(&self.gpu, gate.measure, &self.state.sizes, self.config.vocab_size)?;
         self.gpu.check().await?;
+        // Bind groups of the gate before would keep what it measured with.
+        self.gpu.forget_bind_groups();
         self.weights.gate.state = state;
         self.weights.gate.rule = gate.rule.text();
         let thresholds: Option<Vec<f32>> = gate.has_thresholds().then(|| vec![gate.threshold; self.plan.rounds.len()]);
@@ -51,6 +57,8 @@ impl Engine {
         if let Some(gate) = self.gate().filter(|_| rule != AT_LEAST) {
             let (kernel, source) = deciding(gate.measure, rule);
             self.gpu.try_pipeline(kernel, &source).await?;
+            // By itself, so that it names nothing of the kernel: what it could write there others use unchecked.
+            self.gpu.try_pipeline("rule_alone", &Source { parts: vec![rule, RULE_ALONE], constants: vec![] }).await?;
         }
         let thresholds: Vec<f32> = (0..self.plan.n_rounds()).map(|round| policy.threshold(round)).collect();
         self.set_thresholds(&thresholds)?;

@@ -7,7 +7,8 @@
 //! that compares with the round before, or that needs the head, has nothing to measure before the first round; its score
 //! is 0 there, and the round is free.
 //!
-//! **Invariant:** data only. A new gate is a kernel that measures and an entry in [`GATES`].
+//! **Invariant:** data only. A new gate is an entry in [`GATES`], a kernel that measures (`runtime/gates.rs` lists them),
+//! and its twin where the judge asks (`judge/gates.rs`).
 
 use crate::depth::policy::Rule;
 use crate::error::RequestError;
@@ -239,7 +240,8 @@ impl Measure {
     /// Its name, where there is none.
     pub(super) fn runs(self) -> Result<(), String> {
         match self {
-            Self::Scorer(_) | Self::Head(HeadStatistic::TopTwoGap) | Self::Change(Change::Cosine) => Ok(()),
+            Self::Scorer(_) => Ok(()),
+            _ if GATES.iter().any(|gate| gate.measure == self) => Ok(()),
             Self::Head(statistic) => Err(format!("{statistic:?} of the head's probabilities")),
             Self::Change(change) => Err(format!("{change:?} from one round to the next")),
             Self::Accumulated(_) => Err("a value accumulated over the rounds".into()),

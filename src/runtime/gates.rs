@@ -62,14 +62,14 @@ impl GateState {
     /// # Errors
     /// [`GpuError::OutOfMemory`], naming what did not fit.
     pub(crate) fn of(gpu: &Gpu, measure: Measure, sizes: &Sizes, vocabulary: u32) -> Result<Self, GpuError> {
-        let rows = sizes.room.rows + sizes.room.lanes;
-        match measure {
-            Measure::Scorer(_) | Measure::Accumulated(_) => Ok(Self::default()),
-            Measure::Change(_) => {
+        let rows = sizes.room.rows + sizes.room.lane_rows();
+        match decider(measure).map_or(Needs::Nothing, |decider| decider.needs) {
+            Needs::Nothing => Ok(Self::default()),
+            Needs::Previous => {
                 let bytes = u64::from(rows) * u64::from(sizes.hidden) * 4;
                 Ok(Self { previous: Some(gpu.buffer("stream before the round", bytes)?), head: None })
             }
-            Measure::Head(_) => {
+            Needs::Logits => {
                 let row = u64::from(vocabulary) * 4;
                 let rows = (LOGITS.min(gpu.max_binding_bytes()) / row).clamp(1, u64::from(rows)) as u32;
                 let logits = gpu.buffer("logits of a gate", u64::from(rows) * row)?;
@@ -89,11 +89,53 @@ impl GateState {
 
 /// Name and text of the kernel that decides by a measure, with a rule of one's own.
 pub(crate) fn deciding(measure: Measure, rule: &'static str) -> (&'static str, Source) {
-    match measure {
-        Measure::Change(_) => ("cosine", cosine::source(rule)),
-        Measure::Head(_) => ("top_two_gap", top_two_gap::source(rule)),
-        Measure::Scorer(_) | Measure::Accumulated(_) => ("scorer", scorer::source(rule)),
+    match decider(measure) {
+        Some(decider) => (decider.kernel, (decider.source)(rule)),
+        None => ("scorer", scorer::source(rule)),
     }
+}
+
+/// A kernel that measures what is no scorer's, and decides.
+struct Decider {
+    measure: Measure,
+    kernel: &'static str,
+    /// Its text with a rule.
+    source: fn(&'static str) -> Source,
+    needs: Needs,
+    run: fn(&Network<'_>, &mut Pass<'_>, Question, Batch<'_>) -> Result<(), GpuError>,
+}
+
+/// What a measure needs beside the stream.
+#[derive(Clone, Copy)]
+enum Needs {
+    Nothing,
+    /// The stream at the measure before.
+    Previous,
+    /// Logits of the rows.
+    Logits,
+}
+
+/// One for each measure of [`GATES`](crate::network::gate::GATES); a further one is a further entry.
+const DECIDERS: [Decider; 2] = [
+    Decider {
+        measure: Measure::Change(Change::Cosine),
+        kernel: "cosine",
+        source: cosine::source,
+        needs: Needs::Previous,
+        run: |network, pass, question, batch| network.cosine(pass, question, batch),
+    },
+    Decider {
+        measure: Measure::Head(HeadStatistic::TopTwoGap),
+        kernel: "top_two_gap",
+        source: top_two_gap::source,
+        needs: Needs::Logits,
+        run: |network, pass, question, batch| network.top_two_gap(pass, question, batch),
+    },
+];
+
+/// Who decides by a measure, if it is no scorer.
+fn decider(measure: Measure) -> Option<&'static Decider> {
+    DECIDERS.iter().find(|decider| decider.measure == measure)
 }
 
 /// What is asked beside the rows.
@@ -154,44 +196,36 @@ impl<'a> Network<'a> {
                 params: select_top_k::Params { rounds: self.plan.n_rounds(), round: batch.round, keep, sign },
             })?;
         }
-        self.measure(pass, gate.measure, question, batch)
+        decider(gate.measure).map_or(Ok(()), |decider| (decider.run)(self, pass, question, batch))
     }
 
-    /// Measures what is no scorer's, and decides by it. What no kernel measures is no plan's: [`Plan::check`].
-    ///
-    /// [`Plan::check`]: crate::network::plan::Plan::check
-    fn measure(
-        &self,
-        pass: &mut Pass<'_>,
-        measure: Measure,
-        question: Question,
-        batch: Batch<'_>,
-    ) -> Result<(), GpuError> {
+    fn cosine(&self, pass: &mut Pass<'_>, question: Question, batch: Batch<'_>) -> Result<(), GpuError> {
         let (running, rows, rounds) = (&self.weights.gate, &self.state.rows, self.plan.n_rounds());
-        let forced = forced(question.depth);
-        match (measure, &running.state) {
-            (Measure::Change(Change::Cosine), GateState { previous: Some(previous), .. }) => pass.run(&Cosine {
-                stream: &rows.hidden,
-                bias: &running.bias,
-                list: batch.list,
-                previous,
-                scores: &rows.scores,
-                granted: &rows.granted,
-                rule: running.rule,
-                n_rows: batch.n_rows,
-                params: cosine::Params { width: self.state.sizes.hidden / 4, rounds, forced },
-            }),
-            (Measure::Head(HeadStatistic::TopTwoGap), GateState { head: Some(head), .. }) => {
-                self.for_each_piece(pass, head, question.first, batch, |pass, batch| {
-                    let (bias, scores, granted) = (&running.bias, &rows.scores, &rows.granted);
-                    let vocabulary = self.config.vocab_size;
-                    let params = top_two_gap::Params { vocabulary, stride: vocabulary, rounds, forced };
-                    let (logits, list, rule, n_rows) = (&head.logits, batch.list, running.rule, batch.n_rows);
-                    pass.run(&TopTwoGap { logits, bias, list, scores, granted, rule, n_rows, params })
-                })
-            }
-            _ => Ok(()),
-        }
+        let Some(previous) = &running.state.previous else { return Ok(()) };
+        let (width, forced) = (self.state.sizes.hidden / 4, forced(question.depth));
+        pass.run(&Cosine {
+            stream: &rows.hidden,
+            bias: &running.bias,
+            list: batch.list,
+            previous,
+            scores: &rows.scores,
+            granted: &rows.granted,
+            rule: running.rule,
+            n_rows: batch.n_rows,
+            params: cosine::Params { width, rounds, forced },
+        })
+    }
+
+    fn top_two_gap(&self, pass: &mut Pass<'_>, question: Question, batch: Batch<'_>) -> Result<(), GpuError> {
+        let (running, rows, rounds) = (&self.weights.gate, &self.state.rows, self.plan.n_rounds());
+        let Some(head) = &running.state.head else { return Ok(()) };
+        let (vocabulary, forced) = (self.config.vocab_size, forced(question.depth));
+        self.for_each_piece(pass, head, question.first, batch, |pass, batch| {
+            let (bias, scores, granted) = (&running.bias, &rows.scores, &rows.granted);
+            let params = top_two_gap::Params { vocabulary, stride: vocabulary, rounds, forced };
+            let (logits, list, rule, n_rows) = (&head.logits, batch.list, running.rule, batch.n_rows);
+            pass.run(&TopTwoGap { logits, bias, list, scores, granted, rule, n_rows, params })
+        })
     }
 
     /// Final norm and head over as many of the listed rows at a time as there is room for logits of, and what is made of
@@ -285,5 +319,17 @@ pub(crate) fn gate_settings(gate: &Gate, scorer: &Scorer, rounds: u32, depth: De
         inverse_temperature: 1.0 / scorer.temperature,
         alpha: scorer.alpha,
         ..bytemuck::Zeroable::zeroed()
+    }
+}
+
+#[test]
+fn every_gate_of_the_list_has_a_kernel() {
+    for gate in crate::network::gate::GATES {
+        let decider = decider(gate.measure).unwrap_or_else(|| panic!("{}", gate.name));
+        assert!(
+            (decider.source)(gate.rule.text()).text().contains(&format!("fn {}(", decider.kernel)),
+            "{}",
+            gate.name
+        );
     }
 }

@@ -89,7 +89,9 @@ impl<'a> Network<'a> {
         let mixed = tick.order == Order::Mixed;
         let gate = self.gate(Depth::Model).filter(|gate| mixed && gate.moment == Moment::EachRound);
         if let Some(gate) = gate {
-            self.ask(pass, gate, Question { first: false, ..ONE_BY_ONE }, all)?;
+            // `live` is the list of the tick before, when more lanes may have taken part.
+            let before = Batch { n_rows: self.recipe.rows(room.lane_rows()), ..all };
+            self.ask(pass, gate, Question { first: false, ..ONE_BY_ONE }, before)?;
         }
         pass.run(&Leave {
             control: &lanes.control,

@@ -175,6 +175,38 @@ fn pieces_company_order_and_preemption_change_nothing() {
     }
 }
 
+/// A tick's gate is asked over the lanes of the tick before, of which there may have been more.
+#[test]
+fn who_is_cancelled_beside_a_sequence_changes_nothing() {
+    let (device, files) = (device(), files(STORIES));
+    let options =
+        EngineOptions { prefix_cache: false, lanes: 2, order: Some(Order::Mixed), ..EngineOptions::default() };
+    let mut engine = load(&device, &files, options);
+    for gate in GATES {
+        set(&mut engine, gate.name);
+        let want = write(&mut engine, &[(33, None)]).remove(0);
+        let tokens = tokens(&engine);
+        let request = |length: usize| Request { ignore_end: true, ..Request::new(tokens[..length].to_vec(), 40) };
+        for moment in 1..9 {
+            let [first, second] = [40, 33].map(|length| engine.submit(request(length)).unwrap());
+            let (mut beside, mut written) = (0, vec![]);
+            while let Some((id, event)) = block_on(engine.next()).unwrap() {
+                if let Event::Token(token) = event {
+                    if id == second {
+                        written.push(token);
+                    } else {
+                        beside += 1;
+                        if beside == moment {
+                            engine.cancel(first);
+                        }
+                    }
+                }
+            }
+            assert_eq!(written, want, "{} beside one that was cancelled after {moment} tokens", gate.name);
+        }
+    }
+}
+
 #[test]
 fn a_gate_that_comes_and_goes_leaves_nothing_behind() {
     let (device, files) = (device(), files(STORIES));

@@ -31,6 +31,22 @@ impl ExitPolicy for Rising {
     }
 }
 
+/// Writes where it has no business.
+struct Reaching;
+
+impl ExitPolicy for Reaching {
+    fn threshold(&self, _round: u32) -> f32 {
+        0.0
+    }
+
+    fn rule(&self) -> &'static str {
+        "fn goes_on(score: f32, previous: f32, threshold: f32, round: u32) -> bool {
+             granted[0].rounds = 4000000000u;
+             return true;
+         }"
+    }
+}
+
 /// No WGSL.
 struct Broken;
 
@@ -131,6 +147,13 @@ fn a_rule_that_is_no_wgsl_is_refused_and_the_one_before_it_stays() {
     match block_on(engine.set_policy(&Broken)) {
         Err(Error::Gpu(GpuError::Pipeline { kernel, why })) => {
             assert!(kernel == "scorer" && why.contains("maybe"), "{why}")
+        }
+        other => panic!("{other:?}"),
+    }
+    // Nor one that reaches for what is the kernel's.
+    match block_on(engine.set_policy(&Reaching)) {
+        Err(Error::Gpu(GpuError::Pipeline { kernel, why })) => {
+            assert!(kernel == "rule_alone" && why.contains("granted"), "{why}")
         }
         other => panic!("{other:?}"),
     }
