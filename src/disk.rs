@@ -1,6 +1,8 @@
 //! A model's files on a disk: from a path to [`Files`], and from there in one step to a [`Model`].
 //!
-//! **Invariant:** the only part of the library that opens files, blocks or looks at a clock; it is not there in a browser.
+//! **Invariant:** the only part of the library that opens files or looks at a clock; it is not there in a browser. Beside it
+//! [`Model::wait`], [`Writing::text`](service::Writing::text) and a `Writing` as an iterator block, and natively any future
+//! that reads from the GPU holds its thread until the GPU is done.
 //! Every path that is not a model ends with a message that says what was looked for and what to do.
 
 use std::fs::{self, File};
