@@ -19,9 +19,6 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> scores: array<f32>;         // [rows, rounds]
 @group(0) @binding(6) var<storage, read_write> granted: array<Granted>; // [rows]
 
-// What all threads see of `granted`, as in `scorer.wgsl`.
-var<workgroup> granted_here: Granted;
-
 @compute @workgroup_size(WG)
 fn cosine(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -36,8 +33,7 @@ fn sum_of(v: vec4<f32>) -> f32 {
 }
 
 fn compare(row: u32, thread: u32) {
-    if thread == 0u { granted_here = granted[row]; }
-    let run = workgroupUniformLoad(&granted_here);
+    let run = granted_to(row, thread);
     let round = run.rounds;
     if round >= params.rounds { return; }
     let start = row * params.width;

@@ -74,10 +74,6 @@ fn choose_depth(row: u32, forced: u32) {
     granted[row].rounds = select(forced, best + 1u, forced == NOT_FORCED);
 }
 
-// What all threads see of `granted`. Browsers take a barrier only behind a condition that provably holds for all threads,
-// which a buffer that is also written does not give.
-var<workgroup> granted_here: Granted;
-
 @compute @workgroup_size(WG)
 fn scorer(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -88,8 +84,7 @@ fn scorer(
 }
 
 fn route(row: u32, thread: u32) {
-    if thread == 0u { granted_here = granted[row]; }
-    let before = workgroupUniformLoad(&granted_here);
+    let before = granted_to(row, thread);
     let round = before.rounds;
     if round >= params.rounds { return; }
     let start = row * params.input_stride;

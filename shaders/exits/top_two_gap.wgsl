@@ -21,9 +21,6 @@ const LOWEST = -1e30;
 @group(0) @binding(4) var<storage, read_write> scores: array<f32>;    // [rows, rounds]
 @group(0) @binding(5) var<storage, read_write> granted: array<Granted>; // [rows]
 
-// What all threads see of `granted`, as in `scorer.wgsl`.
-var<workgroup> granted_here: Granted;
-
 // The best of the tokens that a thread looks at, without one.
 fn next_best(thread: u32, start: u32, without: u32) -> Candidate {
     var best = Candidate(0xffffffffu, LOWEST);
@@ -50,8 +47,7 @@ fn gap(thread: u32, start: u32) -> f32 {
 fn top_two_gap(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     if group.x >= list[0] { return; }
     let row = list[1u + group.x];
-    if thread == 0u { granted_here = granted[row]; }
-    let run = workgroupUniformLoad(&granted_here);
+    let run = granted_to(row, thread);
     let round = run.rounds;
     if round >= params.rounds { return; }
     var score = 0.0;

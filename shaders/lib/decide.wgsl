@@ -3,6 +3,16 @@
 
 const NOT_FORCED = 0xffffffffu;
 
+// What all threads see of `granted`. Browsers take a barrier only behind a condition that provably holds for all threads,
+// which a buffer that is also written does not give.
+var<workgroup> granted_here: Granted;
+
+// What stands in `granted` of a row, the same for all threads of the workgroup.
+fn granted_to(row: u32, thread: u32) -> Granted {
+    if thread == 0u { granted_here = granted[row]; }
+    return workgroupUniformLoad(&granted_here);
+}
+
 // Rounds to run whatever the score; `run` is what stands in `granted`.
 fn forced_rounds(run: Granted) -> u32 {
     return select(params.forced, run.forced, run.forced != 0u);

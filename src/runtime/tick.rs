@@ -91,7 +91,7 @@ impl<'a> Network<'a> {
         if let Some(gate) = gate {
             // `live` is the list of the tick before, when more lanes may have taken part.
             let before = Batch { n_rows: self.recipe.rows(room.lane_rows()), ..all };
-            self.ask(pass, gate, Question { first: false, ..ONE_BY_ONE }, before)?;
+            self.ask(pass, gate, ONE_BY_ONE, before)?;
         }
         pass.run(&Leave {
             control: &lanes.control,
