@@ -13,6 +13,7 @@ mod policy;
 mod report;
 pub mod request;
 pub mod score;
+pub mod states;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
