@@ -27,6 +27,19 @@ pub struct Draft {
     #[arg(long, value_name = "N,..", value_delimiter = ',', value_parser = depth)]
     pub exits: Vec<u32>,
 
+    /// Rounds after which a small network says whether the token is settled, as SpecEE does.
+    #[arg(long, value_name = "N,..", value_delimiter = ',')]
+    pub predictors: Vec<u32>,
+
+    /// One linear for all depths of --predictors that says the same from the stream alone, as CALM does.
+    #[arg(long, requires = "predictors")]
+    pub meta: bool,
+
+    /// Take each line of the text for a prompt, in the model's chat template where it has one, and learn from the model's own
+    /// answers: they are what it will be asked to guess.
+    #[arg(long)]
+    pub own_answers: bool,
+
     /// Read so many tokens at most.
     #[arg(long, value_name = "N")]
     pub tokens: Option<u32>,
@@ -41,7 +54,7 @@ pub struct Draft {
 
     /// Instead of reading a text, take over heads of others that lie in this folder, or in this file: exit heads of DSSD,
     /// predictors of SpecEE, a draft layer of EAGLE.
-    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["text", "exits", "tokens", "window", "ridge", "head_rows"])]
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["text", "own_answers", "predictors", "exits", "tokens", "window", "ridge", "head_rows"])]
     pub import: Option<PathBuf>,
 
     /// Overwrite a kit that is there.

@@ -4,17 +4,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use isobath::draft::answers::answers;
 use isobath::draft::import::{self, Folder, Found};
+use isobath::draft::predictors::{self, Settled};
 use isobath::draft::{Head, Recipe, make};
 use isobath::engine::{Engine, EngineOptions};
 use isobath::eval::Windows;
 use isobath::files::index::WeightFile;
 use isobath::files::kit;
-use isobath::network::kit::{
-    About, Calibration, KIT_JSON, KIT_TENSORS, Kit, LEVELS, ModelFacts, PartAbout, fingerprint,
-};
+use isobath::network::kit::{About, KIT_JSON, KIT_TENSORS, Kit, LEVELS, ModelFacts, PartAbout, fingerprint};
 use isobath::network::plan::Plan;
-use isobath::service::Parts;
+use isobath::service::{Model, Parts, Prompt, Settings};
+use isobath::text::Message;
 use pollster::block_on;
 use serde_json::{Value, json};
 
@@ -30,6 +31,13 @@ use super::session;
 const WINDOW: u32 = 256;
 /// Bytes of the logits that are computed at once.
 const LOGITS: u32 = 64 << 20;
+
+/// Tokens that predictors are made from.
+const SETTLED: u32 = 8192;
+/// Numbers between the two linears of a predictor.
+const INNER: usize = 64;
+/// Prompts that are answered side by side.
+const LANES: u32 = 8;
 
 /// What is known of a model before it is on a GPU.
 struct Known {
@@ -56,8 +64,11 @@ fn learn(command: &Draft, place: &Place) -> anyhow::Result<()> {
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {} as UTF-8 text", path.display()))?;
     let known = known(place, command.head_rows)?;
     let window = command.window.unwrap_or_else(|| known.context.min(WINDOW));
-    let mut engine = load(command, place, &known.facts, window)?;
-    let windows = windows(command, &engine, &text, window)?;
+    let mut model = load(command, place, &known.facts, window)?;
+    let windows = match command.own_answers {
+        true => own_answers(command, &mut model, &text, window),
+        false => windows(command, &model.engine, &text, window),
+    }?;
     let exits = match command.exits[..] {
         [] => Recipe::usual_exits(known.facts.rounds),
         [0] => vec![],
@@ -66,20 +77,28 @@ fn learn(command: &Draft, place: &Place) -> anyhow::Result<()> {
     let recipe = Recipe { jump: true, exits, ridge: command.ridge };
     let bar = Progress::counting(command.loading.quiet, "reading");
     let mut progress = |done: usize, total: usize| bar.set(done as u64, total as u64);
-    let made = block_on(make(&mut engine, known.facts, &known.head, &windows, &recipe, &mut progress));
+    let made = block_on(make(&mut model.engine, known.facts, &known.head, &windows, &recipe, &mut progress));
+    let mut made = made?;
+    if !command.predictors.is_empty() {
+        let windows_read = SETTLED.div_ceil(window.max(1)) as usize;
+        let settled =
+            Settled { depths: command.predictors.clone(), inner: INNER, meta: command.meta, windows: windows_read };
+        block_on(predictors::add(&mut model.engine, &mut made, &known.head, &windows, &settled, &mut progress))?;
+    }
     bar.end();
-    let (made, tokens) = (made?, windows.iter().map(Vec::len).sum::<usize>());
+    let tokens = windows.iter().map(Vec::len).sum::<usize>();
     let bytes = write(&command.out, &made)?;
     print(command, place, Some(tokens), &made, bytes);
     Ok(())
 }
 
-fn load(command: &Draft, place: &Place, facts: &ModelFacts, window: u32) -> anyhow::Result<Engine> {
+fn load(command: &Draft, place: &Place, facts: &ModelFacts, window: u32) -> anyhow::Result<Model> {
     let mut loading = command.loading.clone();
     loading.context = Some(loading.context.unwrap_or(window).max(window));
     let heads = (LOGITS / 4 / facts.vocab_size.max(1)).clamp(1, window.max(1));
-    let options = EngineOptions { max_rows: window, heads, ..EngineOptions::default() };
-    Ok(session::load(place, &loading, options, |_| Length::Usual)?.engine)
+    let lanes = if command.own_answers { LANES } else { 1 };
+    let options = EngineOptions { max_rows: window, lanes, heads: heads.max(lanes), ..EngineOptions::default() };
+    session::load(place, &loading, options, |_| Length::Usual)
 }
 
 fn windows(command: &Draft, engine: &Engine, text: &str, window: u32) -> anyhow::Result<Vec<Vec<u32>>> {
@@ -88,6 +107,33 @@ fn windows(command: &Draft, engine: &Engine, text: &str, window: u32) -> anyhow:
     let end = end.and_then(|token| tokenizer.token_text(token));
     let most = command.tokens.map(|tokens| tokens.div_ceil(window.max(1)));
     Ok(Windows::of(tokenizer, end.as_deref(), text, window, most)?.windows)
+}
+
+/// The model's answers to the lines of a text.
+fn own_answers(command: &Draft, model: &mut Model, text: &str, window: u32) -> anyhow::Result<Vec<Vec<u32>>> {
+    let mut prompts = vec![];
+    let mut tokens = 0;
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        let prompt = match model.template {
+            Some(_) => Prompt::Chat(vec![Message::new("user", line)]),
+            None => Prompt::from(line),
+        };
+        let prompt = model.request(prompt, &Settings::default())?.prompt;
+        // A prompt that leaves no room for an answer is none.
+        if prompt.is_empty() || prompt.len() as u32 + 1 >= window {
+            continue;
+        }
+        if command.tokens.is_some_and(|most| tokens >= most) {
+            break;
+        }
+        tokens += window;
+        prompts.push(prompt);
+    }
+    let bar = Progress::counting(command.loading.quiet, "answering");
+    let total = prompts.len() as u64;
+    let answered = block_on(answers(&mut model.engine, &prompts, window, &mut |done| bar.set(done as u64, total)));
+    bar.end();
+    Ok(answered?)
 }
 
 /// Makes a kit out of heads that others have trained.
@@ -132,7 +178,7 @@ fn known(place: &Place, head_rows: u32) -> anyhow::Result<Known> {
     let files = place.files()?;
     let parts = block_on(files.read(None))?;
     let (facts, plan) = (facts(&parts)?, Plan::of(&parts.config)?);
-    let head = block_on(Head::read(&*parts.tensors, head_rows.clamp(1, facts.vocab_size), plan.form.logits))?;
+    let head = block_on(Head::read(&*parts.tensors, head_rows.clamp(1, facts.vocab_size), &plan.form))?;
     Ok(Known { facts, head, context: parts.config.context_length })
 }
 
@@ -177,14 +223,11 @@ fn print(command: &Draft, place: &Place, tokens: Option<usize>, made: &Kit, byte
 
 /// A part's row of the table.
 fn cells(part: &PartAbout) -> Vec<String> {
-    let none = Calibration::default();
-    let calibration = match part {
-        PartAbout::Jump { calibration }
-        | PartAbout::Exit { calibration, .. }
-        | PartAbout::OwnLayer { calibration, .. }
-        | PartAbout::Meta { calibration } => calibration,
-        PartAbout::Predictor { .. } => &none,
-    };
+    let (PartAbout::Jump { calibration }
+    | PartAbout::Exit { calibration, .. }
+    | PartAbout::OwnLayer { calibration, .. }
+    | PartAbout::Predictor { calibration, .. }
+    | PartAbout::Meta { calibration }) = part;
     let mut cells =
         vec![part.name(), calibration.agreement.map_or("-".into(), |share| format!("{:.1} %", 100.0 * share))];
     for level in 0..LEVELS.len() {

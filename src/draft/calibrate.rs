@@ -2,6 +2,9 @@
 
 use crate::network::kit::{BUCKETS, Bucket, Calibration, LEVELS, Mark, Threshold};
 
+/// Guesses that must pass a threshold before it is believed.
+const LEAST: usize = 20;
+
 /// A guess, and whether it was right.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Guess {
@@ -48,10 +51,14 @@ pub fn calibrate(guesses: &[Guess]) -> Calibration {
     // Confidence is the other way round.
     let doubts: Vec<(f32, bool)> = guesses.iter().map(|guess| (-guess.confidence, guess.right)).collect();
     let agreed = guesses.iter().filter(|guess| guess.right).count();
+    let believed = |guesses: &[(f32, bool)], agreement: f64| {
+        let enough = |mark: &Mark| mark.coverage.is_some_and(|share| share * guesses.len() as f32 >= LEAST as f32);
+        most_coverage(guesses, agreement).filter(enough)
+    };
     let threshold = |agreement: f64| Threshold {
         agreement,
-        entropy: most_coverage(&entropies, agreement),
-        confidence: most_coverage(&doubts, agreement).map(|mark| Mark { at: -mark.at, ..mark }),
+        entropy: believed(&entropies, agreement),
+        confidence: believed(&doubts, agreement).map(|mark| Mark { at: -mark.at, ..mark }),
     };
     Calibration {
         tokens: guesses.len() as u64,

@@ -203,6 +203,7 @@ impl Import<'_> {
             depth: self.depth(file, layer)?,
             offline,
             threshold: 0.5,
+            calibration: Calibration::default(),
             first: array("fc1.weight")?,
             first_bias: array("fc1.bias")?,
             second: array("fc2.weight")?,

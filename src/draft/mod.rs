@@ -5,14 +5,17 @@
 //!                                   -> held out (the tenth)        -> agreement, thresholds
 //! ```
 //!
-//! Nothing is trained step by step: a jump and a readout are the least squares of all tokens at once, so a kit takes about
-//! as long as reading the text.
+//! A jump and a readout are the least squares of all tokens at once, so a kit takes about as long as reading the text. Only
+//! what says yes or no is trained step by step, and that is small (`classifier.rs`, `predictors.rs`).
 //!
 //! **Invariant:** what a kit says of its parts was measured on windows that none of them was made from.
 
+pub mod answers;
 pub mod calibrate;
+pub mod classifier;
 mod held_out;
 pub mod import;
+pub mod predictors;
 mod ridge;
 
 pub use held_out::Head;
@@ -74,7 +77,7 @@ pub async fn make(
 ) -> Result<Kit, Error> {
     check(windows, recipe, facts.rounds)?;
     let hidden = facts.hidden_size as usize;
-    let epsilon = engine.plan().form.final_norm.epsilon;
+    let epsilon = head.epsilon();
     let mut making = Making {
         jump: recipe.jump.then(|| Ridge::new(2 * hidden, hidden)),
         exits: recipe.exits.iter().map(|_| Ridge::new(hidden, hidden)).collect(),
@@ -97,7 +100,7 @@ pub async fn make(
         .await?;
     let mut kit = Kit::empty(facts, head.rows() as u32);
     making.finish(&mut kit, recipe)?;
-    let held_out = HeldOut { states: &held, head, hidden, epsilon };
+    let held_out = HeldOut { states: &held, head, hidden };
     if let Some(jump) = &mut kit.jump {
         jump.calibration = held_out.judge_jump(jump);
         done += 1;
@@ -126,13 +129,21 @@ fn check(windows: &[Vec<u32>], recipe: &Recipe, rounds: u32) -> Result<(), Reque
     if !(recipe.ridge.is_finite() && recipe.ridge > 0.0) {
         return setting("ridge", recipe.ridge.to_string(), "a number above 0".into());
     }
-    for (index, depth) in recipe.exits.iter().enumerate() {
+    check_depths(&recipe.exits, rounds)
+}
+
+/// Depths between two rounds, each once.
+fn check_depths(depths: &[u32], rounds: u32) -> Result<(), RequestError> {
+    let setting = |depth: &u32, range: String| {
+        Err(RequestError::Setting { name: "depth of a guess", value: depth.to_string(), range })
+    };
+    for (index, depth) in depths.iter().enumerate() {
         if *depth == 0 || *depth >= rounds {
             let most = rounds.saturating_sub(1);
-            return setting("exit", depth.to_string(), format!("between 1 and {most}, less than all rounds"));
+            return setting(depth, format!("between 1 and {most}, less than all rounds"));
         }
-        if recipe.exits[..index].contains(depth) {
-            return setting("exit", depth.to_string(), "each depth once".into());
+        if depths[..index].contains(depth) {
+            return setting(depth, "there once".into());
         }
     }
     Ok(())

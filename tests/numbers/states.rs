@@ -101,7 +101,7 @@ fn made(text: &str, exits: Vec<u32>) -> (Kit, Engine, Vec<Vec<u32>>) {
     let plan = Plan::of(&config).unwrap();
     let mut engine = load(&config, &source, 64, 64);
     let facts = ModelFacts::of(&config, plan.n_rounds(), &block_on(fingerprint(&config, &source)).unwrap());
-    let head = block_on(Head::read(&source, 500, plan.form.logits)).unwrap();
+    let head = block_on(Head::read(&source, 500, &plan.form)).unwrap();
     let tokens = engine.tokenizer().encode(text, true).unwrap();
     let windows: Vec<Vec<u32>> = tokens.chunks(64).filter(|window| window.len() == 64).map(<[u32]>::to_vec).collect();
     let recipe = Recipe { jump: true, exits, ridge: 1e-2 };

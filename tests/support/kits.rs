@@ -59,6 +59,7 @@ pub fn kit() -> Kit {
             depth,
             offline: depth == 3,
             threshold: 0.5,
+            calibration: Calibration::default(),
             first: array(&[2, inputs]),
             first_bias: array(&[2]),
             second: array(&[1, 2]),

@@ -82,6 +82,9 @@ pub enum PartAbout {
         offline: bool,
         /// Above it, the full head is asked.
         threshold: f32,
+        /// What was measured.
+        #[serde(default)]
+        calibration: Calibration,
     },
     /// [`Meta`](super::Meta).
     Meta {
@@ -213,6 +216,7 @@ impl About {
             inner: predictor.first.shape[0] as u32,
             offline: predictor.offline,
             threshold: predictor.threshold,
+            calibration: predictor.calibration.clone(),
         }));
         parts.extend(kit.meta.iter().map(|meta| PartAbout::Meta { calibration: meta.calibration.clone() }));
         Self { format: FORMAT.into(), version: VERSION, model: kit.model.clone(), head_rows: kit.head_rows, parts }
@@ -285,7 +289,8 @@ impl PartAbout {
                 }
                 calibration.check()
             }
-            Self::Predictor { depth: after, inputs, inner, threshold, .. } => {
+            Self::Predictor { depth: after, inputs, inner, threshold, calibration, .. } => {
+                calibration.check()?;
                 depth(*after)?;
                 within("inner", *inner, LIMITS.intermediate_size)?;
                 let forms = [3 * CANDIDATES, model.hidden_size + 2 * CANDIDATES];

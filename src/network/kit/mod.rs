@@ -131,6 +131,8 @@ pub struct Predictor {
     pub offline: bool,
     /// Above it, the full head is asked.
     pub threshold: f32,
+    /// What was measured: how often the best token of all was settled, by what the predictor says of it.
+    pub calibration: Calibration,
     /// `[inner, inputs]`: 12 inputs (logits of the candidates, their softmax, its change), or the normed state of `hidden`
     /// numbers before 8 (logits and softmax).
     pub first: Array,

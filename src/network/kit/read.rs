@@ -150,7 +150,7 @@ impl Reader<'_> {
                 }
                 kit.own_layer = Some(OwnLayer { shape, tensors, calibration });
             }
-            PartAbout::Predictor { depth, inputs, inner, offline, threshold } => {
+            PartAbout::Predictor { depth, inputs, inner, offline, threshold, calibration } => {
                 let (inputs, inner) = (inputs as usize, inner as usize);
                 let shapes: [&[usize]; 4] = [&[inner, inputs], &[inner], &[1, inner], &[1]];
                 let name = |which: usize| format!("predictor.{depth}.{}", PREDICTOR[which]);
@@ -158,6 +158,7 @@ impl Reader<'_> {
                     depth,
                     offline,
                     threshold,
+                    calibration,
                     first: self.array(&name(0), shapes[0])?,
                     first_bias: self.array(&name(1), shapes[1])?,
                     second: self.array(&name(2), shapes[2])?,
