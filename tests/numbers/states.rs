@@ -52,7 +52,7 @@ fn texts() -> Vec<Vec<u32>> {
 #[test]
 fn states_are_those_of_the_twin_on_the_cpu() {
     let config = ModelConfig::from_json(PLAIN).unwrap();
-    let (plan, source) = (Plan::of(&config).unwrap(), Random::new(&config, 7, false, 0));
+    let (plan, source) = (Plan::of(&config).unwrap(), Random::new(&config, 7, true, 0));
     let twin = Judge::new(&config, &plan, &source, 64).unwrap();
     let (texts, depths) = (texts(), [1, 3]);
     let got = states(&mut load(&config, &source, 16, 11), &texts, &depths);
@@ -84,7 +84,7 @@ fn states_are_those_of_the_twin_on_the_cpu() {
 #[test]
 fn what_there_is_no_stream_of_is_refused() {
     let config = ModelConfig::from_json(PLAIN).unwrap();
-    let mut engine = load(&config, &Random::new(&config, 7, false, 0), 16, 16);
+    let mut engine = load(&config, &Random::new(&config, 7, true, 0), 16, 16);
     for depth in [0, 4] {
         let refused = block_on(engine.states(&texts(), &[depth], &mut |_, _| {}));
         assert!(matches!(&refused, Err(Error::Model(error)) if error.to_string().contains("between 1 and 3")));
