@@ -216,11 +216,11 @@ fn one_step(
         let sum: f64 = hidden.column(case).iter().zip(&rest[..inner]).map(|(x, w)| x * w.value).sum();
         let wanted = f64::from(u8::from(*answer));
         let off = (logistic(sum + rest[2 * inner].value) - wanted) / n as f64;
-        for row in 0..inner {
+        for (row, second) in rest[..inner].iter().enumerate() {
             let x = hidden[(row, case)];
             slopes[row] += off * x;
             if x > 0.0 {
-                back[(row, case)] = off * rest[row].value;
+                back[(row, case)] = off * second.value;
                 slopes[inner + row] += back[(row, case)];
             }
         }

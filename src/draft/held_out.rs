@@ -1,6 +1,8 @@
 //! Judging guesses by windows that nothing was made from: how often the best of the first rows of the head is the token that
 //! the whole model finds best, and how sure the guess was.
 
+use std::panic::resume_unwind;
+
 use nalgebra::DMatrix;
 
 use super::calibrate::{Guess, calibrate};
@@ -147,7 +149,7 @@ fn guesses(inputs: &[Vec<f32>], wanted: &[u32], read: &(dyn Fn(&DMatrix<f32>) ->
     std::thread::scope(|scope| {
         let parts = inputs.chunks(share).zip(wanted.chunks(share));
         let threads: Vec<_> = parts.map(|part| scope.spawn(move || some(part))).collect();
-        threads.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect()
+        threads.into_iter().flat_map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
     })
 }
 

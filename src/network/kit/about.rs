@@ -262,9 +262,9 @@ impl PartAbout {
     }
 
     fn check(&self, model: &ModelFacts) -> Result<(), String> {
-        let within = |name: &str, value: u32, most: u32| match value {
-            value if value == 0 || value > most => Err(format!("`{name}` is {value}; it must be between 1 and {most}")),
-            _ => Ok(()),
+        let within = |name: &str, value: u32, most: u32| {
+            let there = (1..=most).contains(&value);
+            if there { Ok(()) } else { Err(format!("`{name}` is {value}; it must be between 1 and {most}")) }
         };
         // Behind the last round stands the model's own head.
         let depth = |depth: u32| within("depth", depth, model.rounds.saturating_sub(1));
