@@ -97,12 +97,7 @@ fn what_cannot_become_a_kit_is_refused() {
     refused(&[MODEL, "docs/bench.md", "--exits", "1,1"], &out, 5, &["is 1", "once"]);
     refused(&[MODEL, "docs/bench.md", "--ridge", "0"], &out, 5, &["ridge is 0", "above 0"]);
     refused(&[MODEL, "docs/bench.md", "--exits", "deep"], &out, 2, &["deep", "none"]);
-    refused(
-        &[MODEL, "--import", "tests/models/tiny"],
-        &out,
-        3,
-        &["another layout", "model.safetensors", "aux_heads.pt"],
-    );
+    refused(&[MODEL, "--import", "tests/models/tiny"], &out, 3, &["model.safetensors", "several layers"]);
     refused(&[MODEL, "docs/bench.md", "--import", "tests"], &out, 2, &["--import"]);
     refused(&[MODEL, "--import", folder.path().to_str().unwrap()], &out, 3, &["without files of tensors"]);
 }
