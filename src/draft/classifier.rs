@@ -165,7 +165,7 @@ impl Linear {
     /// yes and no weigh alike however rare one of them is.
     ///
     /// # Errors
-    /// As of [`Ridge::solve`].
+    /// Where rounding leaves no solution.
     pub fn train(samples: &Samples, ridge: f64) -> Result<Self, RequestError> {
         let mut sums = Ridge::new(samples.width, 1);
         let answer = |index: usize| f64::from(u8::from(samples.answers[index]));

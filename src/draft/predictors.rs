@@ -11,7 +11,7 @@ use nalgebra::DMatrix;
 use super::calibrate::{Guess, calibrate};
 use super::classifier::{Linear, Network, Samples};
 use super::held_out::{Affine, Head};
-use super::{is_held_out, jump_inputs, rms_normed};
+use super::{HELD_OUT, is_held_out, jump_inputs, rms_normed};
 use crate::engine::Engine;
 use crate::engine::states::States;
 use crate::error::{Error, RequestError};
@@ -48,7 +48,8 @@ pub async fn add(
     settled: &Settled,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<(), Error> {
-    let windows = &windows[..windows.len().min(settled.windows)];
+    // As many that one of them is held out, which the jump was not made from either.
+    let windows = &windows[..windows.len().min(settled.windows.max(HELD_OUT))];
     let mut depths = settled.depths.clone();
     depths.sort_unstable();
     super::check_depths(&depths, kit.model.rounds)?;

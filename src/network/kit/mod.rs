@@ -173,7 +173,7 @@ impl Kit {
         Self { model, head_rows, jump: None, exits: vec![], own_layer: None, predictors: vec![], meta: None }
     }
 
-    /// Whether the kit belongs to the model with that config, so many rounds and that [`fingerprint`].
+    /// Whether the kit belongs to the model with that config, so many rounds and that [`fingerprint()`].
     ///
     /// # Errors
     /// [`ModelError::Kit`], with what differs.
