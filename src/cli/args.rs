@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use isobath::error::RequestError;
+use isobath::service::{Draft, Drafting};
 use isobath::tensor::DataType;
 use isobath::tensor::quantise::WRITTEN;
 
@@ -230,6 +231,15 @@ pub struct Loading {
     #[arg(long, value_name = "NAME[=THRESHOLDS]", value_parser = super::gate::gate, allow_hyphen_values = true)]
     pub gate: Option<GateChoice>,
 
+    /// Who guesses what follows, to be checked several tokens at a time; texts stay the same: off, auto, lookup (what followed the last
+    /// words where they stood before), rounds or rounds=N (the model's first rounds, or layers) [default: auto for run and chat, else off].
+    #[arg(long, value_name = "WHO")]
+    pub draft: Option<Draft>,
+
+    /// Guesses that are checked behind each token [default: as many as pay].
+    #[arg(long, value_name = "N")]
+    pub guesses: Option<u32>,
+
     /// Print the time that each kernel took, where the GPU has timestamps.
     #[arg(long)]
     pub profile: bool,
@@ -237,6 +247,13 @@ pub struct Loading {
     /// Print nothing on stderr but errors.
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+impl Loading {
+    /// Who guesses, where nothing is said of it.
+    pub fn drafting(&self, otherwise: Draft) -> Drafting {
+        Drafting { draft: self.draft.clone().unwrap_or(otherwise), guesses: self.guesses }
+    }
 }
 
 /// Refuses a context that holds nothing.

@@ -8,7 +8,7 @@ use isobath::error::Error;
 use isobath::gpu::{AdapterSummary, Gpu};
 use isobath::network::config::ModelConfig;
 use isobath::network::generation::Generation;
-use isobath::service::{Model, Parts, Prompt, Settings};
+use isobath::service::{Draft, Model, Parts, Prompt, Settings};
 use isobath::tensor::DataType;
 use isobath::text::Tokenizer;
 use pollster::block_on;
@@ -47,8 +47,11 @@ pub fn writer(
     length: Length<'_>,
     alternatives: u32,
 ) -> anyhow::Result<Box<dyn Writer>> {
-    let options = EngineOptions { alternatives, ..EngineOptions::default() };
-    let model = load(place, loading, options, |_| length)?;
+    let drafting = loading.drafting(Draft::Auto);
+    drafting.check()?;
+    let options = EngineOptions { alternatives, guesses: drafting.room(), ..EngineOptions::default() };
+    let mut model = load(place, loading, options, |_| length)?;
+    block_on(drafting.apply(&mut model.engine))?;
     let Loading { profile, quiet, .. } = *loading;
     let warm = model.engine.gpu().traits().compiles_at_once;
     Ok(Box::new(Session { model, profile, quiet, warm }))

@@ -5,6 +5,7 @@
 //! nothing moves when the list changes.
 
 pub mod attention;
+pub mod drafts;
 pub mod draw;
 pub mod exits;
 pub mod products;
@@ -17,7 +18,9 @@ mod check;
 pub(crate) const REDUCE: &str = include_str!("../../shaders/lib/reduce.wgsl");
 pub(crate) const REDUCE_SUBGROUP: &str = include_str!("../../shaders/lib/reduce_subgroup.wgsl");
 pub(crate) const KV: &str = include_str!("../../shaders/lib/kv.wgsl");
-pub(crate) const DRAW: &str = include_str!("../../shaders/lib/draw.wgsl");
+pub(crate) const DRAW: &str =
+    concat!(include_str!("../../shaders/lib/draw.wgsl"), include_str!("../../shaders/lib/hash.wgsl"));
+pub(crate) const HASH: &str = include_str!("../../shaders/lib/hash.wgsl");
 pub(crate) const FOLD: &str = include_str!("../../shaders/lib/fold.wgsl");
 pub(crate) const FOLD_SUBGROUP: &str = concat!(
     include_str!("../../shaders/lib/fold_subgroup.wgsl"),
@@ -65,7 +68,9 @@ pub fn by_subgroup(traits: &crate::gpu::Traits) -> bool {
 }
 /// Threads of a workgroup that looks through a vocabulary, without subgroups: `THREADS` in `shaders/lib/fold.wgsl`.
 pub const FOLD_THREADS: u32 = 256;
-/// A token that the GPU takes from the lane's last draw.
+/// Most guesses behind a lane's next token.
+pub const MAX_GUESSES: u32 = 8;
+/// A token that the GPU takes from the lane's history.
 pub const NEXT_TOKEN: u32 = u32::MAX;
 
 /// What the GPU knows of a row.
@@ -112,6 +117,14 @@ pub struct Control {
     pub ends: u32,
     /// Rows of its span in use: the next token, and guesses behind it.
     pub rows: u32,
+    /// Of those that were computed last: rows that stay, the first ones.
+    pub kept: u32,
+    /// Guesses that were made, whether they are checked or not.
+    pub guesses: u32,
+    /// Who made them: an index of the caller's.
+    pub source: u32,
+    /// Rows of its span that have run the first layers already, to be guessed from.
+    pub shallow: u32,
 }
 
 impl Control {

@@ -7,7 +7,7 @@ use crate::kernels::products::matrix::loader;
 use crate::kernels::rows::swiglu::Activation;
 use crate::kernels::{
     ATTENDED_STRETCH, ATTENDED_WHOLE, BLOCK, COLUMN, COLUMN_SUBGROUP, DRAW, ENTRIES, FOLD, FOLD_SUBGROUP, GATHERED,
-    GATHERED_NOWHERE, GRANTED, KV, LANE, PRODUCT, REDUCE, REDUCE_SUBGROUP, SERIAL, SPAN, TEXEL, WEIGHTS_BUFFER,
+    GATHERED_NOWHERE, GRANTED, HASH, KV, LANE, PRODUCT, REDUCE, REDUCE_SUBGROUP, SERIAL, SPAN, TEXEL, WEIGHTS_BUFFER,
     WEIGHTS_TEXTURE,
 };
 use crate::tensor::DataType;
@@ -146,7 +146,20 @@ pub fn all() -> Vec<Variant> {
         vec![text!("attention/head_norm"), REDUCE],
         vec![],
     );
-    add("unsee", crate::kernels::rows::unsee::Params::FIELDS, vec![text!("rows/unsee"), LANE], vec![]);
+    add("carry", crate::kernels::drafts::carry::Params::FIELDS, vec![text!("drafts/carry"), LANE], vec![]);
+    add("follow", crate::kernels::drafts::follow::Params::FIELDS, vec![text!("drafts/follow"), LANE, GRANTED], vec![]);
+    add("join", crate::kernels::drafts::join::Params::FIELDS, vec![text!("drafts/join")], vec![]);
+    for constants in &drawn {
+        add(
+            "propose",
+            crate::kernels::drafts::propose::Params::FIELDS,
+            vec![text!("drafts/propose"), LANE],
+            constants.clone(),
+        );
+    }
+    add("keep", crate::kernels::drafts::keep::Params::FIELDS, vec![text!("drafts/keep"), LANE, GRANTED], vec![]);
+    add("lookup", crate::kernels::drafts::lookup::Params::FIELDS, vec![text!("drafts/lookup"), LANE], vec![]);
+    add("recall", crate::kernels::drafts::recall::Params::FIELDS, vec![text!("drafts/recall"), LANE, HASH], vec![]);
     add("leave", crate::kernels::exits::leave::Params::FIELDS, vec![text!("exits/leave"), LANE, GRANTED], vec![]);
     for rule in Rule::ALL {
         add(

@@ -69,6 +69,7 @@ impl State {
         let mut reach = vec![0u32; context as usize];
         reach.iter_mut().zip(to.depths).for_each(|(reach, depth)| *reach = u32::from(*depth));
         gpu.write(&lanes.seen, at * u64::from(sizes.seen) * 4, &seen);
+        gpu.write(&lanes.history, at * context * 4, to.cached);
         gpu.write(&lanes.reach, at * context * 4, &reach);
         gpu.write(&lanes.lengths, at * to.lengths.len() as u64 * 4, to.lengths);
         gpu.write(&lanes.settings, at * size_of::<Settings>() as u64, &[to.settings]);
@@ -81,6 +82,7 @@ impl State {
             given: given.is_some().into(),
             ends: to.ends.into(),
             rows: 1,
+            ..Control::default()
         };
         gpu.write(&lanes.control, at * CONTROL_BYTES, &[control]);
         Ok(())

@@ -1,6 +1,7 @@
 //! A network on the GPU: weights, rows and lanes, and the dispatches that move them on.
 
 pub mod cache;
+pub mod draft;
 pub mod gates;
 pub mod lane;
 pub mod layer;
@@ -15,5 +16,5 @@ pub mod rounds;
 pub mod state;
 pub mod step;
 pub mod tick;
-mod upload;
+pub mod upload;
 pub mod weights;

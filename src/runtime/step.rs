@@ -20,7 +20,7 @@ use crate::network::plan::Plan;
 use crate::runtime::layer::Batch;
 use crate::runtime::product::{self, Target};
 use crate::runtime::recipe::Recipe;
-use crate::runtime::state::State;
+use crate::runtime::state::{Room, Sizes, State};
 use crate::runtime::weights::Weights;
 
 /// Who decides how deep the rows go.
@@ -126,7 +126,7 @@ impl<'a> Network<'a> {
             self.layer(pass, layer, &rows.hidden, all)?;
             self.look_at_layer(pass, &mut probe, layer, 0, &rows.hidden, &rows.all)?;
         }
-        self.rounds(pass, (step.depth, step.first_lane_rows()), false, all, &mut probe)?;
+        self.rounds(pass, (step.depth, step.first_lane_rows()), 0..self.plan.n_rounds(), false, all, &mut probe)?;
         for layer in self.plan.epilogue.clone() {
             self.layer(pass, layer, &rows.hidden, all)?;
             self.look_at_layer(pass, &mut probe, layer, 0, &rows.hidden, &rows.all)?;
@@ -169,11 +169,10 @@ impl<'a> Network<'a> {
                 part,
                 tokens: &rows.tokens,
                 rows: &rows.info,
-                lane_tokens: &lanes.tokens,
                 list: batch.list,
                 hidden: &rows.hidden,
                 seen: &lanes.seen,
-                noted: &rows.noted,
+                history: &lanes.history,
                 n_rows: batch.n_rows,
                 params: embed::Params {
                     blocks: sizes.hidden / 32,
@@ -183,6 +182,9 @@ impl<'a> Network<'a> {
                     stride: sizes.hidden / 4,
                     seen_stride: sizes.seen,
                     scale: self.plan.form.embedding.scale,
+                    context: sizes.room.context,
+                    base: sizes.room.rows,
+                    span: sizes.room.span,
                 },
             })?;
         }
@@ -221,26 +223,14 @@ impl<'a> Network<'a> {
         sample: bool,
         probe: &mut Option<&mut Probe>,
     ) -> Result<(), GpuError> {
-        let (rows, lanes) = (&self.state.rows, &self.state.lanes);
+        let rows = &self.state.rows;
         let alternatives = self.state.sizes.room.alternatives;
         let batch = Batch { list, n_rows, longest: 0, round: 0, base: 0, region: n_rows, decoding: false, mixed: None };
         self.head(pass, &rows.logits, batch)?;
         self.look(pass, probe, "final_norm", &rows.normed.rows, Some(list))?;
         let vocabulary = self.config.vocab_size;
         if sample {
-            pass.run(&Sample {
-                settings: &lanes.settings,
-                rows: &rows.info,
-                list,
-                seen: &lanes.seen,
-                logits: &rows.logits,
-                lane_tokens: &lanes.tokens,
-                drawn: &rows.drawn,
-                alternatives,
-                n_rows,
-                subgroups: self.recipe.draws_by_subgroup(vocabulary),
-                params: sample::Params { vocabulary, stride: vocabulary, seen_stride: self.state.sizes.seen },
-            })?;
+            self.sample(pass, (list, n_rows), vocabulary)?;
         }
         if sample && alternatives > 0 {
             let params = alternatives::Params { vocabulary, stride: vocabulary };
@@ -248,6 +238,32 @@ impl<'a> Network<'a> {
             pass.run(&Alternatives { list, logits, drawn, alternatives, n_rows, params })?;
         }
         Ok(())
+    }
+
+    /// Draws a token for each of the listed rows, of logits of the first so many tokens.
+    pub(super) fn sample(
+        &self,
+        pass: &mut Pass<'_>,
+        (list, n_rows): (&Buffer, u32),
+        vocabulary: u32,
+    ) -> Result<(), GpuError> {
+        let (rows, lanes) = (&self.state.rows, &self.state.lanes);
+        let Sizes { seen: seen_stride, room: Room { context, rows: base, span, alternatives, .. }, .. } =
+            self.state.sizes;
+        pass.run(&Sample {
+            settings: &lanes.settings,
+            rows: &rows.info,
+            list,
+            seen: &lanes.seen,
+            logits: &rows.logits,
+            history: &lanes.history,
+            drawn: &rows.drawn,
+            tokens: &rows.tokens,
+            alternatives,
+            n_rows,
+            subgroups: self.recipe.draws_by_subgroup(vocabulary),
+            params: sample::Params { vocabulary, stride: vocabulary, seen_stride, context, base, span },
+        })
     }
 
     pub(super) fn look_at_layer(

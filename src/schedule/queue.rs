@@ -47,6 +47,11 @@ impl Queue {
         self.waiting.len()
     }
 
+    /// Whether rows of some prompt must be read together.
+    pub fn any_together(&self) -> bool {
+        self.waiting.iter().any(|sequence| sequence.submission.together > 0)
+    }
+
     pub fn contains(&self, id: SequenceId) -> bool {
         self.waiting.iter().any(|sequence| sequence.submission.id == id)
     }

@@ -6,6 +6,7 @@
 
 mod batch;
 mod gates;
+mod guesses;
 mod loss;
 mod models;
 mod pages;

@@ -108,7 +108,7 @@ impl Loaded<'_> {
                     rows: 1,
                     ..Control::default()
                 };
-                self.gpu.write(&lanes.control, u64::from(lane) * 32, &[control]);
+                self.gpu.write(&lanes.control, u64::from(lane) * size_of::<Control>() as u64, &[control]);
                 let rows = |(position, &token): (usize, &u32)| Input { lane, position: position as u32, token };
                 let inputs: Vec<Input> = sequence.prompt.iter().enumerate().map(rows).collect();
                 let depth = if sequence.forced > 0 { Depth::Fixed(sequence.forced) } else { Depth::Model };
@@ -117,11 +117,16 @@ impl Loaded<'_> {
                 let step = Step { inputs: &inputs, heads: &[inputs.len() as u32 - 1], depth, sample: true };
                 alone.clear(&lanes.events);
                 network.record(&mut alone, &step, None).unwrap();
-                network.finish(&mut alone, &self.state.rows.heads).unwrap();
+                network.finish(&mut alone, (&self.state.rows.heads, 1)).unwrap();
                 alone.submit();
                 self.collect(&mut written);
             }
-            network.tick(&mut pass, &Tick { order, lanes: LANES, longest: CONTEXT, ragged: true }).unwrap();
+            network
+                .tick(
+                    &mut pass,
+                    &Tick { order, lanes: LANES, longest: CONTEXT, ragged: true, guesses: 0, guesses_before: 0 },
+                )
+                .unwrap();
             pass.submit();
             self.collect(&mut written);
         }

@@ -21,6 +21,7 @@ use isobath::error::RequestError;
 use isobath::network::config::ModelConfig;
 use isobath::runtime::tick::Order;
 use isobath::schedule::PAGE;
+use isobath::service::Draft;
 use pollster::block_on;
 
 use super::args::{Bench, Loading, OrderChoice};
@@ -157,7 +158,11 @@ impl<'a> Bencher<'a> {
         };
         // All lanes have room at once: what waits is not measured.
         let cache_tokens = loading.context.map(|context| context.next_multiple_of(PAGE).saturating_mul(lanes));
-        let options = EngineOptions { lanes, order, max_rows: chunk, cache_tokens, ..EngineOptions::default() };
+        let drafting = loading.drafting(Draft::Off);
+        drafting.check()?;
+        let guesses = drafting.room();
+        let options =
+            EngineOptions { lanes, order, max_rows: chunk, cache_tokens, guesses, ..EngineOptions::default() };
         let gated = |config: &mut ModelConfig| {
             if !gates {
                 config.leave_gates_out();
@@ -181,6 +186,7 @@ impl<'a> Bencher<'a> {
         }
         let start = self.start;
         engine.set_clock(move || start.elapsed().as_nanos() as u64);
+        block_on(drafting.apply(&mut engine))?;
         Ok(engine)
     }
 
