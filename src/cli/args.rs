@@ -13,7 +13,7 @@ use isobath::tensor::quantise::WRITTEN;
 
 pub use super::args_choosing::Choosing;
 pub use super::args_convert::{Convert, Import, SharingChoice, StartChoice, Writing};
-pub use super::args_draft::Draft;
+pub use super::args_draft::MakeKit;
 pub use super::args_measure::{Bench, Eval, Experiment, OrderChoice, TableFormat};
 use super::gate::GateChoice;
 
@@ -58,7 +58,7 @@ pub enum Command {
     /// Make a plain model recursive, ready to be trained further, or unroll a recursive one.
     Convert(Convert),
     /// Make a kit, by which a model's tokens can be guessed before all of its layers have run.
-    Draft(Draft),
+    Draft(MakeKit),
     /// Open the window: text in the colours of depth, lanes, and throughput, live.
     #[cfg(feature = "gui")]
     Gui(Gui),

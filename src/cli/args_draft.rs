@@ -7,7 +7,7 @@ use clap::Args;
 use super::args::Loading;
 
 #[derive(Debug, Args)]
-pub struct Draft {
+pub struct MakeKit {
     #[command(flatten)]
     pub loading: Loading,
 

@@ -19,7 +19,7 @@ use isobath::text::Message;
 use pollster::block_on;
 use serde_json::{Value, json};
 
-use super::args::Draft;
+use super::args::MakeKit;
 use super::destination::{Part, size};
 use super::failure;
 use super::length::Length;
@@ -46,7 +46,7 @@ struct Known {
     context: u32,
 }
 
-pub fn draft(command: &Draft) -> anyhow::Result<u8> {
+pub fn draft(command: &MakeKit) -> anyhow::Result<u8> {
     let taken = command.out.join(KIT_JSON).exists();
     anyhow::ensure!(command.force || !taken, "{} is there already; --force overwrites it", command.out.display());
     anyhow::ensure!(!command.out.is_file(), "{} is a file; name a folder", command.out.display());
@@ -59,7 +59,7 @@ pub fn draft(command: &Draft) -> anyhow::Result<u8> {
 }
 
 /// Makes a kit out of a text.
-fn learn(command: &Draft, place: &Place) -> anyhow::Result<()> {
+fn learn(command: &MakeKit, place: &Place) -> anyhow::Result<()> {
     let path = command.text.clone().map_or_else(open::held_out, Ok)?;
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {} as UTF-8 text", path.display()))?;
     let known = known(place, command.head_rows)?;
@@ -92,7 +92,7 @@ fn learn(command: &Draft, place: &Place) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn load(command: &Draft, place: &Place, facts: &ModelFacts, window: u32) -> anyhow::Result<Model> {
+fn load(command: &MakeKit, place: &Place, facts: &ModelFacts, window: u32) -> anyhow::Result<Model> {
     let mut loading = command.loading.clone();
     loading.context = Some(loading.context.unwrap_or(window).max(window));
     let heads = (LOGITS / 4 / facts.vocab_size.max(1)).clamp(1, window.max(1));
@@ -101,7 +101,7 @@ fn load(command: &Draft, place: &Place, facts: &ModelFacts, window: u32) -> anyh
     session::load(place, &loading, options, |_| Length::Usual)
 }
 
-fn windows(command: &Draft, engine: &Engine, text: &str, window: u32) -> anyhow::Result<Vec<Vec<u32>>> {
+fn windows(command: &MakeKit, engine: &Engine, text: &str, window: u32) -> anyhow::Result<Vec<Vec<u32>>> {
     let tokenizer = engine.tokenizer();
     let end = tokenizer.eos_token().or(engine.config().end_tokens.first().copied());
     let end = end.and_then(|token| tokenizer.token_text(token));
@@ -110,7 +110,7 @@ fn windows(command: &Draft, engine: &Engine, text: &str, window: u32) -> anyhow:
 }
 
 /// The model's answers to the lines of a text.
-fn own_answers(command: &Draft, model: &mut Model, text: &str, window: u32) -> anyhow::Result<Vec<Vec<u32>>> {
+fn own_answers(command: &MakeKit, model: &mut Model, text: &str, window: u32) -> anyhow::Result<Vec<Vec<u32>>> {
     let mut prompts = vec![];
     let mut tokens = 0;
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
@@ -137,7 +137,7 @@ fn own_answers(command: &Draft, model: &mut Model, text: &str, window: u32) -> a
 }
 
 /// Makes a kit out of heads that others have trained.
-fn import(command: &Draft, place: &Place, heads: &Path) -> anyhow::Result<()> {
+fn import(command: &MakeKit, place: &Place, heads: &Path) -> anyhow::Result<()> {
     let files = place.files()?;
     let parts = block_on(files.read(None))?;
     let facts = facts(&parts)?;
@@ -199,7 +199,7 @@ pub fn write(folder: &Path, made: &Kit) -> anyhow::Result<u64> {
     Ok((json.len() + tensors.len()) as u64)
 }
 
-fn print(command: &Draft, place: &Place, tokens: Option<usize>, made: &Kit, bytes: u64) {
+fn print(command: &MakeKit, place: &Place, tokens: Option<usize>, made: &Kit, bytes: u64) {
     let about = About::of(made);
     if command.json {
         let (kit, model) = (command.out.display().to_string(), place.path().display().to_string());
