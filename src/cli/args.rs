@@ -232,7 +232,8 @@ pub struct Loading {
     pub gate: Option<GateChoice>,
 
     /// Who guesses what follows, to be checked several tokens at a time; texts stay the same: off, auto, lookup (what followed the last
-    /// words where they stood before), rounds or rounds=N (the model's first rounds, or layers) [default: auto for run and chat, else off].
+    /// words where they stood before), rounds or rounds=N (the model's first rounds, or layers: exit=N), or the folder of a kit (see
+    /// `isobath draft`), with #jump or #exit-N behind it for one of its parts [default: auto for run and chat, else off].
     #[arg(long, value_name = "WHO")]
     pub draft: Option<Draft>,
 
