@@ -2,7 +2,8 @@
 
 use std::str::FromStr;
 
-use crate::engine::guessing::{DraftSource, Guesses, PathSource};
+use crate::engine::drafters::{DraftSource, PathSource};
+use crate::engine::guessing::Guesses;
 use crate::engine::{Engine, MAX_GUESSES};
 use crate::error::{Error, RequestError};
 use crate::network::kit::Kit;

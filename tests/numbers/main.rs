@@ -6,6 +6,7 @@
 mod eval;
 mod family;
 mod golden;
+mod guesses;
 mod quantised;
 mod range;
 mod smollm2;
