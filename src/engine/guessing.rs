@@ -156,7 +156,7 @@ pub(super) struct Guessing {
 }
 
 /// What came of guesses.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Counts {
     /// Passes of the whole network that wrote a lane's tokens.
     pub checks: u64,
@@ -284,6 +284,11 @@ impl Engine {
     /// What came of guesses so far.
     pub fn guesses(&self) -> Counts {
         self.guessing.counts
+    }
+
+    /// Who guesses, the first one first.
+    pub fn guessers(&self) -> &[Guesser] {
+        &self.guessing.by
     }
 
     /// Guesses behind a token for which there is room.
