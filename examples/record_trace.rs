@@ -1,5 +1,6 @@
 //! Writes the runs that tests of the panel play: the bundled model writes some sequences, then runs a race of four heats that
-//! count. `stories` compares depth with full depth, `guesses` has lookup guess and compares that with none.
+//! count. `stories` compares depth with full depth, `guesses` has the first round guess and compares
+//! that with none.
 //!
 //!     cargo run --example record_trace -- stories
 //!     cargo run --example record_trace -- guesses
@@ -31,7 +32,7 @@ struct Run {
 
 fn run(name: &str) -> Option<Run> {
     let settings = Settings { temperature: 0.8, min_p: 0.05, ..Settings::of(48) };
-    let lookup = Drafting { draft: Draft::Lookup, guesses: Some(3) };
+    let first = Drafting { draft: Draft::Rounds(Some(1)), guesses: Some(3) };
     match name {
         "stories" => Some(Run {
             lanes: 8,
@@ -45,13 +46,13 @@ fn run(name: &str) -> Option<Run> {
         }),
         "guesses" => Some(Run {
             lanes: 4,
-            prompt: "The cat sat on the mat. The dog sat on the mat. The bird sat on the mat.",
-            drafting: lookup.clone(),
+            prompt: "Once upon a time there was a cat",
+            drafting: first.clone(),
             sequences: 3,
-            settings: Settings { temperature: 0.3, seed: 4, ignore_end: true, ..settings },
-            racers: 2,
-            race_tokens: 24,
-            contest: Contest::Guesses { drafting: lookup.clone(), then: lookup },
+            settings: Settings { ignore_end: true, ..settings },
+            racers: 3,
+            race_tokens: 12,
+            contest: Contest::Guesses { drafting: first.clone(), then: first },
         }),
         _ => None,
     }

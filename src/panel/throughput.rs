@@ -62,7 +62,7 @@ fn figure(ui: &mut Ui, number: &str, unit: &str) -> egui::Response {
 fn bars(ui: &mut Ui, names: [Contestant; 2], (first, second): (f64, f64), ceiling: f64) {
     let most = (second * ceiling).max(first).max(1e-9) * 1.02;
     let (area, _) = ui.allocate_exact_size(vec2(ui.available_width(), 62.0), Sense::hover());
-    let field = Rect::from_min_max(area.min + vec2(72.0, 0.0), area.max - vec2(0.0, 14.0));
+    let field = Rect::from_min_max(area.min + vec2(84.0, 0.0), area.max - vec2(0.0, 14.0));
     let text = ui.visuals().text_color();
     let weak = ui.visuals().weak_text_color();
     let teal = look::accent(ui.visuals());

@@ -118,11 +118,10 @@ fn the_text_goes_on_as_if_nothing_had_been() {
 
 #[test]
 fn guesses_are_made_on_the_device_that_takes_the_place() {
-    let prompt = "The cat sat on the mat. The dog sat on the mat. The bird sat on the mat. The fox sat on";
-    let sequences = vec![Task { name: 1, prompt: Prompt::Text(prompt.into()) }];
+    let sequences = vec![Task { name: 1, prompt: Prompt::Text("Once upon a time there was a cat".into()) }];
     let settings = Settings { max_tokens: 48, ignore_end: true, ..Settings::default() };
     let write = Command::Submit { sequences, settings };
-    let drafting = Drafting { draft: Draft::Lookup, guesses: Some(3) };
+    let drafting = Drafting { draft: Draft::Rounds(Some(1)), guesses: Some(3) };
     let plain = serve(vec![write.clone()], &[], None);
     let guessed = serve(vec![Command::Drafting { drafting: drafting.clone() }, write], &[8], None);
     let lost = guessed.iter().position(|update| matches!(update, Update::Rebuilt(_))).unwrap();
