@@ -8,6 +8,7 @@
 use super::Engine;
 use super::drafters::DraftSource;
 use super::estimate::Estimates;
+use super::event::Guesser;
 use crate::error::{Error, RequestError};
 
 /// How many guesses are checked behind each token.
@@ -20,7 +21,7 @@ pub enum Guesses {
 }
 
 /// What came of guesses.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Counts {
     /// Passes of the whole network that wrote a lane's tokens.
     pub checks: u64,
@@ -36,6 +37,11 @@ impl Engine {
     /// What came of guesses so far.
     pub fn guesses(&self) -> Counts {
         self.guessing.counts
+    }
+
+    /// Who guesses, the first one first.
+    pub fn guessers(&self) -> &[Guesser] {
+        self.guessing.by()
     }
 
     /// Guesses behind a token for which there is room.
