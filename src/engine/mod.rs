@@ -4,7 +4,8 @@
 //! of all of them; [`Engine::generate`] does both for one. What is told is an [`Event`].
 
 mod ahead;
-mod counts;
+pub mod drafters;
+mod estimate;
 pub mod event;
 mod generate;
 pub mod guessing;
@@ -15,6 +16,7 @@ mod policy;
 mod report;
 pub mod request;
 pub mod score;
+pub mod states;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -165,7 +167,7 @@ pub struct Engine {
     last_id: u64,
     statistics: Statistics,
     /// When guesses are checked, and how many.
-    guessing: guessing::Guessing,
+    guessing: estimate::Estimates,
     /// Guesses behind a token in the last tick that was submitted.
     guesses_before: u32,
     clock: Option<Clock>,
@@ -245,7 +247,7 @@ impl Engine {
             events: VecDeque::new(),
             last_id: 0,
             statistics: Statistics::default(),
-            guessing: guessing::Guessing::default(),
+            guessing: estimate::Estimates::default(),
             guesses_before: 0,
             clock,
             depths: None,

@@ -71,7 +71,7 @@ impl Server<'_> {
             Err(error) if lost(&error) => return Err(error),
             set => set.err(),
         };
-        let unguessed = match self.drafting.apply(&mut model.engine).await {
+        let unguessed = match self.drafting.apply(&mut model.engine, None).await {
             Err(error) if lost(&error) => return Err(error),
             set => set.err(),
         };

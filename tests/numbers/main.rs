@@ -6,8 +6,10 @@
 mod eval;
 mod family;
 mod golden;
+mod guesses;
 mod quantised;
 mod range;
 mod smollm2;
+mod states;
 #[path = "../support/mod.rs"]
 mod support;
