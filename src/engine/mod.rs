@@ -4,7 +4,6 @@
 //! of all of them; [`Engine::generate`] does both for one. What is told is an [`Event`].
 
 mod ahead;
-mod counts;
 pub mod drafters;
 mod estimate;
 pub mod event;
