@@ -167,8 +167,7 @@ impl Estimates {
 
     /// The number of guesses with the most tokens for the time.
     fn best(&self, hope: usize) -> u32 {
-        let rate =
-            |(place, &guesses): (usize, &u32)| (self.tokens(guesses, hope) / self.cost(place, hope), guesses);
+        let rate = |(place, &guesses): (usize, &u32)| (self.tokens(guesses, hope) / self.cost(place, hope), guesses);
         let rates = TRIED.iter().enumerate().filter(|(_, guesses)| **guesses <= self.most).map(rate);
         let (rate, guesses) = rates.fold((0.0, 0), |best, other| if other.0 > best.0 { other } else { best });
         if rate > WORTH { guesses } else { 0 }
@@ -340,7 +339,12 @@ mod tests {
     }
 
     /// A device that takes `time(guesses)`; one lane, ticks are told of three later. Guesses in each tick.
-    fn simulate(by: Guesser, ticks: usize, time: impl Fn(u32) -> u64, guess: impl Fn(usize) -> Option<u32>) -> Vec<u32> {
+    fn simulate(
+        by: Guesser,
+        ticks: usize,
+        time: impl Fn(u32) -> u64,
+        guess: impl Fn(usize) -> Option<u32>,
+    ) -> Vec<u32> {
         let (mut estimates, mut asked, mut now) = (auto(by), vec![], 0);
         for tick in 0..ticks {
             asked.push(estimates.choose(1));

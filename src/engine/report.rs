@@ -80,7 +80,8 @@ impl Engine {
 
     /// What is known of the lanes' entries, and the most that ticks under way may add.
     fn settle_entries(&mut self, drawn: &[LaneEvent]) {
-        let under_way: u32 = self.in_flight.iter().filter(|ahead| ahead.decodes).map(|ahead| 1 + ahead.asked.guesses).sum();
+        let under_way: u32 =
+            self.in_flight.iter().filter(|ahead| ahead.decodes).map(|ahead| 1 + ahead.asked.guesses).sum();
         // Rows that entered in the tick that is told of are drawn by the next one.
         let pending = self.state.sizes.room.span;
         for drawn in drawn {
