@@ -4,7 +4,7 @@
 //! {state of the token before | none} -> {prologue and the first rounds | none} -> {readout} -> {the head's first rows} -> draw
 //! ```
 //!
-//! Several exits may follow each other: a row that is not sure at one runs on to the next.
+//! Of several exits, a row that is not sure at one runs on to the next.
 //!
 //! One token after the other, each with the noise of its place. What the first layers of a plain stack leave (stream, keys and
 //! values) is the model's own, and the check goes on from there. Where rounds share weights, or a gate decides, the check begins
@@ -365,7 +365,7 @@ impl<'a> Network<'a> {
                 least
             }
         };
-        let params = propose::Params { base: room.rows, span: room.span, least_sureness: least_sureness.max(-1e30) };
+        let (base, span, least_sureness) = (room.rows, room.span, least_sureness.max(-1e30));
         pass.run(&Propose {
             list: batch.list,
             drawn: &rows.drawn,
@@ -378,11 +378,8 @@ impl<'a> Network<'a> {
     }
 
     /// Carries final states of the rows of a list to where a jump begins, if there is one.
-    pub(in crate::runtime) fn carry(
-        &self,
-        pass: &mut Pass<'_>,
-        (list, n_rows): (&Buffer, u32),
-    ) -> Result<(), GpuError> {
+    pub(in crate::runtime) fn carry(&self, pass: &mut Pass<'_>, of: (&Buffer, u32)) -> Result<(), GpuError> {
+        let (list, n_rows) = of;
         let sizes = &self.state.sizes;
         for drafter in &self.state.drafters {
             let super::Drafter::Path(Path { from: Origin::Jump(jump), .. }) = drafter else { continue };
