@@ -3,6 +3,7 @@
 use isobath::engine::Engine;
 use isobath::error::{Error, RequestError};
 use isobath::network::exit::ExitChoice;
+use isobath::network::kit::Kit;
 use isobath::service::Draft;
 use pollster::block_on;
 
@@ -13,14 +14,18 @@ pub fn exit(text: &str) -> Result<ExitChoice, String> {
     text.parse()
 }
 
-/// Puts the mode in place that was asked for.
-pub fn apply(loading: &Loading, engine: &mut Engine) -> Result<(), Error> {
+/// Puts the mode in place that was asked for, with the kit where one is given.
+pub fn apply(loading: &Loading, kit: Option<&Kit>, engine: &mut Engine) -> Result<(), Error> {
     let Some(choice) = &loading.exit else { return Ok(()) };
     if loading.gate.is_some() {
         let range = "said without `--gate`: both decide on depth".into();
         return Err(RequestError::Setting { name: "exit", value: choice.mode.name().into(), range }.into());
     }
-    block_on(engine.set_exit(Some(choice)))
+    let choice = match kit {
+        Some(kit) => choice.clone().with_kit(kit)?,
+        None => choice.clone(),
+    };
+    block_on(engine.set_exit(Some(&choice)))
 }
 
 /// Who guesses where nothing is said: nobody where tokens leave early.

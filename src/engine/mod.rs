@@ -5,6 +5,9 @@
 
 mod ahead;
 pub mod cached;
+mod counts;
+pub mod drafters;
+mod estimate;
 pub mod event;
 mod exits;
 mod generate;
@@ -16,6 +19,7 @@ mod policy;
 mod report;
 pub mod request;
 pub mod score;
+pub mod states;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -166,7 +170,7 @@ pub struct Engine {
     last_id: u64,
     statistics: Statistics,
     /// When guesses are checked, and how many.
-    guessing: guessing::Guessing,
+    guessing: estimate::Estimates,
     /// Guesses behind a token in the last tick that was submitted.
     guesses_before: u32,
     clock: Option<Clock>,
@@ -246,7 +250,7 @@ impl Engine {
             events: VecDeque::new(),
             last_id: 0,
             statistics: Statistics::default(),
-            guessing: guessing::Guessing::default(),
+            guessing: estimate::Estimates::default(),
             guesses_before: 0,
             clock,
             depths: None,

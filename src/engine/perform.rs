@@ -3,6 +3,7 @@
 //! **Invariant:** no tick waits for the one before it; writes of the host take effect before the submission that follows.
 
 use super::Engine;
+use super::estimate::Asked;
 use super::lane::OnLane;
 use crate::error::GpuError;
 use crate::gpu::Pass;
@@ -24,16 +25,17 @@ pub(super) struct InFlight {
     pub read: Vec<(u32, u32, usize)>,
     /// Lanes were moved on, beside reading.
     pub decodes: bool,
-    /// Guesses behind a lane's next token.
-    pub guesses: u32,
+    /// What was to be checked.
+    pub asked: Asked,
 }
 
 impl Engine {
     /// Submits the next tick, if there is anything to do.
     pub(super) fn submit_tick(&mut self) -> Result<bool, GpuError> {
         let begun = self.now();
-        let guesses =
+        let asked =
             self.guessing.choose(self.lanes.iter().flatten().filter(|lane| lane.entries.is_some()).count() as u32);
+        let guesses = asked.guesses;
         self.scheduler.set_span(1 + guesses);
         let Some(plan) = self.scheduler.next_tick() else { return Ok(false) };
         self.write_plan(&plan)?;
@@ -73,7 +75,7 @@ impl Engine {
             number: plan.number,
             read,
             decodes: plan.decoding > 0,
-            guesses,
+            asked,
         });
         Ok(true)
     }

@@ -25,7 +25,7 @@ impl Engine {
             }
         }
         let submitted = self.now();
-        let Some(InFlight { pending, submitted: begun, number, read, decodes, guesses }) = self.in_flight.pop_front()
+        let Some(InFlight { pending, submitted: begun, number, read, decodes, asked }) = self.in_flight.pop_front()
         else {
             return Ok(());
         };
@@ -38,7 +38,7 @@ impl Engine {
         let depths: Vec<u32> = bytemuck::cast_slice(granted).iter().map(|granted: &Granted| granted.rounds).collect();
         let drawn = LaneEvent::parse(events, self.plan.n_rounds(), self.state.sizes.room.alternatives);
         self.count_passes(&depths, decodes, &drawn);
-        self.guessing.learn(&drawn, guesses, arrived, read.is_empty() && decodes);
+        self.guessing.learn(&drawn, asked, arrived, read.is_empty() && decodes);
         self.settle_entries(&drawn);
         let mut reports = vec![];
         let mut from = 0;
@@ -80,7 +80,8 @@ impl Engine {
 
     /// What is known of the lanes' entries, and the most that ticks under way may add.
     fn settle_entries(&mut self, drawn: &[LaneEvent]) {
-        let under_way: u32 = self.in_flight.iter().filter(|ahead| ahead.decodes).map(|ahead| 1 + ahead.guesses).sum();
+        let under_way: u32 =
+            self.in_flight.iter().filter(|ahead| ahead.decodes).map(|ahead| 1 + ahead.asked.guesses).sum();
         // Rows that entered in the tick that is told of are drawn by the next one.
         let pending = self.state.sizes.room.span;
         for drawn in drawn {

@@ -8,8 +8,8 @@ use crate::kernels::products::matrix::loader;
 use crate::kernels::rows::swiglu::Activation;
 use crate::kernels::{
     ATTENDED_STRETCH, ATTENDED_WHOLE, BLOCK, COLUMN, COLUMN_SUBGROUP, DRAW, ENTRIES, FOLD, FOLD_SUBGROUP, GATHERED,
-    GATHERED_NOWHERE, GRANTED, HASH, HELD_ALL, HELD_REACHED, KV, LANE, PRODUCT, REDUCE, REDUCE_SUBGROUP, SERIAL, SPAN,
-    TEXEL, WEIGHTS_BUFFER, WEIGHTS_TEXTURE,
+    GATHERED_NOWHERE, GRANTED, HASH, HELD_ALL, HELD_REACHED, KV, LANE, PRODUCT, REDUCE, REDUCE_SUBGROUP, SEEN, SERIAL,
+    SPAN, TEXEL, WEIGHTS_BUFFER, WEIGHTS_TEXTURE,
 };
 use crate::tensor::DataType;
 
@@ -134,7 +134,7 @@ pub fn all() -> Vec<Variant> {
         add(
             "sample",
             crate::kernels::draw::sample::Params::FIELDS,
-            vec![text!("draw/sample"), DRAW, FOLD],
+            vec![text!("draw/sample"), SEEN, DRAW, FOLD],
             constants.clone(),
         );
     }
@@ -154,7 +154,14 @@ pub fn all() -> Vec<Variant> {
     add("carry", crate::kernels::drafts::carry::Params::FIELDS, vec![text!("drafts/carry"), LANE], vec![]);
     add("follow", crate::kernels::drafts::follow::Params::FIELDS, vec![text!("drafts/follow"), LANE, GRANTED], vec![]);
     add("join", crate::kernels::drafts::join::Params::FIELDS, vec![text!("drafts/join")], vec![]);
+    add("linger", crate::kernels::drafts::linger::Params::FIELDS, vec![text!("drafts/linger"), LANE], vec![]);
     for constants in &drawn {
+        add(
+            "entropy",
+            crate::kernels::drafts::entropy::Params::FIELDS,
+            vec![text!("drafts/entropy"), DRAW, FOLD],
+            constants.clone(),
+        );
         add(
             "propose",
             crate::kernels::drafts::propose::Params::FIELDS,
@@ -268,7 +275,7 @@ pub fn with_subgroups() -> Vec<Variant> {
         add(
             "sample",
             crate::kernels::draw::sample::Params::FIELDS,
-            vec![text!("draw/sample"), DRAW, FOLD_SUBGROUP],
+            vec![text!("draw/sample"), SEEN, DRAW, FOLD_SUBGROUP],
             constants,
         );
     }

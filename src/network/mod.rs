@@ -2,12 +2,14 @@
 
 pub mod config;
 pub mod exit;
+mod exit_kit;
 pub mod family;
 pub mod flops;
 pub mod form;
 pub mod gate;
 pub mod generation;
 pub(crate) mod json_fields;
+pub mod kit;
 pub mod lora;
 pub mod names;
 pub mod plan;

@@ -307,6 +307,11 @@ impl Plan {
         self.rounds.len() as u32
     }
 
+    /// Every round is a slice of a stack that every token runs from the first layer to the last.
+    pub fn is_plain(&self) -> bool {
+        !self.shared && self.gate.is_none() && self.epilogue.is_empty() && self.residual == Residual::Replace
+    }
+
     /// Entries of rounds are counted by token that ran them, not by position.
     pub fn compact(&self) -> bool {
         self.rounds.first().is_some_and(|round| self.layers[round.layers.start].cache.compact)

@@ -7,8 +7,10 @@ mod eval;
 mod exits;
 mod family;
 mod golden;
+mod guesses;
 mod quantised;
 mod range;
 mod smollm2;
+mod states;
 #[path = "../support/mod.rs"]
 mod support;
