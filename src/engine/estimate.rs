@@ -83,7 +83,8 @@ impl Mean {
 /// Estimates, and what was chosen. Plain numbers.
 #[derive(Debug, Clone)]
 pub(super) struct Estimates {
-    by: Vec<Guesser>,
+    /// Who guesses, the first one first.
+    pub by: Vec<Guesser>,
     guesses: Guesses,
     most: u32,
     /// Share of lanes that had a guess in the last tick that was told of.

@@ -5,7 +5,6 @@
 
 mod ahead;
 pub mod cached;
-mod counts;
 pub mod drafters;
 mod estimate;
 pub mod event;

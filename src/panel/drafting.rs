@@ -11,6 +11,7 @@ use crate::service::{Command, Draft, Drafting, ModelFacts};
 pub(super) fn fitting(kept: &Drafting, facts: &ModelFacts) -> Option<Drafting> {
     let draft = match &kept.draft {
         Draft::Off => return None,
+        Draft::Kit { .. } => Draft::Auto,
         Draft::Rounds(_) if facts.rounds < 2 => Draft::Auto,
         Draft::Rounds(rounds) => Draft::Rounds(rounds.map(|rounds| rounds.clamp(1, facts.rounds - 1))),
         other => other.clone(),
@@ -56,6 +57,7 @@ fn choose(ui: &mut Ui, facts: &ModelFacts, asked: &mut Drafting) {
         Draft::Auto => "whoever can",
         Draft::Lookup => "lookup",
         Draft::Rounds(_) => "first rounds",
+        Draft::Kit { .. } => "a kit",
     };
     labelled(ui, "Who", |ui| {
         let list = ComboBox::from_id_salt("draft").width(118.0).selected_text(name(&asked.draft));

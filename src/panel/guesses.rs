@@ -13,6 +13,7 @@ pub fn called(by: Guesser) -> &'static str {
         Guesser::Lookup => "lookup",
         Guesser::Recall => "a given text",
         Guesser::Rounds => "the first rounds",
+        Guesser::Exits => "an early exit",
         Guesser::Jump => "a jump",
     }
 }

@@ -113,8 +113,9 @@ fn company_pieces_preemption_and_shared_prompts_change_nothing() {
             assert_eq!(&write(&mut engine, &requests), want, "again: {case}");
         }
         let schedule = engine.schedule();
-        assert!(schedule.prefix_hit_tokens > 0, "prompts share what was computed");
-        assert_eq!(schedule.preemptions > 0, cache_tokens.is_some());
+        // Where there is room they are kept.
+        assert!(lanes < 7 || schedule.prefix_hit_tokens > 0, "prompts share what was computed");
+        assert_eq!(schedule.preemptions > 0, cache_tokens.is_some(), "{lanes} lanes");
     }
 }
 
