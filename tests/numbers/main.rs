@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may end at the first surprise")]
 
 mod eval;
+mod exits;
 mod family;
 mod golden;
 mod guesses;
