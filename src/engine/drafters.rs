@@ -154,7 +154,9 @@ impl Engine {
                 let exit = Exit { rounds: 0, readout: Readout::Final, head_rows: most, sure };
                 (Origin::Jump(self.jump(weight, bias)?), vec![exit])
             }
-            PathOrigin::Rounds { rounds, readout } => (Origin::Rounds, vec![self.exit(*rounds, readout, most, sure)?]),
+            PathOrigin::Rounds { rounds, readout } => {
+                (Origin::Rounds, vec![self.exit_of(*rounds, readout, most, sure)?])
+            }
             PathOrigin::Exits(sources) => (Origin::Rounds, self.exits(sources, most)?),
         };
         Ok(Path::new(&self.gpu, &self.state.sizes, self.plan.classes, from, exits)?)
@@ -175,12 +177,12 @@ impl Engine {
             );
         }
         let exit = |source: &ExitSource| {
-            self.exit(source.rounds, &source.readout, most, Sure::NegativeEntropy(-source.most_entropy.max(0.0)))
+            self.exit_of(source.rounds, &source.readout, most, Sure::NegativeEntropy(-source.most_entropy.max(0.0)))
         };
         sources.iter().map(exit).collect()
     }
 
-    fn exit(&self, rounds: u32, readout: &ReadoutSource, most: u32, sure: Sure) -> Result<Exit, Error> {
+    fn exit_of(&self, rounds: u32, readout: &ReadoutSource, most: u32, sure: Sure) -> Result<Exit, Error> {
         let (sizes, hidden) = (&self.state.sizes, self.config.hidden_size as usize);
         let all = self.plan.n_rounds();
         if rounds == 0 || rounds >= all {
