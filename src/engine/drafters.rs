@@ -141,7 +141,7 @@ impl Engine {
                 let chance = (f64::from(right.clamp(0.0, 1.0)) * f64::from(u32::MAX)) as u32;
                 Ok(Drafter::Recall { script, chance, seed: *seed })
             }
-            DraftSource::Path(source) => self.path(source).map(Drafter::Path),
+            DraftSource::Path(source) => Ok(Drafter::Path(Box::new(self.path(source)?))),
         }
     }
 
@@ -152,7 +152,7 @@ impl Engine {
         let (from, exits) = match &source.from {
             PathOrigin::Jump { weight, bias } => {
                 let exit = Exit { rounds: 0, readout: Readout::Final, head_rows: most, sure };
-                (Origin::Jump(self.jump(weight, bias)?), vec![exit])
+                (Origin::Jump(Box::new(self.jump(weight, bias)?)), vec![exit])
             }
             PathOrigin::Rounds { rounds, readout } => {
                 (Origin::Rounds, vec![self.exit_of(*rounds, readout, most, sure)?])

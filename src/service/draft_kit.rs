@@ -43,7 +43,7 @@ fn parts(kit: &Kit, rounds: u32) -> Vec<Part> {
 fn together(kit: &Kit) -> Option<Part> {
     let sure = |exit: &Exit| {
         let mark = exit.calibration.thresholds.iter().find(|threshold| threshold.agreement >= AGREEMENT)?.entropy?;
-        Some(ExitSource { rounds: exit.depth, readout: readout(exit), most_entropy: mark.at as f32 })
+        Some(ExitSource { rounds: exit.depth, readout: readout(exit), most_entropy: mark.at })
     };
     let exits: Vec<ExitSource> = kit.exits.iter().filter_map(sure).collect();
     // What it is worth depends on how often each is sure; it is taken where it is named.

@@ -105,7 +105,7 @@ mod tests {
                 rows: 1 + i % span,
                 guesses: i % span,
                 source: i / 3 % 2,
-                shallow: i % span + u32::from(i % 5 > 0),
+                shallow: i % span + u32::from(!i.is_multiple_of(5)),
                 ..Control::default()
             };
             let control: Vec<Control> = (0..lanes).map(lane).collect();

@@ -52,7 +52,7 @@ pub enum Origin {
     /// The stream behind the prologue and some rounds.
     Rounds,
     /// The final state of the token before and the embedding, by one matrix.
-    Jump(Jump),
+    Jump(Box<Jump>),
 }
 
 /// Where a state is read.
@@ -382,7 +382,8 @@ impl<'a> Network<'a> {
         let (list, n_rows) = of;
         let sizes = &self.state.sizes;
         for drafter in &self.state.drafters {
-            let super::Drafter::Path(Path { from: Origin::Jump(jump), .. }) = drafter else { continue };
+            let super::Drafter::Path(path) = drafter else { continue };
+            let Origin::Jump(jump) = &path.from else { continue };
             pass.run(&Carry {
                 list,
                 rows: &self.state.rows.info,
