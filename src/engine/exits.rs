@@ -10,7 +10,7 @@ use crate::runtime::weights::Bank;
 
 impl Engine {
     /// How tokens leave early; `None` where they do not.
-    pub fn exit(&self) -> Option<&Exit> {
+    pub fn exit_mode(&self) -> Option<&Exit> {
         self.state.leave.as_ref().map(|leave| &leave.exit)
     }
 

@@ -35,7 +35,7 @@ impl Engine {
         let id = SequenceId(self.last_id + 1);
         let depths = self.depths_of(&request, depth);
         let mut submission = submission(id, &request, depth, depths.as_ref(), written);
-        if self.exit().is_some() {
+        if self.exit_mode().is_some() {
             // What is written may lack layers, which a prompt never does.
             submission.shared = request.prompt.len() as u32;
         }

@@ -103,7 +103,7 @@ impl Engine {
                 "off where lanes of different rounds share a pass; or order waves".into(),
             );
         }
-        if let Some(exit) = self.exit().filter(|_| !sources.is_empty()) {
+        if let Some(exit) = self.exit_mode().filter(|_| !sources.is_empty()) {
             return refuse("draft", "guesses".into(), format!("off while tokens leave early by {}", exit.mode.name()));
         }
         let mut drafters = vec![];

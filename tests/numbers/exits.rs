@@ -150,7 +150,7 @@ fn check_cache(
     for layer in 0..8usize {
         let name = |part: &str| format!("{case}.1.layer{layer}.{part}");
         let Some(positions) = found.get(&name("positions")) else { continue };
-        let holes = engine.exit().unwrap().missing == MissingKeys::Holes;
+        let holes = engine.exit_mode().unwrap().missing == MissingKeys::Holes;
         let there =
             |position: &u32| *position < prompt || !holes || depths[(position - prompt + 1) as usize] > layer as u32;
         let all = prompt + depths.len() as u32 - 1;
