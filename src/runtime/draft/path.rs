@@ -373,7 +373,7 @@ impl<'a> Network<'a> {
             control: &lanes.control,
             tokens: &rows.tokens,
             n_rows: batch.n_rows,
-            params,
+            params: propose::Params { base, span, least_sureness },
         })
     }
 
