@@ -97,7 +97,8 @@ fn company_pieces_preemption_and_shared_prompts_change_nothing() {
     let mut wanted = vec![];
     for mode in modes() {
         block_on(alone.set_exit(Some(&mode))).unwrap();
-        let want: Vec<_> = requests.iter().map(|request| write(&mut alone, &[request.clone()]).remove(0)).collect();
+        let want: Vec<_> =
+            requests.iter().map(|request| write(&mut alone, std::slice::from_ref(request)).remove(0)).collect();
         let mut depths: Vec<u32> = want[2].iter().map(|token| token.depth).collect();
         depths.sort_unstable();
         depths.dedup();
