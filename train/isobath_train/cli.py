@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+from . import cli_frozen
 from .config import Config, config_from_dict, read_config
 
 
@@ -192,6 +193,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--samples", type=int, default=1)
     one.add_argument("--seed", type=int, default=0)
     one.add_argument("--corpus")
+    cli_frozen.add_commands(command)
     return top
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 import torch
@@ -127,15 +127,21 @@ class Model(nn.Module):
                 x = self.layer(layer, x, positions, runs, slots)
         return x
 
-    def plain(self, h: Tensor, exits: Collection[int], rates: list[float] | None) -> Output:
-        """All layers in a row. `exits` are also read out; with `rates` samples skip layers at random."""
+    def plain_states(self, h: Tensor, rates: list[float] | None = None) -> Iterator[Tensor]:
+        """The state after each layer, all layers in a row; with `rates` samples skip layers at random."""
         slots: dict[int, KeysValues] = {}
-        early = {}
         for layer in range(len(self.sharing.unique)):
             rate = rates[layer] if rates is not None else 0.0
             h = layer_skip.some_samples(lambda x, layer=layer: self.layer(layer, x, None, None, slots), h, rate)
-            if layer + 1 in exits:
-                early[layer + 1] = self.final_norm(h)
+            yield h
+
+    def plain(self, h: Tensor, exits: Collection[int], rates: list[float] | None) -> Output:
+        """A model without routers; `exits` are also read out."""
+        early = {}
+        for number, state in enumerate(self.plain_states(h, rates), 1):
+            h = state
+            if number in exits:
+                early[number] = self.final_norm(h)
         return Output(self.final_norm(h), exits=early)
 
     def forward(
