@@ -15,6 +15,7 @@ from isobath_train.head_loss import HeadLoss
 from isobath_train.layer_skip import dropout_rates, exit_weights, exits_at, mean_exits, rates_at, some_samples
 from isobath_train.losses import losses
 from isobath_train.model import Model
+from isobath_train.plot import plot_runs
 from isobath_train.trainer import Trainer
 
 
@@ -112,6 +113,8 @@ def test_training_makes_exits_useful(plain, tmp_path):
     figures = [json.loads(line) for line in (tmp_path / "skip" / "log.jsonl").read_text().splitlines()]
     assert figures[-1]["exit_losses"][2] < 3.0 and figures[-1]["exit_losses"][-1] == figures[-1]["loss"]
     assert figures[-1]["exit_agreements"][-1] == 1.0 and figures[-2]["exit_loss"] < 3.0
+    plot_runs([tmp_path / "skip"], tmp_path / "loss.svg")
+    assert (tmp_path / "loss.svg").stat().st_size > 5000
     plain.layer_skip = None
     other = Trainer(plain, tmp_path / "plain")
     other.run()
