@@ -16,14 +16,15 @@ class HeadLoss(torch.autograd.Function):
     @staticmethod
     def forward(context, hidden: Tensor, head: Tensor, targets: Tensor) -> Tensor:
         kind = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else hidden.dtype
-        count, total = hidden.shape[0], torch.zeros((), dtype=torch.float32)
+        wide = torch.promote_types(hidden.dtype, torch.float32)
+        count, total = hidden.shape[0], torch.zeros((), dtype=wide)
         narrow, narrow_head = hidden.to(kind), head.to(kind)
         for_hidden, for_head = torch.empty_like(hidden), torch.zeros_like(head)
         with torch.autocast("cpu", enabled=False):
             for first in range(0, count, ROWS):
                 rows = slice(first, first + ROWS)
                 part, target = narrow[rows], targets[rows, None]
-                scores = torch.log_softmax((part @ narrow_head.t()).float(), dim=-1)
+                scores = torch.log_softmax((part @ narrow_head.t()).to(wide), dim=-1)
                 total -= scores.gather(1, target).sum()
                 scores.exp_().scatter_add_(1, target, scores.new_full((1, 1), -1.0).expand_as(target))
                 scores = scores.to(kind)
