@@ -10,6 +10,9 @@ struct Params {
     vocabulary: u32,
     stride: u32,      // numbers per row of logits
     seen_stride: u32, // words of a lane's set of seen tokens
+    context: u32,     // positions of a lane in `history`
+    base: u32,        // first row of lane 0
+    span: u32,        // rows of a lane: its next token, and guesses behind it
 }
 
 struct Settings {
@@ -31,21 +34,22 @@ const LOWEST = -1e30;
 @group(0) @binding(3) var<storage, read> list: array<u32>;                // count, rows
 @group(0) @binding(4) var<storage, read> seen: array<u32>;                // [lanes, seen_stride]
 @group(0) @binding(5) var<storage, read> logits: array<f32>;              // [places, stride]
-@group(0) @binding(6) var<storage, read_write> lane_tokens: array<u32>;   // [lanes]
+@group(0) @binding(6) var<storage, read_write> history: array<u32>;       // [lanes, context]: token at each position
 @group(0) @binding(7) var<storage, read_write> drawn: array<u32>;         // [places, DRAWN]: token, bits of its log-probability
+@group(0) @binding(8) var<storage, read> tokens: array<u32>;              // [rows]: a guess's token
 
 // What the row draws from; set by `draw`.
 var<private> how: Settings;
 var<private> factor: f32;
 var<private> start: u32;     // of the row's logits
 var<private> seen_from: u32; // of the lane's set
+var<private> own_row: u32;
+var<private> guesses: u32;   // up to and with the row, which it has seen though they are not marked
 
 // Logit behind penalty and temperature.
 fn adjusted(token: u32) -> f32 {
     var x = logits[start + token];
-    if how.penalty != 1.0 && ((seen[seen_from + token / 32u] >> (token % 32u)) & 1u) == 1u {
-        x = select(x * how.penalty, x / how.penalty, x > 0.0);
-    }
+    if how.penalty != 1.0 && is_seen(token) { x = select(x * how.penalty, x / how.penalty, x > 0.0); }
     return x * factor;
 }
 
@@ -81,13 +85,15 @@ fn sample(
 }
 
 fn draw(place: u32, thread: u32) {
-    let info = rows[list[1u + place]];
+    own_row = list[1u + place];
+    let info = rows[own_row];
     // Barriers stand behind branches on `own`: private variables would not count as uniform there.
     let own = settings[info.x];
     how = own;
     factor = select(own.inverse_temperature, 1.0, own.inverse_temperature == 0.0);
     start = place * params.stride;
     seen_from = info.x * params.seen_stride;
+    guesses = select(0u, (own_row - params.base) % params.span, own_row >= params.base);
 
     let own_top = own_best(thread, start);
     var token = argmax(thread, own_top.logit, own_top.token);
@@ -133,7 +139,7 @@ fn draw(place: u32, thread: u32) {
     if thread == 0u {
         // Where no logit is a number nobody is the best; the token must be one all the same.
         token = min(token, params.vocabulary - 1u);
-        lane_tokens[info.x] = token;
+        if info.y + 1u < params.context { history[info.x * params.context + info.y + 1u] = token; }
         drawn[place * DRAWN] = token;
         drawn[place * DRAWN + 1u] = bitcast<u32>(logits[start + token] - log_mass);
     }

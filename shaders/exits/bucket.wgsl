@@ -74,7 +74,7 @@ fn bucket(@builtin(local_invocation_index) thread: u32) {
         // The last row of each lane brings the lane's length up to date.
         if row + 1u < params.base + params.rows && first[row + 1u] == first[row] { continue; }
         let added = before[row] + u32(listed(row)) - before[first[row]];
-        // A row that nobody uses names no lane of its own: another thread may be counting there.
-        if added > 0u { lengths[rows[row].x * params.classes + params.class_of_round] += added; }
+        // The first row names the lane: those behind may not be in use. Where none is, another thread may be counting there.
+        if added > 0u { lengths[rows[first[row]].x * params.classes + params.class_of_round] += added; }
     }
 }

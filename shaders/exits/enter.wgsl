@@ -60,6 +60,8 @@ fn enters(row: u32, lane: u32, position: u32) {
     if control[lane].given == 1u { forced = given[lane * params.context + position]; }
     let at_once = select(params.granted, forced, forced != 0u);
     granted[row] = Granted(select(at_once, 0u, params.granted == 0u), forced);
+    // A guess that was refused may have stood here.
+    if params.mixed == 0u { reach[lane * params.context + position] = 0u; }
 }
 
 // A place in the cache of the round that the row runs now.

@@ -1,8 +1,10 @@
-// Tells the host of each drawn token and decides whether its lane goes on: the GPU itself ends a sequence.
+// Tells the host of each drawn token, checks the guesses, and decides whether a lane goes on: the GPU itself ends a sequence.
 //
 //     ended by an end token, or by its length: the lane is idle; otherwise its next token may enter
+//     a row stays if all before it do, and its token, a guess, is what was drawn for the row before
 //
-// Rows of a lane stand side by side in the list, oldest first, and are told in that order; none behind the end.
+// Rows of a lane stand side by side in the list, oldest first, and are told in that order; none behind the end, or behind
+// the first guess that is refused.
 // Events are appended in the order of the list. Grid: one workgroup. CPU twin: `cpu` in `src/kernels/exits/finish.rs`.
 
 struct Params {
@@ -11,10 +13,13 @@ struct Params {
     most: u32,   // events that the buffer holds
     list: u32,   // where the list begins in `lists`
     ends: u32,   // where the end tokens begin there
+    base: u32,   // first row of lane 0
+    span: u32,   // rows of a lane
 }
 
 const THREADS = 256u;
-const EVENT_HEAD = 8u;
+const EVENT_HEAD = 11u;
+const NO_TOKEN = 0xffffffffu;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> lists: array<u32>;            // lists of count, rows or end tokens
@@ -24,6 +29,7 @@ const EVENT_HEAD = 8u;
 @group(0) @binding(5) var<storage, read> scores: array<u32>;           // [rows, rounds], bits
 @group(0) @binding(6) var<storage, read_write> control: array<Lane>;   // [lanes]
 @group(0) @binding(7) var<storage, read_write> events: array<u32>;     // count, 3 unused words, [events, stride]
+@group(0) @binding(8) var<storage, read> tokens: array<u32>;           // [rows]: a guess's token
 
 fn is_end(token: u32) -> bool {
     let count = lists[params.ends];
@@ -37,20 +43,28 @@ fn row_at(place: u32) -> u32 {
     return lists[params.list + 1u + place];
 }
 
-// The token drawn for the row at a place of the list; its event is told at `event`.
-fn tell(place: u32, event: u32) {
+// What was guessed to follow a row, whether it is checked or not.
+fn guess_behind(row: u32, guesses: u32) -> u32 {
+    if row < params.base || (row - params.base) % params.span >= guesses { return NO_TOKEN; }
+    return tokens[row + 1u];
+}
+
+// The token drawn for the row at a place of the list, which stays or not; its event is told at `event`. Whether the row
+// behind it stays.
+fn tell(place: u32, event: u32, stays: bool) -> bool {
     let row = row_at(place);
     let lane = rows[row].x;
     let token = drawn[place * DRAWN];
     var how = control[lane];
-    let open = how.phase != IDLE;
+    let open = stays && how.phase != IDLE;
+    let guess = guess_behind(row, how.guesses);
     let ended = how.ends == 1u && is_end(token);
     how.remaining -= min(1u, how.remaining);
     how.position = rows[row].y + 1u;
     how.phase = select(READY, IDLE, ended || how.remaining == 0u);
-    how.rows = 1u;
+    how.kept += 1u;
     if open { control[lane] = how; }
-    if event >= params.most { return; }
+    if event >= params.most { return guess == token; }
     let at = 4u + event * params.stride;
     events[at] = select(0xffffffffu, lane, open);
     events[at + 1u] = how.serial;
@@ -59,10 +73,14 @@ fn tell(place: u32, event: u32) {
     events[at + 4u] = granted[row].rounds;
     events[at + 5u] = how.position;
     events[at + 6u] = select(select(0u, 2u, how.remaining == 0u), 1u, ended);
-    events[at + 7u] = 0u;
+    events[at + 7u] = guess;
+    events[at + 8u] = how.rows;
+    events[at + 9u] = how.source;
+    events[at + 10u] = u32(stays) | (u32(row >= params.base && (row - params.base) % params.span + 1u < how.rows) << 1u);
     for (var i = 0u; i < params.rounds; i++) { events[at + EVENT_HEAD + i] = scores[row * params.rounds + i]; }
     let behind = at + EVENT_HEAD + params.rounds;
     for (var i = 2u; i < DRAWN; i++) { events[behind + i - 2u] = drawn[place * DRAWN + i]; }
+    return guess == token;
 }
 
 @compute @workgroup_size(THREADS)
@@ -74,7 +92,11 @@ fn finish(@builtin(local_invocation_index) thread: u32) {
         let lane = rows[row_at(first)].x;
         if first > 0u && rows[row_at(first - 1u)].x == lane { continue; }
         // One thread for all rows of a lane, one after the other.
-        for (var place = first; place < count && rows[row_at(place)].x == lane; place++) { tell(place, before + place); }
+        control[lane].kept = 0u;
+        var stays = true;
+        for (var place = first; place < count && rows[row_at(place)].x == lane; place++) {
+            stays = tell(place, before + place, stays) && stays;
+        }
     }
     if thread == 0u { events[0] = before + count; }
 }

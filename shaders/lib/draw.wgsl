@@ -1,4 +1,4 @@
-// What a draw is made of: the best of many tokens, the order of numbers as bits, noise.
+// What a draw is made of: the best of many tokens, the order of numbers as bits, noise. It needs `hash.wgsl`.
 
 // A token and its logit.
 struct Candidate {
@@ -20,13 +20,6 @@ fn own_best(thread: u32, start: u32) -> Candidate {
 fn ordered(x: f32) -> u32 {
     let bits = bitcast<u32>(x);
     return select(bits | 0x80000000u, ~bits, bits >= 0x80000000u);
-}
-
-fn mix(value: u32, word: u32) -> u32 {
-    var h = (value ^ word) * 0x9e3779b1u;
-    h = (h ^ (h >> 16u)) * 0x85ebca6bu;
-    h = (h ^ (h >> 13u)) * 0xc2b2ae35u;
-    return h ^ (h >> 16u);
 }
 
 fn gumbel(key: u32, token: u32) -> f32 {

@@ -9,6 +9,11 @@ struct Lane {
     given: u32,     // 1: rounds are given for each position of the lane
     ends: u32,      // 1: an end token ends the sequence
     rows: u32,      // rows of its span in use: the next token, and guesses behind it
+    kept: u32,      // of those that were computed last: rows that stay, the first ones
+    guesses: u32,   // guesses that were made, whether checked or not
+    source: u32,    // who made them
+    shallow: u32,   // rows of its span that have run the first layers already, to be guessed from
+    begins: u32,    // position of the first token that it wrote: the length of its prompt
 }
 
 const IDLE = 0u;

@@ -6,11 +6,12 @@
 //! efficiency = realised / ceiling
 //! ```
 //!
-//! [`work::Work`] is the depth experiment, [`test::Test`] a single test of reading or writing, [`copy::CopySpeed`] the yardstick.
+//! [`work::Work`] is the depth experiment, [`drafting`] what guesses are worth, [`test::Test`] a single test of reading or writing, [`copy::CopySpeed`] the yardstick.
 //!
 //! **Invariant:** no clock of its own: the caller hands one in.
 
 pub mod copy;
+pub mod drafting;
 pub mod ledger;
 pub mod rates;
 pub mod shape;

@@ -104,38 +104,37 @@ impl Test {
                 let short = requests.iter().map(|request| Request { max_tokens: 1, ..request.clone() });
                 reading.submit(engine, short.collect())?;
                 reading.run_to_the_end(engine).await?;
-                self.decode(engine, requests, clock).await
+                decode(engine, requests, clock).await
             }
         }
     }
+}
 
-    /// The clock runs from the tick in which the last lane has begun to the one in which the first ends, so that all lanes
-    /// are at work all the while.
-    async fn decode(
-        &self,
-        engine: &mut Engine,
-        requests: Vec<Request>,
-        clock: &dyn Fn() -> f64,
-    ) -> Result<Outcome, Error> {
-        let mut ledger = Ledger::begin(engine, clock);
-        ledger.submit(engine, requests)?;
-        while !ledger.all_begun() && !engine.is_idle() {
-            ledger.take(engine.tick().await?);
-        }
-        if ledger.any_ended() {
-            let why = "a lane ended before all had begun; the KV cache may be too small to keep the prompts".to_owned();
-            return Err(GpuError::Internal { why }.into());
-        }
-        ledger.start_clock(engine, clock);
-        while !ledger.any_ended() && !engine.is_idle() {
-            ledger.take(engine.tick().await?);
-        }
-        let mut outcome = ledger.finish(engine, clock);
-        // Off the clock: the hash is that of whole sequences, whatever the order and speed.
-        ledger.run_to_the_end(engine).await?;
-        outcome.hash = ledger.hash();
-        Ok(outcome)
+/// Writes by all lanes. The clock runs from the tick in which the last lane has begun to the one in which the first ends, so that
+/// all lanes are at work all the while.
+pub(super) async fn decode(
+    engine: &mut Engine,
+    requests: Vec<Request>,
+    clock: &dyn Fn() -> f64,
+) -> Result<Outcome, Error> {
+    let mut ledger = Ledger::begin(engine, clock);
+    ledger.submit(engine, requests)?;
+    while !ledger.all_begun() && !engine.is_idle() {
+        ledger.take(engine.tick().await?);
     }
+    if ledger.any_ended() {
+        let why = "a lane ended before all had begun; the KV cache may be too small to keep the prompts".to_owned();
+        return Err(GpuError::Internal { why }.into());
+    }
+    ledger.start_clock(engine, clock);
+    while !ledger.any_ended() && !engine.is_idle() {
+        ledger.take(engine.tick().await?);
+    }
+    let mut outcome = ledger.finish(engine, clock);
+    // Off the clock: the hash is that of whole sequences, whatever the order and speed.
+    ledger.run_to_the_end(engine).await?;
+    outcome.hash = ledger.hash();
+    Ok(outcome)
 }
 
 impl fmt::Display for Test {

@@ -7,11 +7,14 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use isobath::error::RequestError;
+use isobath::network::exit::ExitChoice;
+use isobath::service::{Draft, Drafting};
 use isobath::tensor::DataType;
 use isobath::tensor::quantise::WRITTEN;
 
 pub use super::args_choosing::Choosing;
 pub use super::args_convert::{Convert, Import, SharingChoice, StartChoice, Writing};
+pub use super::args_draft::MakeKit;
 pub use super::args_measure::{Bench, Eval, Experiment, OrderChoice, TableFormat};
 use super::gate::GateChoice;
 
@@ -55,6 +58,8 @@ pub enum Command {
     Import(Import),
     /// Make a plain model recursive, ready to be trained further, or unroll a recursive one.
     Convert(Convert),
+    /// Make a kit, by which a model's tokens can be guessed before all of its layers have run.
+    Draft(MakeKit),
     /// Open the window: text in the colours of depth, lanes, and throughput, live.
     #[cfg(feature = "gui")]
     Gui(Gui),
@@ -227,6 +232,25 @@ pub struct Loading {
     #[arg(long, value_name = "NAME[=THRESHOLDS]", value_parser = super::gate::gate, allow_hyphen_values = true)]
     pub gate: Option<GateChoice>,
 
+    /// Let tokens leave a plain stack of layers early, with a threshold of its own; the text changes. Modes: calm-gap, calm-max,
+    /// calm-state, calm-meta, valade, specee, free, free-adaptive, ee-llm, layerskip (docs/exits.md).
+    #[arg(long, value_name = "MODE[=THRESHOLD]", value_parser = super::exit::exit)]
+    pub exit: Option<ExitChoice>,
+
+    /// Folder of the kit with what was trained for calm-meta or valade.
+    #[arg(long, value_name = "FOLDER", requires = "exit")]
+    pub exit_kit: Option<String>,
+
+    /// Who guesses what follows, to be checked several tokens at a time; texts stay the same: off, auto, lookup (what followed the last
+    /// words where they stood before), rounds or rounds=N (the model's first rounds, or layers: exit=N), or the folder of a kit (see
+    /// `isobath draft`), with #jump or #exit-N behind it for one of its parts [default: auto for run and chat, else off].
+    #[arg(long, value_name = "WHO")]
+    pub draft: Option<Draft>,
+
+    /// Guesses that are checked behind each token [default: as many as pay].
+    #[arg(long, value_name = "N")]
+    pub guesses: Option<u32>,
+
     /// Print the time that each kernel took, where the GPU has timestamps.
     #[arg(long)]
     pub profile: bool,
@@ -234,6 +258,14 @@ pub struct Loading {
     /// Print nothing on stderr but errors.
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+impl Loading {
+    /// Who guesses, where nothing is said of it.
+    pub fn drafting(&self, otherwise: Draft) -> Drafting {
+        let otherwise = super::exit::usual_draft(self, otherwise);
+        Drafting { draft: self.draft.clone().unwrap_or(otherwise), guesses: self.guesses }
+    }
 }
 
 /// Refuses a context that holds nothing.

@@ -37,11 +37,12 @@ pub struct Bench {
     #[arg(long, value_name = "TOKENS,..", value_delimiter = ',')]
     pub at: Vec<u32>,
 
-    /// Sequences side by side, for `--tg` and the experiments [default: 1,8,32, and 32 for experiments].
+    /// Sequences side by side, for `--tg` and the experiments [default: 1,8,32; 32 for depth and gates, 1,4 for draft, 1,8,32 for auto].
     #[arg(long, value_name = "N,..", value_delimiter = ',')]
     pub lanes: Vec<u32>,
 
-    /// What does stopping early save? A queue of requests of random lengths, adaptive against the best full depth.
+    /// depth: what does stopping early save? A queue of requests of random lengths, adaptive against the best full depth.
+    /// draft: what would guesses save? Texts with guesses of a set acceptance, against none. auto: `--draft auto` against none.
     #[arg(long, value_enum, value_delimiter = ',')]
     pub experiment: Vec<Experiment>,
 
@@ -61,6 +62,10 @@ pub struct Bench {
     /// Experiments: standard deviation of the output lengths [default: a quarter of the mean].
     #[arg(long, value_name = "TOKENS")]
     pub deviation: Option<u32>,
+
+    /// Draft experiment: chances that a guess is right, if those before it are.
+    #[arg(long, value_name = "P,..", value_delimiter = ',', default_values_t = [0.0, 0.4, 0.6, 0.8, 1.0])]
+    pub acceptance: Vec<f32>,
 
     /// Experiments: tokens of each prompt.
     #[arg(long, value_name = "TOKENS", default_value_t = 1)]
@@ -88,6 +93,10 @@ pub struct Bench {
 pub enum Experiment {
     /// Adaptive depth against full depth.
     Depth,
+    /// Guesses that are right as often as is wanted, against none.
+    Draft,
+    /// Guesses of the text itself, where they pay, against none.
+    Auto,
 }
 
 /// `--order`.

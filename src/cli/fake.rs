@@ -63,7 +63,16 @@ impl Writer for Fake {
             }
             let (position, scores) = (total + tokens, Vec::new());
             let (text, alternatives) = (text.into(), Vec::new());
-            let token = TokenEvent { position, token: 0, text, depth, scores, log_probability: -0.5, alternatives };
+            let token = TokenEvent {
+                position,
+                token: 0,
+                text,
+                depth,
+                scores,
+                log_probability: -0.5,
+                guess: None,
+                alternatives,
+            };
             flow = sink(&Event::Token(token));
             tokens += 1;
         }

@@ -8,7 +8,9 @@ use isobath::error::Error;
 use isobath::gpu::{AdapterSummary, Gpu};
 use isobath::network::config::ModelConfig;
 use isobath::network::generation::Generation;
-use isobath::service::{Model, Parts, Prompt, Settings};
+use isobath::network::kit::{Kit, fingerprint};
+use isobath::network::plan::Plan;
+use isobath::service::{Draft, Model, Parts, Prompt, Settings};
 use isobath::tensor::DataType;
 use isobath::text::Tokenizer;
 use pollster::block_on;
@@ -47,7 +49,9 @@ pub fn writer(
     length: Length<'_>,
     alternatives: u32,
 ) -> anyhow::Result<Box<dyn Writer>> {
-    let options = EngineOptions { alternatives, ..EngineOptions::default() };
+    let drafting = loading.drafting(Draft::Auto);
+    drafting.check()?;
+    let options = EngineOptions { alternatives, guesses: drafting.room(), ..EngineOptions::default() };
     let model = load(place, loading, options, |_| length)?;
     let Loading { profile, quiet, .. } = *loading;
     let warm = model.engine.gpu().traits().compiles_at_once;
@@ -95,6 +99,10 @@ fn start(parts: Parts<'_>, loading: &Loading, length: Length<'_>, options: Engin
         None => length.context(&parts.config, &parts.tokenizer)?,
     };
     let options = EngineOptions { context: Some(context), profile: loading.profile, ..options };
+    let drafting = loading.drafting(if options.guesses > 0 { Draft::Auto } else { Draft::Off });
+    let read = |folder: &str| kit(folder, &parts);
+    let exit_kit = loading.exit_kit.as_deref().map(read).transpose()?;
+    let kit = drafting.kit().map(read).transpose()?;
     let (gpu, compiled) = compiled::restored(gpu);
     let progress = Progress::new(loading.quiet);
     let model = block_on(parts.load(gpu, options, &mut |at| progress.loading(at)));
@@ -104,10 +112,22 @@ fn start(parts: Parts<'_>, loading: &Loading, length: Length<'_>, options: Engin
     if let Some(gate) = &loading.gate {
         gate.apply(&mut model.engine)?;
     }
+    super::exit::apply(loading, exit_kit.as_ref(), &mut model.engine)?;
+    if options.guesses > 0 {
+        block_on(drafting.apply(&mut model.engine, kit.as_ref()))?;
+    }
     if !loading.quiet {
         tell_room(&model.engine);
     }
     Ok(model)
+}
+
+/// The kit in a folder, if it was made for the model.
+fn kit(folder: &str, parts: &Parts<'_>) -> anyhow::Result<Kit> {
+    let kit = disk::kit(folder)?;
+    let rounds = Plan::of(&parts.config)?.n_rounds();
+    kit.fits(&parts.config, rounds, &block_on(fingerprint(&parts.config, &*parts.tensors))?)?;
+    Ok(kit)
 }
 
 /// What could not be had, and what was set aside where it is more than a single sequence usually takes.

@@ -66,6 +66,8 @@ pub struct Outcome {
     pub tokens: u64,
     /// Tokens by depth.
     pub depths: DepthHistogram,
+    /// Guesses that were right.
+    pub accepted: u64,
     /// From the request to the first token, which includes reading the prompt.
     pub first_token: Option<Duration>,
     /// From the request to the end.
@@ -94,7 +96,7 @@ impl<W: Write> Screen<W> {
         let start = Instant::now();
         let mut text = String::new();
         let opens = !self.opening.is_empty();
-        let (mut tokens, mut depths, mut first_token) = (0, DepthHistogram::default(), None);
+        let (mut tokens, mut accepted, mut depths, mut first_token) = (0, 0, DepthHistogram::default(), None);
         let mut shown = Ok(());
         let (reason, interrupted) = interrupt.while_writing(|interrupt| {
             writer.generate(request, &mut |event| {
@@ -103,6 +105,7 @@ impl<W: Write> Screen<W> {
                     Event::Token(token) => {
                         first_token.get_or_insert_with(|| start.elapsed());
                         tokens += 1;
+                        accepted += u64::from(token.guess.as_ref().is_some_and(|guess| guess.accepted));
                         depths.add(token.depth);
                         text.push_str(&token.text);
                     }
@@ -122,7 +125,7 @@ impl<W: Write> Screen<W> {
             writeln!(self.out)?;
             self.out.flush()?;
         }
-        Ok(Outcome { reason: reason?, interrupted, text, tokens, depths, first_token, total })
+        Ok(Outcome { reason: reason?, interrupted, text, tokens, accepted, depths, first_token, total })
     }
 
     fn show(&mut self, event: &Event) -> io::Result<()> {
@@ -157,6 +160,10 @@ impl Outcome {
         if let Some(first) = self.first_token {
             parts.push(format!("first after {:.2} s", first.as_secs_f64()));
             parts.push(format!("mean depth {:.2} of {rounds}", self.depths.mean()));
+        }
+        if self.accepted > 0 && self.tokens > self.accepted {
+            let each = self.tokens as f64 / (self.tokens - self.accepted) as f64;
+            parts.push(format!("{each:.2} tokens a pass by {} right guesses", self.accepted));
         }
         parts.push(
             match (self.interrupted, self.reason) {

@@ -31,10 +31,42 @@ pub struct TokenEvent {
     pub scores: Vec<f32>,
     /// Natural logarithm of the probability the model gave it (before temperature and filters).
     pub log_probability: f32,
+    /// What was guessed in its place and checked; none where nobody guessed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guess: Option<Guess>,
     /// The most probable tokens there, best first, the written one among them where it belongs; as many as
     /// [`EngineOptions::alternatives`](super::EngineOptions::alternatives) asks for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alternatives: Vec<Alternative>,
+}
+
+/// What was guessed of a token before the whole network had computed it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Guess {
+    /// The token that was guessed.
+    pub token: u32,
+    /// Its text by itself.
+    pub text: String,
+    /// Who guessed it.
+    pub by: Guesser,
+    /// It is what the network wrote, and saved a pass.
+    pub accepted: bool,
+}
+
+/// Who guesses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Guesser {
+    /// The text itself, by what followed its last tokens where they stood before.
+    Lookup,
+    /// A text that was given, for measurements.
+    Recall,
+    /// The model's own first rounds.
+    Rounds,
+    /// The first layers, at one of several exits.
+    Exits,
+    /// One matrix, from the state that the token before was written from.
+    Jump,
 }
 
 /// A token that might have stood there.

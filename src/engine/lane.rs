@@ -1,7 +1,7 @@
 //! A sequence on its way through the engine: waiting, being read, being written.
 
 use super::SequenceId;
-use super::event::{Alternative, Event, FinishReason, TokenEvent};
+use super::event::{Alternative, Event, FinishReason, Guess, TokenEvent};
 use super::request::{Request, Sampling};
 use crate::kernels::draw::sample::Settings;
 use crate::kernels::exits::finish::LaneEvent;
@@ -26,12 +26,14 @@ pub(super) struct Active {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct OnLane {
     pub id: SequenceId,
+    /// Tells this stay in the lane from earlier and later ones.
+    pub serial: u32,
     /// Tokens read before the first is drawn.
     pub reads: u32,
     /// Tokens that may be drawn.
     pub remaining: u32,
-    /// Ticks that may have moved it on, once its last chunk was submitted.
-    pub ticks: Option<u32>,
+    /// Entries that ticks may have added to what is known of it, once its last chunk was submitted.
+    pub entries: Option<u32>,
     /// It may run less than all rounds, whatever the model says.
     pub ragged: bool,
 }
@@ -56,7 +58,13 @@ impl Active {
     }
 
     /// The event of one drawn token, and whether it completes a stop text.
-    pub fn token(&mut self, drawn: &LaneEvent, scored: usize, tokenizer: &Tokenizer) -> (Event, bool) {
+    pub fn token(
+        &mut self,
+        drawn: &LaneEvent,
+        scores: Vec<f32>,
+        guess: Option<Guess>,
+        tokenizer: &Tokenizer,
+    ) -> (Event, bool) {
         self.written += 1;
         // An end token's spelling is not shown.
         let stream = self.stream.as_mut().filter(|_| drawn.ended != 1);
@@ -70,8 +78,9 @@ impl Active {
             token: drawn.token,
             text: step.text,
             depth: drawn.depth,
-            scores: drawn.scores[..scored.min(drawn.scores.len())].to_vec(),
+            scores,
             log_probability: drawn.log_probability,
+            guess,
             alternatives: drawn.alternatives.iter().filter_map(alternative).collect(),
         });
         (event, step.stop.is_some())

@@ -4,8 +4,13 @@
 //! of all of them; [`Engine::generate`] does both for one. What is told is an [`Event`].
 
 mod ahead;
+pub mod cached;
+pub mod drafters;
+mod estimate;
 pub mod event;
+mod exits;
 mod generate;
+pub mod guessing;
 mod lane;
 pub mod measure;
 mod perform;
@@ -13,6 +18,7 @@ mod policy;
 mod report;
 pub mod request;
 pub mod score;
+pub mod states;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -20,6 +26,7 @@ use std::sync::Arc;
 use crate::error::{Error, GpuError, RequestError};
 use crate::gpu::Gpu;
 use crate::gpu::device::Clock;
+pub use crate::kernels::MAX_GUESSES;
 use crate::network::config::ModelConfig;
 use crate::network::plan::Plan;
 use crate::runtime::room::{Cut, Fit, Room};
@@ -57,6 +64,9 @@ pub struct EngineOptions {
     pub profile: bool,
     /// Most probable tokens that are told with each written one; at most [`MAX_ALTERNATIVES`].
     pub alternatives: u32,
+    /// Most guesses behind a sequence's next token, for which room is made; at most [`MAX_GUESSES`]. Who guesses is said by
+    /// [`Engine::set_drafting`].
+    pub guesses: u32,
 }
 
 /// Most tokens told with each written one.
@@ -133,6 +143,7 @@ impl Default for EngineOptions {
             prefix_cache: true,
             profile: false,
             alternatives: 0,
+            guesses: 0,
         }
     }
 }
@@ -157,6 +168,10 @@ pub struct Engine {
     events: VecDeque<Reported>,
     last_id: u64,
     statistics: Statistics,
+    /// When guesses are checked, and how many.
+    guessing: estimate::Estimates,
+    /// Guesses behind a token in the last tick that was submitted.
+    guesses_before: u32,
     clock: Option<Clock>,
     /// Decides on depth in place of the model, while a machine is measured.
     depths: Option<measure::DepthSource>,
@@ -187,19 +202,6 @@ impl Engine {
             let range = format!("between 1 and {MAX_LANES}");
             return Err(RequestError::Setting { name: "lanes", value: lanes.to_string(), range }.into());
         }
-        let weights = Loader::new(&gpu, config, source, progress)?.load(&plan).await?;
-        let wanted = Room {
-            lanes,
-            span: 1,
-            context,
-            rows: options.max_rows,
-            heads: options.heads,
-            cache_tokens: options.cache_tokens.unwrap_or(u32::MAX),
-            alternatives: options.alternatives.min(MAX_ALTERNATIVES),
-        };
-        let mut fit = Fit::new(config, &plan, wanted, gpu.max_binding_bytes());
-        let state = State::fitting(&gpu, config, &plan, &weights, &mut fit).await?;
-        let lanes = state.sizes.room.lanes;
         let mixes = plan.mixable;
         let order = match options.order {
             Some(Order::Mixed) if !mixes => return Err(measure::cannot_mix().into()),
@@ -209,6 +211,20 @@ impl Engine {
             None if mixes && lanes > 1 && gpu.traits().mixed_rounds => Order::Mixed,
             None => Order::Waves,
         };
+        let weights = Loader::new(&gpu, config, source, progress)?.load(&plan).await?;
+        let wanted = Room {
+            lanes,
+            // Lanes at different rounds have nothing that could be checked together.
+            span: if order == Order::Mixed { 1 } else { 1 + options.guesses.min(MAX_GUESSES) },
+            context,
+            rows: options.max_rows,
+            heads: options.heads,
+            cache_tokens: options.cache_tokens.unwrap_or(u32::MAX),
+            alternatives: options.alternatives.min(MAX_ALTERNATIVES),
+        };
+        let mut fit = Fit::new(config, &plan, wanted, gpu.max_binding_bytes());
+        let state = State::fitting(&gpu, config, &plan, &weights, &mut fit).await?;
+        let lanes = state.sizes.room.lanes;
         let clock = gpu.clock();
         let ahead = ahead::Ahead::new(gpu.traits().ahead);
         let shape = Self::shape(&plan, &state, order, options.prefix_cache);
@@ -233,6 +249,8 @@ impl Engine {
             events: VecDeque::new(),
             last_id: 0,
             statistics: Statistics::default(),
+            guessing: estimate::Estimates::default(),
+            guesses_before: 0,
             clock,
             depths: None,
         })

@@ -3,6 +3,7 @@
 //! **Invariant:** no tick waits for the one before it; writes of the host take effect before the submission that follows.
 
 use super::Engine;
+use super::estimate::Asked;
 use super::lane::OnLane;
 use crate::error::GpuError;
 use crate::gpu::Pass;
@@ -24,15 +25,21 @@ pub(super) struct InFlight {
     pub read: Vec<(u32, u32, usize)>,
     /// Lanes were moved on, beside reading.
     pub decodes: bool,
+    /// What was to be checked.
+    pub asked: Asked,
 }
 
 impl Engine {
     /// Submits the next tick, if there is anything to do.
     pub(super) fn submit_tick(&mut self) -> Result<bool, GpuError> {
         let begun = self.now();
+        let asked =
+            self.guessing.choose(self.lanes.iter().flatten().filter(|lane| lane.entries.is_some()).count() as u32);
+        let guesses = asked.guesses;
+        self.scheduler.set_span(1 + guesses);
         let Some(plan) = self.scheduler.next_tick() else { return Ok(false) };
         self.write_plan(&plan)?;
-        let (tick, kinds) = self.look_ahead(&plan);
+        let (tick, kinds) = self.look_ahead(&plan, guesses);
         let events = &self.state.lanes.events;
         let mut pass = self.gpu.pass();
         pass.clear(events);
@@ -51,6 +58,7 @@ impl Engine {
         }
         if plan.decoding > 0 {
             self.network().tick(&mut pass, &tick)?;
+            self.guesses_before = guesses;
         }
         self.statistics.dispatches += pass.n_dispatches() as u64;
         self.statistics.submissions += 1;
@@ -67,6 +75,7 @@ impl Engine {
             number: plan.number,
             read,
             decodes: plan.decoding > 0,
+            asked,
         });
         Ok(true)
     }
@@ -98,6 +107,7 @@ impl Engine {
             depths: &begin.depths,
             lengths: &begin.lengths,
             reads: begin.reads,
+            prompt: active.request.prompt.len() as u32,
             remaining: begin.remaining,
             depth,
             ends: !active.request.ignore_end,
@@ -106,17 +116,18 @@ impl Engine {
         self.state.assign(&self.gpu, begin.lane, &assignment)?;
         let Begin { sequence: id, reads, remaining, .. } = *begin;
         let ragged = depth != LaneDepth::Gate;
-        self.lanes[begin.lane as usize] = Some(OnLane { id, reads, remaining, ticks: None, ragged });
+        self.lanes[begin.lane as usize] =
+            Some(OnLane { id, serial: begin.serial, reads, remaining, entries: None, ragged });
         Ok(())
     }
 
     /// What the host knows of the tick, and its chunks by the kind of their depth.
-    fn look_ahead<'p>(&mut self, plan: &'p TickPlan) -> (Tick, Vec<(Depth, Vec<&'p Chunk>)>) {
+    fn look_ahead<'p>(&mut self, plan: &'p TickPlan, guesses: u32) -> (Tick, Vec<(Depth, Vec<&'p Chunk>)>) {
         let rounds = self.plan.n_rounds();
         let mut kinds: Vec<(Depth, Vec<&Chunk>)> = vec![];
         for chunk in &plan.chunks {
             if let Some(lane) = self.lanes[chunk.lane as usize].as_mut().filter(|_| chunk.last) {
-                lane.ticks = Some(0);
+                lane.entries = Some(0);
             }
             let Some(active) = self.active.get(&chunk.sequence) else { continue };
             let depth = active.reading_depth(chunk.start, rounds);
@@ -126,13 +137,13 @@ impl Engine {
                 None => kinds.push((depth, vec![chunk])),
             }
         }
-        let span = self.state.sizes.room.span;
-        let mut tick = Tick { order: self.order, lanes: plan.decoding, longest: 0, ragged: false };
+        let (lanes, guesses_before) = (plan.decoding, self.guesses_before);
+        let mut tick = Tick { order: self.order, lanes, longest: 0, ragged: false, guesses, guesses_before };
         for lane in self.lanes.iter_mut().flatten() {
-            let Some(ticks) = &mut lane.ticks else { continue };
-            *ticks += 1;
+            let Some(entries) = &mut lane.entries else { continue };
+            *entries += 1 + guesses;
             tick.ragged |= lane.ragged;
-            tick.longest = tick.longest.max(lane.reads + (*ticks * span).min(lane.remaining));
+            tick.longest = tick.longest.max(lane.reads + (*entries).min(lane.remaining));
         }
         (tick, kinds)
     }
@@ -141,7 +152,13 @@ impl Engine {
     fn read_chunks(&self, pass: &mut Pass<'_>, depth: Depth, chunks: &[&Chunk], kept: usize) -> Result<(), GpuError> {
         let (mut inputs, mut heads) = (vec![], vec![]);
         for chunk in chunks {
-            let input = |(position, &token): (u32, &u32)| Input { lane: chunk.lane, position, token };
+            let prompt = self.active.get(&chunk.sequence).map_or(u32::MAX, |active| active.request.prompt.len() as u32);
+            let input = |(position, &token): (u32, &u32)| Input {
+                lane: chunk.lane,
+                position,
+                token,
+                written: position >= prompt,
+            };
             inputs.extend((chunk.start..).zip(&chunk.tokens).map(input));
             if chunk.last {
                 heads.push(inputs.len() as u32 - 1);
@@ -150,7 +167,7 @@ impl Engine {
         let network = self.network();
         network.record(pass, &Step { inputs: &inputs, heads: &heads, depth, sample: true }, None)?;
         if !heads.is_empty() {
-            network.finish(pass, &self.state.rows.heads)?;
+            network.finish(pass, (&self.state.rows.heads, heads.len() as u32))?;
         }
         let bytes = inputs.len() as u64 * 8;
         pass.copy((&self.state.rows.granted, 0), (&self.state.read_depths, kept as u64 * 8), bytes);

@@ -16,6 +16,7 @@ impl Engine {
     pub(super) async fn turn(&mut self) -> Result<(), Error> {
         if self.in_flight.is_empty() {
             self.ahead.pause();
+            self.guessing.pause();
             self.measure_readback().await?;
         }
         while self.in_flight.len() < self.ahead.ticks() {
@@ -24,7 +25,8 @@ impl Engine {
             }
         }
         let submitted = self.now();
-        let Some(InFlight { pending, submitted: begun, number, read, decodes }) = self.in_flight.pop_front() else {
+        let Some(InFlight { pending, submitted: begun, number, read, decodes, asked }) = self.in_flight.pop_front()
+        else {
             return Ok(());
         };
         let words: Vec<u32> = self.gpu.finish(pending).await?;
@@ -36,6 +38,8 @@ impl Engine {
         let depths: Vec<u32> = bytemuck::cast_slice(granted).iter().map(|granted: &Granted| granted.rounds).collect();
         let drawn = LaneEvent::parse(events, self.plan.n_rounds(), self.state.sizes.room.alternatives);
         self.count_passes(&depths, decodes, &drawn);
+        self.guessing.learn(&drawn, asked, arrived, read.is_empty() && decodes);
+        self.settle_entries(&drawn);
         let mut reports = vec![];
         let mut from = 0;
         for (lane, serial, tokens) in read {
@@ -74,6 +78,20 @@ impl Engine {
         Ok(())
     }
 
+    /// What is known of the lanes' entries, and the most that ticks under way may add.
+    fn settle_entries(&mut self, drawn: &[LaneEvent]) {
+        let under_way: u32 =
+            self.in_flight.iter().filter(|ahead| ahead.decodes).map(|ahead| 1 + ahead.asked.guesses).sum();
+        // Rows that entered in the tick that is told of are drawn by the next one.
+        let pending = self.state.sizes.room.span;
+        for drawn in drawn {
+            let Some(lane) = self.lanes.get_mut(drawn.lane as usize).and_then(Option::as_mut) else { continue };
+            if let Some(entries) = lane.entries.as_mut().filter(|_| lane.serial == drawn.serial) {
+                *entries = (*entries).min((drawn.position + under_way + pending).saturating_sub(lane.reads));
+            }
+        }
+    }
+
     /// How often the tick passed over the weights: rounds that nobody ran read none.
     fn count_passes(&mut self, read: &[u32], decodes: bool, drawn: &[LaneEvent]) {
         let statistics = &mut self.statistics;
@@ -110,12 +128,21 @@ impl Engine {
 
     fn push_token(&mut self, id: SequenceId, lane: u32, drawn: &LaneEvent) {
         // Behind a stop text in the middle of a span nothing is told.
-        let Self { active, weights, plan, tokenizer, .. } = self;
+        let guess = self.guessing.told(drawn, &self.tokenizer);
+        let Self { active, weights, plan, tokenizer, state, .. } = self;
         let Some(active) = active.get_mut(&id) else { return };
         // While decoding, top-k runs every round.
         let forced = active.request.depth.is_some() || active.depth == Depth::Together;
         let scored = scored(weights, plan, drawn.depth, if forced { Depth::Fixed(0) } else { active.depth });
-        let (event, stopped) = active.token(drawn, scored, tokenizer);
+        let scores = match &state.leave {
+            // The first token comes from the prompt, which nothing was asked of.
+            Some(_) if forced || drawn.position == active.request.prompt.len() as u32 => vec![],
+            Some(leave) => {
+                leave.exit.asked(drawn.depth).filter_map(|depth| drawn.scores.get(depth as usize).copied()).collect()
+            }
+            None => drawn.scores[..scored.min(drawn.scores.len())].to_vec(),
+        };
+        let (event, stopped) = active.token(drawn, scores, guess, tokenizer);
         self.statistics.tokens += 1;
         self.statistics.rounds += u64::from(drawn.depth);
         self.push(id, Some(lane), event);

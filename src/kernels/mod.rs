@@ -5,6 +5,7 @@
 //! nothing moves when the list changes.
 
 pub mod attention;
+pub mod drafts;
 pub mod draw;
 pub mod exits;
 pub mod products;
@@ -17,13 +18,17 @@ mod check;
 pub(crate) const REDUCE: &str = include_str!("../../shaders/lib/reduce.wgsl");
 pub(crate) const REDUCE_SUBGROUP: &str = include_str!("../../shaders/lib/reduce_subgroup.wgsl");
 pub(crate) const KV: &str = include_str!("../../shaders/lib/kv.wgsl");
-pub(crate) const DRAW: &str = include_str!("../../shaders/lib/draw.wgsl");
+pub(crate) const DRAW: &str =
+    concat!(include_str!("../../shaders/lib/draw.wgsl"), include_str!("../../shaders/lib/hash.wgsl"));
+pub(crate) const HASH: &str = include_str!("../../shaders/lib/hash.wgsl");
 pub(crate) const FOLD: &str = include_str!("../../shaders/lib/fold.wgsl");
 pub(crate) const FOLD_SUBGROUP: &str = concat!(
     include_str!("../../shaders/lib/fold_subgroup.wgsl"),
     include_str!("../../shaders/lib/reduce_subgroup.wgsl")
 );
 pub(crate) const ENTRIES: &str = include_str!("../../shaders/lib/entries.wgsl");
+pub(crate) const HELD_ALL: &str = include_str!("../../shaders/lib/held_all.wgsl");
+pub(crate) const HELD_REACHED: &str = include_str!("../../shaders/lib/held_reached.wgsl");
 pub(crate) const ERROR_FUNCTION: &str = include_str!("../../shaders/lib/error_function.wgsl");
 pub(crate) const ATTENDED_STRETCH: &str = include_str!("../../shaders/lib/attended_stretch.wgsl");
 pub(crate) const ATTENDED_WHOLE: &str = include_str!("../../shaders/lib/attended_whole.wgsl");
@@ -33,6 +38,7 @@ pub(crate) const GRANTED: &str = include_str!("../../shaders/lib/granted.wgsl");
 pub(crate) const PRODUCT: &str = include_str!("../../shaders/lib/product.wgsl");
 pub(crate) const DECIDE: &str =
     concat!(include_str!("../../shaders/lib/decide.wgsl"), include_str!("../../shaders/lib/granted.wgsl"));
+pub(crate) const SEEN: &str = include_str!("../../shaders/lib/seen.wgsl");
 pub(crate) const SERIAL: &str = include_str!("../../shaders/lib/serial.wgsl");
 pub(crate) const COLUMN: &str = include_str!("../../shaders/lib/column.wgsl");
 pub(crate) const COLUMN_SUBGROUP: &str = include_str!("../../shaders/lib/column_subgroup.wgsl");
@@ -65,7 +71,9 @@ pub fn by_subgroup(traits: &crate::gpu::Traits) -> bool {
 }
 /// Threads of a workgroup that looks through a vocabulary, without subgroups: `THREADS` in `shaders/lib/fold.wgsl`.
 pub const FOLD_THREADS: u32 = 256;
-/// A token that the GPU takes from the lane's last draw.
+/// Most guesses behind a lane's next token.
+pub const MAX_GUESSES: u32 = 8;
+/// A token that the GPU takes from the lane's history.
 pub const NEXT_TOKEN: u32 = u32::MAX;
 
 /// What the GPU knows of a row.
@@ -112,6 +120,16 @@ pub struct Control {
     pub ends: u32,
     /// Rows of its span in use: the next token, and guesses behind it.
     pub rows: u32,
+    /// Of those that were computed last: rows that stay, the first ones.
+    pub kept: u32,
+    /// Guesses that were made, whether they are checked or not.
+    pub guesses: u32,
+    /// Who made them: an index of the caller's.
+    pub source: u32,
+    /// Rows of its span that have run the first layers already, to be guessed from.
+    pub shallow: u32,
+    /// Position of the first token that it wrote: the length of its prompt.
+    pub begins: u32,
 }
 
 impl Control {

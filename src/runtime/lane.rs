@@ -31,6 +31,8 @@ pub struct Assignment<'a> {
     pub lengths: &'a [u32],
     /// Tokens to be read before the first is drawn, the cached ones included.
     pub reads: u32,
+    /// Tokens of its prompt; what is read behind them was written before.
+    pub prompt: u32,
     /// Tokens that may be drawn.
     pub remaining: u32,
     /// How deep the drawn ones go.
@@ -69,6 +71,7 @@ impl State {
         let mut reach = vec![0u32; context as usize];
         reach.iter_mut().zip(to.depths).for_each(|(reach, depth)| *reach = u32::from(*depth));
         gpu.write(&lanes.seen, at * u64::from(sizes.seen) * 4, &seen);
+        gpu.write(&lanes.history, at * context * 4, to.cached);
         gpu.write(&lanes.reach, at * context * 4, &reach);
         gpu.write(&lanes.lengths, at * to.lengths.len() as u64 * 4, to.lengths);
         gpu.write(&lanes.settings, at * size_of::<Settings>() as u64, &[to.settings]);
@@ -81,6 +84,8 @@ impl State {
             given: given.is_some().into(),
             ends: to.ends.into(),
             rows: 1,
+            begins: to.prompt,
+            ..Control::default()
         };
         gpu.write(&lanes.control, at * CONTROL_BYTES, &[control]);
         Ok(())

@@ -10,6 +10,7 @@ use crate::kernels::products::matrix::Matrix;
 use crate::network::config::ModelConfig;
 use crate::network::plan::Plan;
 use crate::runtime::cache::CacheMemory;
+use crate::runtime::leave::Leave;
 use crate::runtime::state::{Lanes, Rows, State};
 use crate::runtime::weights::{Bank, LayerWeights, ScorerWeights, Weights};
 
@@ -55,6 +56,7 @@ impl Memory {
         let rows = u64::from(state.sizes.room.rows + state.sizes.room.lane_rows()) / u64::from(state.sizes.room.span);
         let beside = [&state.read_depths, &state.page_in_transit].into_iter().chain(&state.rotations);
         let beside = beside.map(Buffer::bytes).sum::<u64>() + weights.gate.state.bytes();
+        let beside = beside + state.leave.as_ref().map_or(0, Leave::bytes);
         let fixed = beside + cache.bytes() + gathered;
         Self {
             outside: outer + weights.head.bytes() + weights.final_norm.buffer.bytes(),
@@ -85,12 +87,12 @@ fn groups(state: &State) -> [Group<'_>; 5] {
     let room = state.sizes.room;
     #[rustfmt::skip]
     let Rows {
-        info, tokens, first, granted, noted, before, all, heads: _, rounds: [even, odd], hidden, work, normed, qkv, partial,
+        info, tokens, first, granted, before, all, heads: _, rounds: [even, odd], hidden, work, normed, qkv, partial,
         attended, glu, activation, inner, scorer_inner, scores, factors, logits, drawn,
     } = &state.rows;
     #[rustfmt::skip]
     let Lanes {
-        tokens: last, seen, settings, lengths, reach, given, pages, control, events, entering: _, deeper: _,
+        history, seen, settings, lengths, reach, given, pages, control, events, entering: _, deeper: _,
         live: _, leaving: _, ends: _,
     } = &state.lanes;
     // A lane has a span of rows.
@@ -103,7 +105,6 @@ fn groups(state: &State) -> [Group<'_>; 5] {
                 tokens,
                 first,
                 granted,
-                noted,
                 before,
                 hidden,
                 work,
@@ -121,7 +122,7 @@ fn groups(state: &State) -> [Group<'_>; 5] {
             rows,
         ),
         group(vec![all, even, odd], rows + 1),
-        group(vec![last, seen, settings, lengths, reach, given, pages, control, events], lanes),
+        group(vec![history, seen, settings, lengths, reach, given, pages, control, events], lanes),
         // Four lists of the lanes' rows, and one of all rows: a lane stands in five.
         group(vec![&state.lists], (rows + 4 * lanes).div_ceil(5)),
         // More logits than lanes are for judging texts and do not grow with them.

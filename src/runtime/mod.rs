@@ -1,9 +1,11 @@
 //! A network on the GPU: weights, rows and lanes, and the dispatches that move them on.
 
 pub mod cache;
+pub mod draft;
 pub mod gates;
 pub mod lane;
 pub mod layer;
+pub mod leave;
 mod lists;
 pub mod memory;
 mod norms;
@@ -15,5 +17,5 @@ pub mod rounds;
 pub mod state;
 pub mod step;
 pub mod tick;
-mod upload;
+pub mod upload;
 pub mod weights;

@@ -18,7 +18,7 @@ impl Network<'_> {
         let mut pass: Pass<'_> = self.gpu.rehearsal();
         // Kernels of products and attention differ by the number of rows, up to here.
         for rows in [1, 2, 4, 8, 17].map(|rows: u32| rows.min(room.rows).min(room.context)) {
-            let input = |position: u32| Input { lane: 0, position, token: 0 };
+            let input = |position: u32| Input { lane: 0, position, token: 0, written: false };
             let inputs: Vec<Input> = (0..rows).map(input).collect();
             self.record(
                 &mut pass,
@@ -26,11 +26,15 @@ impl Network<'_> {
                 None,
             )?;
         }
-        self.finish(&mut pass, &self.state.rows.heads)?;
+        self.finish(&mut pass, (&self.state.rows.heads, 1))?;
         let mut living = 1;
         loop {
-            for longest in [1, STRETCH + 1] {
-                self.tick(&mut pass, &Tick { order, lanes: living, longest, ragged: true })?;
+            let spans = [0, 1, 3, 7].into_iter().chain([room.span - 1]).filter(|guesses| *guesses < room.span);
+            for (longest, guesses) in spans.flat_map(|guesses| [(1, guesses), (STRETCH + 1, guesses)]) {
+                self.tick(
+                    &mut pass,
+                    &Tick { order, lanes: living, longest, ragged: true, guesses, guesses_before: guesses },
+                )?;
             }
             if living >= room.lanes {
                 return Ok(pass.rehearsed());

@@ -2,6 +2,8 @@
 //!
 //! **Invariant:** the host decides nothing on the way; each round's rows are a list that the GPU made.
 
+use std::ops::Range;
+
 use crate::error::GpuError;
 use crate::gpu::{Buffer, Pass};
 use crate::kernels::exits::bucket::{self, Bucket};
@@ -13,24 +15,28 @@ use crate::runtime::layer::Batch;
 use crate::runtime::step::{Depth, Network, Probe};
 
 impl<'a> Network<'a> {
-    /// All rounds of a step or a wave. Where no gate decides, each row runs what it was granted before, which is not the
+    /// Rounds of a step or a wave: all of them, or those that are left to run. Where no gate decides, each row runs what it was granted before, which is not the
     /// same for all rows where these are `ragged`; where one decides over the rows of a text, so many of them compete.
     pub(super) fn rounds(
         &self,
         pass: &mut Pass<'_>,
         (depth, competitors): (Depth, usize),
+        which: Range<u32>,
         ragged: bool,
         all: Batch<'a>,
         probe: &mut Option<&mut Probe>,
     ) -> Result<(), GpuError> {
+        if let Some(leave) = self.leaves(depth) {
+            return self.rounds_to_leave(pass, leave, which, all, probe);
+        }
         let (rows, gate) = (&self.state.rows, self.gate(depth));
         // Rounds that nobody may run are not even recorded.
-        let most = self.plan.n_rounds();
+        let most = which.end.min(self.plan.n_rounds());
         let rounds = if let Depth::Fixed(fixed) = depth { fixed.min(most) } else { most };
         let adds_once = matches!(self.plan.residual, Residual::Add { once: true, .. });
         let adds_each = matches!(self.plan.residual, Residual::Add { once: false, .. });
         let mut scored = all.list;
-        for round in 0..rounds {
+        for round in which.start..rounds {
             if let Some(gate) = gate.filter(|gate| gate.asks(round)) {
                 let question = Question { depth, competitors, first: round == 0 };
                 self.ask(pass, gate, question, Batch { list: scored, round, ..all })?;
@@ -100,7 +106,7 @@ impl<'a> Network<'a> {
         self.combine(pass, mode, &rows.work, &rows.hidden, batch)
     }
 
-    fn list_round(&self, pass: &mut Pass<'_>, round: u32, all: Batch<'a>) -> Result<(), GpuError> {
+    pub(super) fn list_round(&self, pass: &mut Pass<'_>, round: u32, all: Batch<'a>) -> Result<(), GpuError> {
         let (rows, lanes) = (&self.state.rows, &self.state.lanes);
         let first = &self.plan.layers[self.plan.rounds[round as usize].layers.start];
         pass.run(&Bucket {

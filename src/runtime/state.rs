@@ -12,6 +12,8 @@ use crate::network::config::ModelConfig;
 use crate::network::gate::ScorerLayers;
 use crate::network::plan::{Plan, Residual};
 use crate::runtime::cache::{self, Cache};
+use crate::runtime::draft::Drafter;
+use crate::runtime::leave::Leave;
 use crate::runtime::lists::Lists;
 use crate::runtime::recipe::Recipe;
 use crate::runtime::room::Fit;
@@ -50,7 +52,7 @@ pub struct Sizes {
 pub struct Rows {
     /// Lane, position, round, KV index.
     pub info: Buffer,
-    /// Token, or that of the lane's last draw.
+    /// Token of a row of a step, or of a guess; a lane's next token stands in its history.
     pub tokens: Buffer,
     /// First row of the same lane.
     pub first: Buffer,
@@ -58,8 +60,6 @@ pub struct Rows {
     pub granted: Buffer,
     /// Scratch of `bucket`.
     pub before: Buffer,
-    /// Token of each row, and 1 where its lane had not seen it before.
-    pub noted: Buffer,
     /// Lists: all rows; rows whose logits are wanted (a part of [`State::lists`]); rows of the current and of the next round.
     pub all: Buffer,
     /// See `all`.
@@ -99,8 +99,8 @@ pub struct Rows {
 /// Buffers of the lanes.
 #[derive(Debug)]
 pub struct Lanes {
-    /// Last token drawn, `[lanes]`.
-    pub tokens: Buffer,
+    /// Token at each position, up to the last that was drawn, `[lanes, context]`.
+    pub history: Buffer,
     /// Set of tokens seen, `[lanes, seen]`.
     pub seen: Buffer,
     /// Sampling settings, `[lanes]`.
@@ -154,6 +154,10 @@ pub struct State {
     pub page_in_transit: Buffer,
     /// Which kernels run.
     pub recipe: Recipe,
+    /// Who guesses what follows, the first one first; nobody where lanes have one row.
+    pub drafters: Vec<Drafter>,
+    /// How tokens leave early, where they do.
+    pub leave: Option<Leave>,
 }
 
 impl Sizes {
@@ -205,6 +209,8 @@ impl State {
             read_depths: gpu.buffer("depths of a tick", u64::from(room.rows) * 8)?,
             page_in_transit: gpu.buffer("page in transit", cache::page_bytes(config))?,
             recipe,
+            drafters: Vec::new(),
+            leave: None,
         };
         gpu.check().await?;
         Ok(state)
@@ -264,14 +270,13 @@ fn rows(
     let own: Vec<u32> = (0..sizes.room.rows + sizes.room.lane_rows()).map(own).collect();
     Ok(Rows {
         info: per_row("rows", 4)?,
-        // A step writes its own; the rows of the lanes always take what the lane drew.
+        // A step writes its own; so do guesses, and the first row of a lane always takes what the lane drew.
         tokens: gpu.upload("tokens", &vec![NEXT_TOKEN; own.len()])?,
         first: gpu.upload("first rows", &own)?,
         granted: per_row("rounds granted", 2)?,
         before: per_row("bucket scratch", 1)?,
         all: list("all rows")?,
         heads: lists.heads.clone(),
-        noted: per_row("tokens noted as seen", 2)?,
         rounds: [list("rows of a round")?, list("rows of a round")?],
         work: if plan.residual == Residual::Replace { hidden.clone() } else { per_row("round", sizes.hidden)? },
         hidden,
@@ -309,14 +314,14 @@ fn lanes(gpu: &Gpu, plan: &Plan, sizes: &Sizes, lists: &Lists) -> Result<Lanes, 
     let events =
         finish::EVENTS_START + lanes * (1 + span) * finish::event_words(plan.n_rounds(), sizes.room.alternatives);
     Ok(Lanes {
-        control: words("lanes", 8)?,
+        control: words("lanes", size_of::<crate::kernels::Control>() as u32 / 4)?,
         entering: lists.entering.clone(),
         deeper: lists.deeper.clone(),
         live: lists.live.clone(),
         leaving: lists.leaving.clone(),
         ends: lists.ends.clone(),
         events: gpu.buffer("events", u64::from(events) * 4)?,
-        tokens: words("drawn tokens", 1)?,
+        history: words("tokens by position", context)?,
         seen: words("seen tokens", sizes.seen)?,
         settings: words("sampling settings", 8)?,
         lengths: words("cache lengths", plan.classes)?,

@@ -3,7 +3,8 @@
 //! ```text
 //! gate      lanes between two rounds: is another round granted?
 //! leave     whoever has run all rounds: epilogue, head, draw; an event; the lane is free, or its next token is ready
-//! enter     ready lanes: embed, prologue, gate
+//! draft     what may follow is guessed, where there is a drafter
+//! enter     ready lanes, and guesses behind their next token: embed, prologue, gate
 //! round     mixed: ONE round over all live lanes, each at its own
 //!           waves: all rounds, each over the rows that remain
 //! ```
@@ -47,6 +48,10 @@ pub struct Tick {
     pub longest: u32,
     /// A lane may have been told to run less than all rounds.
     pub ragged: bool,
+    /// Most guesses behind a lane's next token.
+    pub guesses: u32,
+    /// The same of the tick before, whose rows leave in this one.
+    pub guesses_before: u32,
 }
 
 /// What a tick asks of lanes: each row by itself.
@@ -61,25 +66,32 @@ impl<'a> Network<'a> {
         let (lanes, room) = (&self.state.lanes, self.state.sizes.room);
         let all = Batch {
             list: &lanes.live,
-            n_rows: self.recipe.rows(tick.lanes * room.span),
+            n_rows: self.recipe.rows(tick.lanes * (1 + tick.guesses)),
             longest: tick.longest,
             round: 0,
             base: room.rows,
             region: room.lane_rows(),
             // Rows of a span share their keys.
-            decoding: room.span == 1,
+            decoding: tick.guesses.max(tick.guesses_before) == 0,
             mixed: None,
         };
         let entering = Batch { list: &lanes.entering, ..all };
-        self.leave_block(pass, tick, all)?;
+        let before = self.recipe.rows(tick.lanes * (1 + tick.guesses_before));
+        self.leave_block(pass, tick, Batch { n_rows: before, ..all })?;
+        let done = self.draft(pass, tick)?;
         self.enter_block(pass, tick.order)?;
-        self.embed(pass, entering)?;
-        for layer in self.plan.prologue.clone() {
-            self.layer(pass, layer, &self.state.rows.hidden, entering)?;
+        if done == 0 {
+            self.embed(pass, entering)?;
+            for layer in self.plan.prologue.clone() {
+                self.layer(pass, layer, &self.state.rows.hidden, entering)?;
+            }
         }
         match tick.order {
             Order::Mixed => self.mixed_round(pass, all),
-            Order::Waves => self.rounds(pass, (Depth::Model, 0), tick.ragged, entering, &mut None),
+            Order::Waves => {
+                let rest = done..self.plan.n_rounds();
+                self.rounds(pass, (Depth::Model, 0), rest, tick.ragged, entering, &mut None)
+            }
         }
     }
 
@@ -108,14 +120,14 @@ impl<'a> Network<'a> {
             self.layer(pass, layer, &rows.hidden, leaving)?;
         }
         self.draw(pass, (&lanes.leaving, all.n_rows), true, &mut None)?;
-        self.finish(pass, &lanes.leaving)
+        self.finish(pass, (&lanes.leaving, all.n_rows))
     }
 
-    /// Tells of the tokens drawn for the rows of a list that is a part of [`State::lists`](crate::runtime::state::State).
+    /// Tells of the tokens drawn for the rows of a list, which holds at most so many and is a part of [`State::lists`](crate::runtime::state::State).
     ///
     /// # Errors
     /// As [`Network::tick`].
-    pub fn finish(&self, pass: &mut Pass<'_>, list: &Buffer) -> Result<(), GpuError> {
+    pub fn finish(&self, pass: &mut Pass<'_>, (list, n_rows): (&Buffer, u32)) -> Result<(), GpuError> {
         let (rows, lanes, rounds) = (&self.state.rows, &self.state.lanes, self.plan.n_rounds());
         let room = self.state.sizes.room;
         let stride = event_words(rounds, room.alternatives);
@@ -129,14 +141,18 @@ impl<'a> Network<'a> {
             scores: &rows.scores,
             control: &lanes.control,
             events: &lanes.events,
+            tokens: &rows.tokens,
             params: finish::Params {
                 rounds,
                 stride,
                 most: room.lanes * (1 + room.span),
                 list: place(list),
                 ends: place(&lanes.ends),
+                base: room.rows,
+                span: room.span,
             },
-        })
+        })?;
+        self.carry(pass, (list, n_rows))
     }
 
     fn enter_block(&self, pass: &mut Pass<'_>, order: Order) -> Result<(), GpuError> {
@@ -158,7 +174,11 @@ impl<'a> Network<'a> {
                 class_base: first.class_base,
                 class_step: first.class_step,
                 context: room.context,
-                granted: if self.gate(Depth::Model).is_some() { 0 } else { self.plan.n_rounds() },
+                granted: match (self.gate(Depth::Model), self.leaves(Depth::Model)) {
+                    (Some(_), _) => 0,
+                    (None, Some(leave)) => leave.exit.next(0, self.plan.n_rounds()),
+                    (None, None) => self.plan.n_rounds(),
+                },
                 mixed: (order == Order::Mixed).into(),
                 list: list_words(&room),
             },

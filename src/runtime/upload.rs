@@ -6,7 +6,8 @@ use std::future::poll_fn;
 use std::ops::Range;
 use std::task::Poll;
 
-use crate::error::{Error, ModelError};
+use crate::error::{Error, GpuError, ModelError};
+use crate::gpu::Gpu;
 use crate::kernels::products::matrix::{Matrix, Part, SIDE_BY_SIDE, Stored};
 use crate::runtime::weights::Loader;
 use crate::tensor::finite::check_finite;
@@ -17,6 +18,57 @@ const PART_BYTES: u64 = 64 << 20;
 
 /// Largest piece of a matrix that is read and repacked at once.
 const PIECE_BYTES: u64 = 8 << 20;
+
+/// A matrix of numbers in memory, row by row, rounded to half precision, with a bias where there is one.
+///
+/// # Errors
+/// No room on the device.
+pub fn matrix_of(
+    gpu: &Gpu,
+    label: &str,
+    numbers: &[f32],
+    columns: usize,
+    bias: Option<&[f32]>,
+) -> Result<Matrix, GpuError> {
+    let halves: Vec<half::f16> = numbers.iter().map(|number| half::f16::from_f32(*number)).collect();
+    matrix_of_type(gpu, label, (DataType::F16, bytemuck::cast_slice(&halves)), columns, bias)
+}
+
+/// The same of numbers that keep their last bit: as f16 where all of them are such, or else as f32.
+///
+/// # Errors
+/// As [`matrix_of`].
+pub fn exact_matrix_of(gpu: &Gpu, label: &str, numbers: &[f32], columns: usize) -> Result<Matrix, GpuError> {
+    if numbers.iter().all(|number| half::f16::from_f32(*number).to_f32() == *number) {
+        return matrix_of(gpu, label, numbers, columns, None);
+    }
+    matrix_of_type(gpu, label, (DataType::F32, bytemuck::cast_slice(numbers)), columns, None)
+}
+
+fn matrix_of_type(
+    gpu: &Gpu,
+    label: &str,
+    (data_type, bytes): (DataType, &[u8]),
+    columns: usize,
+    bias: Option<&[f32]>,
+) -> Result<Matrix, GpuError> {
+    let rows = bytes.len() / data_type.bytes(&[columns.max(1)]).unwrap_or(1);
+    let tensor = Tensor { data_type, shape: vec![rows, columns], data: bytes.into() };
+    let words = pack::packed_row_words(data_type, columns);
+    let most = whole_groups(Stored::max_bytes(gpu).min(PART_BYTES), 4 * words as u64);
+    let mut parts = vec![];
+    for first in (0..rows).step_by(most) {
+        let end = rows.min(first + most);
+        let weights = Stored::new(gpu, label, (end - first) as u32, words as u32 / 4)?;
+        let mut packed = vec![];
+        pack::pack_rows(&tensor, first..end, &mut packed);
+        weights.write(gpu, 0, words as u32 / 4, &packed);
+        let (rows, first) = ((end - first) as u32, first as u32);
+        parts.push(Part { weights, data_type, stride: words as u32 / 4, first, rows });
+    }
+    let bias = bias.map(|bias| gpu.upload("bias", bias)).transpose()?;
+    Ok(Matrix { columns: columns as u32, parts, bias })
+}
 
 impl<'a> Loader<'a> {
     /// A whole tensor.

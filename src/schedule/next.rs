@@ -21,7 +21,7 @@ impl Scheduler {
             self.pools[pool].release(page);
         }
         let mut plan = TickPlan { number: self.number, stops: std::mem::take(&mut self.stops), ..TickPlan::default() };
-        let mut budget = self.shape.chunk;
+        let mut budget = self.reading_budget();
         // From old to young: who is preempted on the way has no part in this plan yet.
         for lane in self.by_age() {
             self.advance(lane, &mut budget, Claim::Younger, &mut plan);
@@ -33,6 +33,17 @@ impl Scheduler {
         }
         self.number += 1;
         Some(plan)
+    }
+
+    /// Tokens of prompts for the next tick: guesses that are checked take their share, but never all of it.
+    fn reading_budget(&self) -> u32 {
+        let decoding =
+            self.lanes.iter().flatten().filter(|running| running.until.is_some_and(|until| self.number <= until));
+        let guesses = decoding.count() as u32 * (self.span - 1);
+        let all = self.shape.chunk;
+        // What is judged together fits into a whole chunk alone.
+        let together = self.lanes.iter().flatten().any(|running| running.sequence.submission.together > 0);
+        if together || self.queue.any_together() { all } else { all.saturating_sub(guesses).max(all.div_ceil(4)) }
     }
 
     /// Lanes with a sequence, the oldest first.
@@ -49,7 +60,7 @@ impl Scheduler {
         match running.until {
             Some(until) if self.number > until => {}
             Some(_) => {
-                if self.grow(lane, self.shape.span, claim, plan) {
+                if self.grow(lane, self.span, claim, plan) {
                     plan.decoding += 1;
                 } else {
                     // The GPU cannot skip a lane that decodes.
@@ -69,7 +80,7 @@ impl Scheduler {
         }
         let last = running.planned + count == running.reads;
         let decodes = last && running.remaining() > 1;
-        if !self.grow(lane, count + u32::from(decodes) * self.shape.span, claim, plan) {
+        if !self.grow(lane, count + u32::from(decodes) * self.span, claim, plan) {
             return;
         }
         let Some(running) = &mut self.lanes[lane as usize] else { return };

@@ -47,6 +47,11 @@ impl Queue {
         self.waiting.len()
     }
 
+    /// Whether rows of some prompt must be read together.
+    pub fn any_together(&self) -> bool {
+        self.waiting.iter().any(|sequence| sequence.submission.together > 0)
+    }
+
     pub fn contains(&self, id: SequenceId) -> bool {
         self.waiting.iter().any(|sequence| sequence.submission.id == id)
     }
@@ -94,6 +99,7 @@ mod tests {
             priority,
             key: 0,
             together: 0,
+            shared: u32::MAX,
         };
         Sequence::new(submission, ordinal)
     }

@@ -25,6 +25,8 @@ pub struct Scheduler {
     /// Number of the first tick that was not reported.
     pub(super) unreported: u64,
     pub(super) serial: u32,
+    /// Rows of a decoding lane in the next ticks, at most those of the shape.
+    pub(super) span: u32,
     /// How often the rule was changed by which depth is decided.
     pub(super) policy: u64,
     ordinal: u64,
@@ -85,6 +87,7 @@ impl Scheduler {
             number: 0,
             unreported: 0,
             serial: 0,
+            span: shape.span,
             policy: 0,
             ordinal: 0,
             counts: Counts::default(),
@@ -156,6 +159,11 @@ impl Scheduler {
     pub fn policy_changed(&mut self) {
         self.policy += 1;
         self.forget_prefixes();
+    }
+
+    /// From the next tick on a decoding lane has so many rows, its next token and guesses behind it; at most those of the shape.
+    pub fn set_span(&mut self, rows: u32) {
+        self.span = rows.clamp(1, self.shape.span);
     }
 
     /// Whether prompts that begin alike share what was computed.

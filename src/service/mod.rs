@@ -28,6 +28,8 @@
 //! **Invariant:** no thread, file or clock of its own: the caller brings the time, in seconds since any moment.
 
 mod depth;
+mod draft;
+mod draft_kit;
 mod facts;
 mod lanes;
 mod load;
@@ -41,6 +43,7 @@ mod rebuild;
 mod serve;
 pub mod trace;
 
+pub use draft::{Draft, Drafting};
 pub use facts::{Adapter, GateFacts, ModelFacts};
 pub use lanes::{Lane, LaneState};
 pub use load::{Bytes, Clock, Files, FolderFiles, GgufFile, Parts, Progress, Step, chat_template, generation};

@@ -5,7 +5,9 @@
 #![allow(clippy::unwrap_used, reason = "a test may end at the first surprise")]
 
 mod batch;
+mod exits;
 mod gates;
+mod guesses;
 mod loss;
 mod models;
 mod pages;

@@ -17,9 +17,9 @@ use pollster::block_on;
 use crate::support::networks::{Model, of_the_family, with_router, without_router};
 
 /// Tokens with depth and bits of the log-probability, and the reason of the end.
-type Written = (Vec<(u32, u32, u32)>, Option<FinishReason>);
+pub type Written = (Vec<(u32, u32, u32)>, Option<FinishReason>);
 
-fn load(network: &Model, options: EngineOptions) -> Engine {
+pub fn load(network: &Model, options: EngineOptions) -> Engine {
     let config = ModelConfig { context_length: 160, ..network.config.clone() };
     let tokenizer = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models/tiny/tokenizer.json");
     let tokenizer = Tokenizer::from_json(&fs::read(tokenizer).unwrap()).unwrap();
@@ -28,7 +28,7 @@ fn load(network: &Model, options: EngineOptions) -> Engine {
 }
 
 /// Prompts of up to 100 tokens, most of which share 70, 41 or 0 tokens with another.
-fn requests(vocabulary: u32, rounds: u32) -> Vec<Request> {
+pub fn requests(vocabulary: u32, rounds: u32) -> Vec<Request> {
     let request = |i: u32| {
         let common = [70, 41, 0, 70, 41, 70, 64, 70][i as usize % 8];
         let tail = (0..5 + i * 3).map(|j| (i * 31 + j * 17) % vocabulary);
@@ -45,7 +45,7 @@ fn requests(vocabulary: u32, rounds: u32) -> Vec<Request> {
     (0..8).map(request).collect()
 }
 
-fn write(engine: &mut Engine, requests: &[Request]) -> Vec<Written> {
+pub fn write(engine: &mut Engine, requests: &[Request]) -> Vec<Written> {
     let ids: Vec<SequenceId> = requests.iter().map(|request| engine.submit(request.clone()).unwrap()).collect();
     let mut written: Vec<Written> = vec![(vec![], None); requests.len()];
     while let Some((id, event)) = block_on(engine.next()).unwrap() {
@@ -91,7 +91,7 @@ fn check(network: &Model, order: Order) {
 }
 
 /// One network of each kind of plan, KV mode and router: devices are costly, and pages know of nothing else.
-fn kinds() -> Vec<Model> {
+pub fn kinds() -> Vec<Model> {
     let mut seen = HashSet::new();
     let networks = without_router().into_iter().chain(with_router()).chain(of_the_family());
     networks

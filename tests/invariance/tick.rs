@@ -73,7 +73,7 @@ impl Loaded<'_> {
         let network = self.network(recipe);
         let depth = if sequence.forced > 0 { Depth::Fixed(sequence.forced) } else { Depth::Model };
         let n = sequence.prompt.len() as u32;
-        let rows = |(position, &token): (usize, &u32)| Input { lane, position: position as u32, token };
+        let rows = |(position, &token): (usize, &u32)| Input { lane, position: position as u32, token, written: false };
         let mut inputs: Vec<Input> = sequence.prompt.iter().enumerate().map(rows).collect();
         let mut written = vec![];
         for position in n..n + TOKENS {
@@ -84,7 +84,7 @@ impl Loaded<'_> {
             let granted: Vec<Granted> =
                 block_on(self.gpu.read(&self.state.rows.granted, 2 * last..2 * last + 2)).unwrap();
             written.push((drawn[0], granted[0].rounds, drawn[1]));
-            inputs = vec![Input { lane, position, token: NEXT_TOKEN }];
+            inputs = vec![Input { lane, position, token: NEXT_TOKEN, written: false }];
         }
         written
     }
@@ -108,8 +108,13 @@ impl Loaded<'_> {
                     rows: 1,
                     ..Control::default()
                 };
-                self.gpu.write(&lanes.control, u64::from(lane) * 32, &[control]);
-                let rows = |(position, &token): (usize, &u32)| Input { lane, position: position as u32, token };
+                self.gpu.write(&lanes.control, u64::from(lane) * size_of::<Control>() as u64, &[control]);
+                let rows = |(position, &token): (usize, &u32)| Input {
+                    lane,
+                    position: position as u32,
+                    token,
+                    written: false,
+                };
                 let inputs: Vec<Input> = sequence.prompt.iter().enumerate().map(rows).collect();
                 let depth = if sequence.forced > 0 { Depth::Fixed(sequence.forced) } else { Depth::Model };
                 // One step per pass.
@@ -117,11 +122,16 @@ impl Loaded<'_> {
                 let step = Step { inputs: &inputs, heads: &[inputs.len() as u32 - 1], depth, sample: true };
                 alone.clear(&lanes.events);
                 network.record(&mut alone, &step, None).unwrap();
-                network.finish(&mut alone, &self.state.rows.heads).unwrap();
+                network.finish(&mut alone, (&self.state.rows.heads, 1)).unwrap();
                 alone.submit();
                 self.collect(&mut written);
             }
-            network.tick(&mut pass, &Tick { order, lanes: LANES, longest: CONTEXT, ragged: true }).unwrap();
+            network
+                .tick(
+                    &mut pass,
+                    &Tick { order, lanes: LANES, longest: CONTEXT, ragged: true, guesses: 0, guesses_before: 0 },
+                )
+                .unwrap();
             pass.submit();
             self.collect(&mut written);
         }

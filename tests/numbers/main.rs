@@ -4,10 +4,13 @@
 #![allow(clippy::unwrap_used, reason = "a test may end at the first surprise")]
 
 mod eval;
+mod exits;
 mod family;
 mod golden;
+mod guesses;
 mod quantised;
 mod range;
 mod smollm2;
+mod states;
 #[path = "../support/mod.rs"]
 mod support;

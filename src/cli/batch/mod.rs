@@ -17,7 +17,7 @@ use isobath::engine::event::{Event, FinishReason};
 use isobath::engine::{Engine, EngineOptions, SequenceId};
 use isobath::network::generation::Suggestion;
 use isobath::service::prompts::{Line, parse};
-use isobath::service::{Parts, Prompt, Settings};
+use isobath::service::{Draft, Parts, Prompt, Settings};
 use pollster::block_on;
 
 use super::args::Run;
@@ -65,7 +65,10 @@ pub fn batch(run: &Run, prompts: &Path) -> anyhow::Result<u8> {
     }
     let place = open::of(&run.loading)?;
     let interrupt = Interrupt::listen()?;
-    let options = EngineOptions { lanes: run.lanes, cache_tokens: run.cache_tokens, ..EngineOptions::default() };
+    let drafting = run.loading.drafting(Draft::Auto);
+    drafting.check()?;
+    let (lanes, cache_tokens, guesses) = (run.lanes, run.cache_tokens, drafting.room());
+    let options = EngineOptions { lanes, cache_tokens, guesses, ..EngineOptions::default() };
     let settings = run.choosing.settings(run.tokens, &Suggestion::default(), 0.0)?;
     let settings = Settings { ignore_end: run.ignore_end, ..settings };
     let model = session::load(&place, &run.loading, options, |parts| {

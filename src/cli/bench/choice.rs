@@ -10,15 +10,18 @@ const PREFILL: u32 = 256;
 const DECODE: u32 = 32;
 const AT: [u32; 2] = [0, 256];
 const LANES: [u32; 3] = [1, 8, 32];
-const EXPERIMENT_LANES: u32 = 32;
+const EXPERIMENT_LANES: [u32; 1] = [32];
+const DRAFT_LANES: [u32; 2] = [1, 4];
 
 /// What one engine measures.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
     pub lanes: u32,
     pub tests: Vec<Test>,
-    /// The experiments, as well.
+    /// The experiments with depth and gates, as well.
     pub experiments: bool,
+    /// Those with guesses.
+    pub guesses: Vec<Experiment>,
 }
 
 /// Everything that was chosen, grouped by lanes in the order in which they were named.
@@ -26,26 +29,31 @@ pub fn groups(command: &Bench) -> Result<Vec<Group>, RequestError> {
     let mut groups: Vec<Group> = vec![];
     let mut at = |lanes: u32| -> usize {
         groups.iter().position(|group| group.lanes == lanes).unwrap_or_else(|| {
-            groups.push(Group { lanes, tests: vec![], experiments: false });
+            groups.push(Group { lanes, tests: vec![], experiments: false, guesses: vec![] });
             groups.len() - 1
         })
     };
     let tests = tests(command)?;
     let lanes: Vec<usize> = tests.iter().map(|test| at(test.lanes())).collect();
-    let experiments: Vec<usize> = match experiments(command) {
-        false => vec![],
-        true if command.lanes.is_empty() => vec![at(EXPERIMENT_LANES)],
-        true => command.lanes.iter().map(|&lanes| at(lanes)).collect(),
-    };
+    let chosen = |otherwise: &[u32]| if command.lanes.is_empty() { otherwise.to_vec() } else { command.lanes.clone() };
+    let usual = if depths(command) { chosen(&EXPERIMENT_LANES) } else { vec![] };
+    let experiments: Vec<usize> = usual.into_iter().map(&mut at).collect();
+    let mut guesses = vec![];
+    for (experiment, otherwise) in [(Experiment::Draft, DRAFT_LANES.as_slice()), (Experiment::Auto, &LANES)] {
+        if command.experiment.contains(&experiment) {
+            guesses.extend(chosen(otherwise).into_iter().map(|lanes| (at(lanes), experiment)));
+        }
+    }
     for (group, test) in lanes.into_iter().zip(tests) {
         groups[group].tests.push(test);
     }
     experiments.into_iter().for_each(|group| groups[group].experiments = true);
+    guesses.into_iter().for_each(|(group, experiment)| groups[group].guesses.push(experiment));
     Ok(groups)
 }
 
-/// Whether experiments were chosen.
-pub fn experiments(command: &Bench) -> bool {
+/// Whether experiments with depth or gates were chosen.
+fn depths(command: &Bench) -> bool {
     command.experiment.contains(&Experiment::Depth) || command.gateless
 }
 
@@ -56,7 +64,7 @@ pub fn named(command: &Bench) -> bool {
 
 fn tests(command: &Bench) -> Result<Vec<Test>, RequestError> {
     let named = named(command);
-    if !named && experiments(command) {
+    if !named && (command.gateless || !command.experiment.is_empty()) {
         return Ok(vec![]);
     }
     let or = |given: &[u32], otherwise: &[u32]| if given.is_empty() { otherwise.to_vec() } else { given.to_vec() };
@@ -91,6 +99,7 @@ mod tests {
                 let group = |group: &Group| {
                     let mut names: Vec<String> = group.tests.iter().map(ToString::to_string).collect();
                     names.extend(group.experiments.then(|| "experiments".to_owned()));
+                    names.extend(group.guesses.iter().map(|experiment| format!("{experiment:?}").to_lowercase()));
                     format!("{}: {}", group.lanes, names.join(", "))
                 };
                 groups.iter().map(group).collect::<Vec<_>>().join("; ")
@@ -109,6 +118,8 @@ mod tests {
         check("--test tg16x4,pp64", "4: tg16 x4; 1: pp64");
         check("--experiment depth", "32: experiments");
         check("--gateless --lanes 2,4", "2: experiments; 4: experiments");
+        check("--experiment draft", "1: draft; 4: draft");
+        check("--experiment draft,auto --lanes 2,4", "2: draft, auto; 4: draft, auto");
         check("--experiment depth --pp 64 --lanes 8", "1: pp64; 8: experiments");
     }
 

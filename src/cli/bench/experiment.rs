@@ -12,7 +12,7 @@ use super::super::progress::Progress;
 use super::choice::Group;
 use super::row::{Repeated, Setting};
 use super::table::Table;
-use super::{Bencher, repeated};
+use super::{Bencher, With, repeated};
 
 /// One of the things that run in turns.
 #[derive(Debug, Clone, Copy)]
@@ -43,7 +43,7 @@ impl Bencher<'_> {
             self.depth_experiment(engine, setting, table)?;
         }
         if self.command.gateless {
-            let mut gateless = self.load(group, false)?;
+            let mut gateless = self.load(group, With { gates: false, ..self.usual() })?;
             self.gateless_experiment(engine, &mut gateless, setting, table)?;
         }
         Ok(())
@@ -94,7 +94,7 @@ impl Bencher<'_> {
         let flops = TokenFlops::of(engine.config(), engine.plan(), adaptive.mean_context());
         let mut row = own.row(name, setting, engine.lanes(), engine);
         let ceiling = flops.ceiling(row.mean_depth);
-        row.compare(&own, &other, "full depth", ceiling);
+        row.compare(&own, &other, "full depth", Some(ceiling));
         table.row(&row)
     }
 
@@ -117,7 +117,7 @@ impl Bencher<'_> {
             let (own, other) = (next(engine)?, next(gateless)?);
             let mut row = own.row(name, setting, engine.lanes(), engine);
             // Full depth on both sides: without gates it would be reached.
-            row.compare(&own, &other, "no gates", 1.0);
+            row.compare(&own, &other, "no gates", Some(1.0));
             table.row(&row)?;
         }
         Ok(())
@@ -132,7 +132,6 @@ impl Bencher<'_> {
     ) -> anyhow::Result<Vec<Vec<Outcome>>> {
         let start = self.start;
         let clock = || start.elapsed().as_secs_f64();
-        let bar = Progress::counting(self.loading.quiet, name);
         let mut run = |variant: &Variant, short: bool| -> anyhow::Result<Outcome> {
             let engine = &mut *engines[variant.engine];
             block_on(engine.set_order(variant.order))?;
@@ -143,13 +142,24 @@ impl Bencher<'_> {
         for variant in variants {
             run(variant, true)?;
         }
-        let mut outcomes = vec![vec![]; variants.len()];
+        self.turns(name, variants.len(), |which| run(&variants[which], false))
+    }
+
+    /// Runs so many things in turns, as often as is asked for; what came of each.
+    pub(super) fn turns<T: Clone>(
+        &self,
+        name: &str,
+        things: usize,
+        mut run: impl FnMut(usize) -> anyhow::Result<T>,
+    ) -> anyhow::Result<Vec<Vec<T>>> {
+        let bar = Progress::counting(self.loading.quiet, name);
+        let mut outcomes = vec![vec![]; things];
         for repetition in 0..self.command.repetitions as usize {
-            for turn in 0..variants.len() {
-                let done = repetition * variants.len() + turn;
-                bar.set(done as u64, u64::from(self.command.repetitions) * variants.len() as u64);
-                let which = (repetition + turn) % variants.len();
-                outcomes[which].push(run(&variants[which], false)?);
+            for turn in 0..things {
+                let done = repetition * things + turn;
+                bar.set(done as u64, u64::from(self.command.repetitions) * things as u64);
+                let which = (repetition + turn) % things;
+                outcomes[which].push(run(which)?);
             }
         }
         bar.end();

@@ -5,12 +5,14 @@
 
 mod choice;
 mod experiment;
+mod guesses;
 mod row;
 mod table;
 
 use std::time::Instant;
 
 use isobath::bench::copy::CopySpeed;
+use isobath::bench::drafting::PassCosts;
 use isobath::bench::ledger::Outcome;
 use isobath::bench::rates::Rates;
 use isobath::bench::shape::Shape;
@@ -21,6 +23,7 @@ use isobath::error::RequestError;
 use isobath::network::config::ModelConfig;
 use isobath::runtime::tick::Order;
 use isobath::schedule::PAGE;
+use isobath::service::Draft;
 use pollster::block_on;
 
 use super::args::{Bench, Loading, OrderChoice};
@@ -44,6 +47,18 @@ struct Bencher<'a> {
     config: ModelConfig,
     start: Instant,
     setting: Option<Setting>,
+    /// What passes over more rows than one were seen to cost.
+    costs: PassCosts,
+}
+
+/// What an engine is loaded with.
+#[derive(Debug, Clone, Copy)]
+struct With {
+    /// The model's gates.
+    gates: bool,
+    /// Room for so many guesses.
+    guesses: u32,
+    order: Option<Order>,
 }
 
 pub fn bench(command: &Bench) -> anyhow::Result<u8> {
@@ -90,7 +105,15 @@ impl<'a> Bencher<'a> {
                 facts.config.ok_or_else(why)?
             }
         };
-        let mut bencher = Self { command, loading, groups, config, start: Instant::now(), setting: None };
+        let mut bencher = Self {
+            command,
+            loading,
+            groups,
+            config,
+            start: Instant::now(),
+            setting: None,
+            costs: PassCosts::default(),
+        };
         bencher.fit()?;
         Ok(bencher)
     }
@@ -117,9 +140,10 @@ impl<'a> Bencher<'a> {
     fn run(&mut self, table: &mut Table) -> anyhow::Result<u8> {
         for group in self.groups.clone() {
             if group.tests.is_empty() && !group.experiments {
+                self.guess_experiments(&group, table)?;
                 continue;
             }
-            let mut engine = self.load(&group, true)?;
+            let mut engine = self.load(&group, self.usual())?;
             let setting = self.setting(&engine, table)?;
             if !self.loading.quiet {
                 print_room(&engine);
@@ -131,6 +155,7 @@ impl<'a> Bencher<'a> {
             if group.experiments {
                 self.experiments(&group, &mut engine, &setting, table)?;
             }
+            self.guess_experiments(&group, table)?;
             if let Some(times) = session::kernel_times(&engine) {
                 eprintln!("{times}");
             }
@@ -138,26 +163,34 @@ impl<'a> Bencher<'a> {
         Ok(failure::DONE)
     }
 
-    /// An engine with the lanes and context of a group, with or without its gates.
-    fn load(&self, group: &Group, gates: bool) -> anyhow::Result<Engine> {
+    /// As the command says.
+    fn usual(&self) -> With {
         let order = self.command.order.map(|order| match order {
             OrderChoice::Waves => Order::Waves,
             OrderChoice::Mixed => Order::Mixed,
         });
+        With { gates: true, guesses: self.loading.drafting(Draft::Off).room(), order }
+    }
+
+    /// An engine with the lanes and context of a group.
+    fn load(&self, group: &Group, with: With) -> anyhow::Result<Engine> {
+        let With { gates, guesses, order } = with;
         let (lanes, most) = (group.lanes, self.config.context_length);
         let chunk = CHUNK.min(most);
         // Room for the longest output that is likely; what is longer is cut.
         let experiment = if group.experiments { self.longest().min(most) } else { 0 };
         let tests = group.tests.iter().map(|test| test.context(chunk)).max().unwrap_or(0);
         let loading = Loading {
-            context: self.loading.context.or(Some(tests.max(experiment))),
+            context: self.loading.context.or(Some(tests.max(experiment).max(self.texts_context(group, chunk)))),
             quiet: true,
             gate: self.loading.gate.clone().filter(|_| gates),
             ..self.loading.clone()
         };
         // All lanes have room at once: what waits is not measured.
         let cache_tokens = loading.context.map(|context| context.next_multiple_of(PAGE).saturating_mul(lanes));
-        let options = EngineOptions { lanes, order, max_rows: chunk, cache_tokens, ..EngineOptions::default() };
+        loading.drafting(Draft::Off).check()?;
+        let options =
+            EngineOptions { lanes, order, max_rows: chunk, cache_tokens, guesses, ..EngineOptions::default() };
         let gated = |config: &mut ModelConfig| {
             if !gates {
                 config.leave_gates_out();

@@ -23,6 +23,24 @@ pub struct Setting {
     pub copy_gb_per_second: f64,
 }
 
+/// What came of guesses, in rows that are about them.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Guessed {
+    /// Guesses behind each token.
+    pub guesses: Option<u32>,
+    /// Chance that one is right, as it was set.
+    pub right: Option<f64>,
+    /// Share of the guesses that were checked and saved a pass.
+    pub accepted: Option<f64>,
+    pub tokens_per_check: Option<f64>,
+    /// The same as the cost model expects it.
+    pub expected_per_check: Option<f64>,
+    /// Of a pass with so many guesses, in passes without.
+    pub pass_cost: Option<f64>,
+    /// Rows at which a pass costs 1.5 times one over a row.
+    pub rows_at_half_more: Option<f64>,
+}
+
 /// What was measured of one test.
 #[derive(Debug, Clone, Serialize)]
 pub struct Row {
@@ -60,6 +78,8 @@ pub struct Row {
     pub against_tokens_per_second: Option<f64>,
     pub against_spread: Option<f64>,
     pub against_hash: Option<String>,
+    #[serde(flatten)]
+    pub guessed: Guessed,
     pub realised: Option<f64>,
     pub realised_spread: Option<f64>,
     pub ceiling: Option<f64>,
@@ -134,6 +154,7 @@ impl Repeated {
             against_tokens_per_second: None,
             against_spread: None,
             against_hash: None,
+            guessed: Guessed::default(),
             realised: None,
             realised_spread: None,
             ceiling: None,
@@ -147,7 +168,7 @@ impl Repeated {
 
 impl Row {
     /// Adds what it is compared with. Ratios are of neighbours in time, of which the median counts: a busy machine slows both.
-    pub fn compare(&mut self, own: &Repeated, other: &Repeated, against: &'static str, ceiling: f64) {
+    pub fn compare(&mut self, own: &Repeated, other: &Repeated, against: &'static str, ceiling: Option<f64>) {
         let pairs = own.tokens_per_second.iter().zip(&other.tokens_per_second);
         let ratios: Vec<f64> = pairs.map(|(own, other)| own / other).collect();
         let (mean, deviation) = spread(&other.tokens_per_second);
@@ -158,8 +179,8 @@ impl Row {
         self.against_hash = Some(other.hash());
         self.realised = Some(median(&ratios));
         self.realised_spread = Some(spread(&ratios).1);
-        self.ceiling = Some(ceiling);
-        self.efficiency = Some(median(&ratios) / ceiling);
+        self.ceiling = ceiling;
+        self.efficiency = ceiling.map(|ceiling| median(&ratios) / ceiling);
         self.warnings.extend(warnings(&other.seconds()).into_iter().map(|warning| format!("{against}: {warning}")));
     }
 
@@ -178,13 +199,19 @@ impl Row {
             add("its order", self.against_order.map(name).unwrap_or_default());
         }
         add("mean depth", format!("{:.3}", self.mean_depth));
-        if let (Some(ceiling), Some(realised), Some(deviation), Some(efficiency)) =
-            (self.ceiling, self.realised, self.realised_spread, self.efficiency)
-        {
-            add("ceiling", format!("{ceiling:.3}"));
+        let mut figure =
+            |name: &str, value: Option<f64>| value.iter().for_each(|value| add(name, format!("{value:.3}")));
+        figure("accepted", self.guessed.accepted);
+        figure("tokens/check", self.guessed.tokens_per_check);
+        figure("expected", self.guessed.expected_per_check);
+        figure("pass costs", self.guessed.pass_cost);
+        figure("ceiling", self.ceiling);
+        if let (Some(realised), Some(deviation)) = (self.realised, self.realised_spread) {
             add("realised", format!("{realised:.3} ± {deviation:.3}"));
-            add("efficiency", format!("{efficiency:.3}"));
         }
+        let mut figure =
+            |name: &str, value: Option<f64>| value.iter().for_each(|value| add(name, format!("{value:.3}")));
+        figure("efficiency", self.efficiency);
         add("ms/tick", format!("{:.2}", self.ms_per_tick));
         add("GB/s", format!("{:.3}", self.gb_per_second));
         add("of copy", format!("{:.0} %", 100.0 * self.share_of_copy));

@@ -20,10 +20,12 @@ pub struct Sample<'a> {
     pub seen: &'a Buffer,
     /// `[places, stride]`
     pub logits: &'a Buffer,
-    /// `[lanes]`
-    pub lane_tokens: &'a Buffer,
+    /// `[lanes, context]`: token at each position; the drawn one is left behind the row's
+    pub history: &'a Buffer,
     /// `[places, words]`: token, bits of its log-probability, room for alternatives
     pub drawn: &'a Buffer,
+    /// `[rows]`: tokens of guesses
+    pub tokens: &'a Buffer,
     /// Alternatives that there is room for.
     pub alternatives: u32,
     /// Most rows that the list can hold.
@@ -43,6 +45,12 @@ pub struct Params {
     pub stride: u32,
     /// Words of a lane's set of seen tokens.
     pub seen_stride: u32,
+    /// Positions of a lane in `history`.
+    pub context: u32,
+    /// First row of lane 0.
+    pub base: u32,
+    /// Rows of a lane.
+    pub span: u32,
 }
 }
 
@@ -95,7 +103,8 @@ impl Kernel for Sample<'_> {
 
     fn source(&self) -> Source {
         let fold = if self.subgroups { crate::kernels::FOLD_SUBGROUP } else { crate::kernels::FOLD };
-        let parts = vec![include_str!("../../../shaders/draw/sample.wgsl"), crate::kernels::DRAW, fold];
+        let text = include_str!("../../../shaders/draw/sample.wgsl");
+        let parts = vec![text, crate::kernels::SEEN, crate::kernels::DRAW, fold];
         Source { parts, constants: vec![("DRAWN", drawn_words(self.alternatives))] }
     }
 
@@ -110,8 +119,9 @@ impl Kernel for Sample<'_> {
             self.list.read(),
             self.seen.read(),
             self.logits.read(),
-            self.lane_tokens.write(),
+            self.history.write(),
             self.drawn.write(),
+            self.tokens.read(),
         ]
     }
 
@@ -124,7 +134,8 @@ impl Kernel for Sample<'_> {
     }
 }
 
-fn mix(value: u32, word: u32) -> u32 {
+/// A word that looks like chance; see `shaders/lib/hash.wgsl`.
+pub(crate) fn mix(value: u32, word: u32) -> u32 {
     let h = (value ^ word).wrapping_mul(0x9e37_79b1);
     let h = (h ^ (h >> 16)).wrapping_mul(0x85eb_ca6b);
     let h = (h ^ (h >> 13)).wrapping_mul(0xc2b2_ae35);
@@ -241,38 +252,52 @@ mod tests {
         let mut unclear = 0;
         // More tokens than a subgroup can look at as often as it takes.
         for vocabulary in [1u32, 31, 257, 1000, 20_000] {
-            let n_rows = lanes * 8;
+            // Five rows of a step for each lane, then a span of three for each.
+            let (base, span) = (lanes * 5, 3);
+            let n_rows = base + lanes * span;
             let stride = vocabulary + 5;
             let logits: Vec<f32> = numbers((n_rows * stride) as usize, 71).iter().map(|x| x * 6.0).collect();
+            let lane = |i: u32| if i < base { i % lanes } else { (i - base) / span };
+            let context = 100 + n_rows;
             let rows: Vec<Row> =
-                (0..n_rows).map(|i| Row { lane: i % lanes, position: 100 + i, round: 0, kv_index: 0 }).collect();
+                (0..n_rows).map(|i| Row { lane: lane(i), position: 100 + i, round: 0, kv_index: 0 }).collect();
+            let tokens: Vec<u32> = (0..n_rows).map(|i| i * 7 % vocabulary).collect();
             let seen_stride = vocabulary.div_ceil(32);
             let seen = vec![0x1357_9bdfu32; (lanes * seen_stride) as usize];
             // Listed from the last row to the first: logits belong to places in the list.
             let list: Vec<u32> = std::iter::once(n_rows).chain((0..n_rows).rev()).collect();
             let drawn = device.poisoned(n_rows * 2);
-            let lane_tokens = device.upload(&vec![0u32; lanes as usize]);
+            let history = device.upload(&vec![u32::MAX; (lanes * context) as usize]);
             device.run(&Sample {
                 settings: &device.upload(&settings),
                 rows: &device.upload(&rows),
                 list: &device.upload(&list),
                 seen: &device.upload(&seen),
                 logits: &device.upload(&logits),
-                lane_tokens: &lane_tokens,
+                history: &history,
                 drawn: &drawn,
+                tokens: &device.upload(&tokens),
                 alternatives: 0,
                 n_rows,
                 subgroups: subgroups && Sample::by_subgroup(device.gpu.traits(), vocabulary),
-                params: Params { vocabulary, stride, seen_stride },
+                params: Params { vocabulary, stride, seen_stride, context, base, span },
             });
             let got = device.words(&drawn);
+            let written = device.words(&history);
             for place in 0..n_rows {
-                let row = rows[list[1 + place as usize] as usize];
+                let at = list[1 + place as usize];
+                let row = rows[at as usize];
+                // A row has seen the guesses up to itself.
+                let guesses = if at < base { 0 } else { (at - base) % span };
+                let guessed = &tokens[(at - guesses + 1) as usize..][..guesses as usize];
                 let own = &logits[(place * stride) as usize..][..vocabulary as usize];
-                let is_seen = |i: usize| 0x1357_9bdfu32 >> (i % 32) & 1 == 1;
+                let is_seen = |i: usize| 0x1357_9bdfu32 >> (i % 32) & 1 == 1 || guessed.contains(&(i as u32));
                 let want = cpu(&settings[row.lane as usize], own, &is_seen, row.position);
                 let token = got[place as usize * 2] as usize;
                 assert!(want.kept.contains(&token), "token {token} should have been filtered");
+                if row.position + 1 < context {
+                    assert_eq!(written[(row.lane * context + row.position + 1) as usize], token as u32);
+                }
                 if want.margin > 1e-4 {
                     assert_eq!(token, want.token, "place {place}");
                     let log_probability = f32::from_bits(got[place as usize * 2 + 1]);
@@ -281,8 +306,6 @@ mod tests {
                     unclear += 1;
                 }
             }
-            let last = device.words(&lane_tokens);
-            assert!(last[..lanes as usize].iter().all(|&token| token < vocabulary));
         }
         assert!(unclear < 3, "{unclear} draws were too close to judge");
     }

@@ -106,6 +106,10 @@ mod tests {
                 (0..n_rows).map(|i| (0..=i).rev().take_while(|&j| lane_of(j) == lane_of(i)).last().unwrap()).collect();
             let granted: Vec<Granted> =
                 (0..n_rows).map(|i| Granted { rounds: (i * 7 + i / 3) % 4, forced: i % 3 }).collect();
+            // A row behind its lane's first that is not in use names no lane.
+            for i in (0..n_rows as usize).filter(|&i| first[i] != i as u32 && granted[i].rounds <= 1 && i % 2 == 0) {
+                rows[i].lane = 0;
+            }
             let mut lengths: Vec<u32> = (0..lanes * 3).map(|i| 10 * i).collect();
             // The first lane stands before the rows in question.
             let base = if lanes > 1 {

@@ -115,6 +115,9 @@ pub fn cpu(params: &Params, lanes: &mut Lanes, given: &[u32]) -> (Vec<u32>, Vec<
                     let forced = if how.given == 1 { told } else { how.forced };
                     let at_once = if forced > 0 { forced } else { params.granted };
                     *granted = Granted { rounds: if params.granted > 0 { at_once } else { 0 }, forced };
+                    if params.mixed == 0 {
+                        lanes.reach[(lane * params.context + position) as usize] = 0;
+                    }
                 }
                 Control::IN_FLIGHT if i < how.rows => {
                     if granted.rounds <= info.round + 1 {
@@ -183,7 +186,7 @@ mod tests {
                 rows: (0..n_rows).map(row).collect(),
                 granted: (0..n_rows).map(|i| Granted { rounds: i / 2 % 5, forced: i % 3 }).collect(),
                 lengths: (0..n_lanes * classes).collect(),
-                reach: vec![0; (n_lanes * context) as usize],
+                reach: vec![6; (n_lanes * context) as usize],
             };
             let list = n_lanes * span + 3;
             let params = Params {

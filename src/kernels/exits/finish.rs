@@ -1,4 +1,4 @@
-//! Tells of drawn tokens and ends sequences on the GPU: by an end token, or by their length.
+//! Tells of drawn tokens, checks guesses, and ends sequences on the GPU: by an end token, or by their length.
 //!
 //! Shader: `shaders/exits/finish.wgsl`.
 
@@ -8,7 +8,7 @@ use crate::kernels::{Control, GRANTED, Granted, LANE, Row};
 use crate::params;
 
 /// Words of an event before its scores.
-pub const EVENT_HEAD: u32 = 8;
+pub const EVENT_HEAD: u32 = 11;
 /// Words before the first event.
 pub const EVENTS_START: u32 = 4;
 
@@ -31,6 +31,8 @@ pub struct Finish<'a> {
     pub control: &'a Buffer,
     /// `[count, ...]`, see [`LaneEvent`]
     pub events: &'a Buffer,
+    /// `[rows]`: tokens of guesses
+    pub tokens: &'a Buffer,
     /// The uniform block.
     pub params: Params,
 }
@@ -48,13 +50,18 @@ pub struct Params {
     pub list: u32,
     /// Where the end tokens begin.
     pub ends: u32,
+    /// First row of lane 0.
+    pub base: u32,
+    /// Rows of a lane.
+    pub span: u32,
 }
 }
 
 /// What the GPU tells of one drawn token.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LaneEvent {
-    /// The lane; `u32::MAX` where it was switched off before, or an earlier token of its span has ended it.
+    /// The lane; `u32::MAX` where it was switched off before, an earlier token of its span has ended it, or the row does not
+    /// stay.
     pub lane: u32,
     /// Its sequence's serial number.
     pub serial: u32,
@@ -68,6 +75,16 @@ pub struct LaneEvent {
     pub position: u32,
     /// 0: the lane goes on; 1: it ended by an end token; 2: by its length.
     pub ended: u32,
+    /// What was guessed in its place, whether that was checked or not.
+    pub guess: Option<u32>,
+    /// Rows of the lane that were computed together.
+    pub rows: u32,
+    /// Who guessed.
+    pub source: u32,
+    /// The guess stood as a row behind.
+    pub checked: bool,
+    /// No guess before it was refused.
+    pub stays: bool,
     /// Router logits of all rounds; those that were not scored hold older numbers.
     pub scores: Vec<f32>,
     /// The most probable tokens and the natural logarithms of their probabilities.
@@ -92,6 +109,11 @@ impl LaneEvent {
             depth: w[4],
             position: w[5],
             ended: w[6],
+            guess: Some(w[7]).filter(|&guess| guess != u32::MAX),
+            rows: w[8],
+            source: w[9],
+            checked: w[10] & 2 == 2,
+            stays: w[10] & 1 == 1,
             scores: w[scored.clone()].iter().map(|&bits| f32::from_bits(bits)).collect(),
             alternatives: w[scored.end..].chunks_exact(2).map(|pair| (pair[0], f32::from_bits(pair[1]))).collect(),
         };
@@ -123,6 +145,7 @@ impl Kernel for Finish<'_> {
             self.scores.read(),
             self.control.write(),
             self.events.write(),
+            self.tokens.read(),
         ]
     }
 
@@ -131,23 +154,44 @@ impl Kernel for Finish<'_> {
     }
 }
 
-/// CPU twin: the event of one drawn token; its lane's control is brought up to date. Tokens of a lane come in order.
-pub fn cpu(control: &mut Control, row: &Row, granted: Granted, drawn: (u32, f32), ends: &[u32]) -> LaneEvent {
-    let was_idle = control.phase == Control::IDLE;
+/// A drawn token: its logarithm of probability, what was guessed in its place, and whether its row stays.
+#[derive(Debug, Clone, Copy)]
+pub struct Drawn {
+    /// The token.
+    pub token: u32,
+    /// Natural logarithm of its probability.
+    pub log_probability: f32,
+    /// What was guessed.
+    pub guess: Option<u32>,
+    /// Place of the row in its lane's span.
+    pub place: u32,
+    /// The row stays.
+    pub stays: bool,
+}
+
+/// CPU twin: the event of one drawn token; its lane's control is brought up to date. Tokens of a lane come in order, and the
+/// row behind stays where this one does and the guess is the token.
+pub fn cpu(control: &mut Control, row: &Row, granted: Granted, drawn: Drawn, ends: &[u32]) -> LaneEvent {
+    let was_idle = control.phase == Control::IDLE || !drawn.stays;
     let before = *control;
-    let ended = control.ends == 1 && ends.contains(&drawn.0);
+    let ended = control.ends == 1 && ends.contains(&drawn.token);
     control.remaining = control.remaining.saturating_sub(1);
     control.position = row.position + 1;
     control.phase = if ended || control.remaining == 0 { Control::IDLE } else { Control::READY };
-    control.rows = 1;
+    control.kept += 1;
     let event = LaneEvent {
         lane: if was_idle { u32::MAX } else { row.lane },
         serial: control.serial,
-        token: drawn.0,
-        log_probability: drawn.1,
+        token: drawn.token,
+        log_probability: drawn.log_probability,
         depth: granted.rounds,
         position: control.position,
         ended: if ended { 1 } else { u32::from(control.remaining == 0) * 2 },
+        guess: drawn.guess,
+        rows: control.rows,
+        source: control.source,
+        checked: drawn.place + 1 < control.rows,
+        stays: drawn.stays,
         scores: vec![],
         alternatives: vec![],
     };
@@ -174,6 +218,9 @@ mod tests {
                     remaining: i % 4,
                     ends: i / 2 % 2,
                     rows: span,
+                    kept: 7,
+                    guesses: i % (span + 1),
+                    source: i % 3,
                     ..Control::default()
                 })
                 .collect();
@@ -187,6 +234,11 @@ mod tests {
             let first_rows = (base..n_rows).step_by(span as usize).rev().step_by(2);
             let listed: Vec<u32> = first_rows.flat_map(|row| row..row + span).collect();
             let drawn: Vec<(u32, f32)> = (0..listed.len()).map(|i| (i as u32 % 5, -0.5 * i as f32)).collect();
+            // Some guesses are what is drawn, and then the next row stays.
+            let mut tokens: Vec<u32> = (0..=n_rows).map(|i| i % 7).collect();
+            for (place, &row) in listed.iter().enumerate().filter(|(place, _)| place % 3 > 0) {
+                tokens[row as usize + 1] = drawn[place].0;
+            }
             // Two alternatives, one step and two steps further.
             let further = |d: &(u32, f32), step: u32| (d.0 + step, d.1 - step as f32);
             let words: Vec<u32> = drawn
@@ -210,19 +262,37 @@ mod tests {
                 scores: &device.upload(&scores),
                 control: &control_buffer,
                 events: &events,
-                params: Params { rounds: 2, stride: event_words(2, 2), most, list: 3, ends: 4 + listed.len() as u32 },
+                tokens: &device.upload(&tokens),
+                params: Params {
+                    rounds: 2,
+                    stride: event_words(2, 2),
+                    most,
+                    list: 3,
+                    ends: 4 + listed.len() as u32,
+                    base,
+                    span,
+                },
             });
             let got = LaneEvent::parse(&device.words(&events), 2, 2);
             assert_eq!(got.len(), 1 + listed.len());
+            let mut stays = true;
             for (place, &row) in listed.iter().enumerate() {
                 let at = row as usize;
                 let lane = &mut control[rows[at].lane as usize];
-                let mut want = cpu(lane, &rows[at], granted[at], drawn[place], &[3, 1]);
+                if (row - base) % span == 0 {
+                    (lane.kept, stays) = (0, true);
+                }
+                let guess = ((row - base) % span < lane.guesses).then(|| tokens[at + 1]);
+                let (token, log_probability) = drawn[place];
+                let told = Drawn { token, log_probability, guess, place: (row - base) % span, stays };
+                let mut want = cpu(lane, &rows[at], granted[at], told, &[3, 1]);
+                stays &= guess == Some(token);
                 want.scores = scores[at * 2..][..2].to_vec();
                 want.alternatives = [1, 2].map(|step| further(&drawn[place], step)).to_vec();
                 assert_eq!(got[1 + place], want, "{lanes} lanes of {span}, row {row}");
             }
-            assert_eq!(device.words(&control_buffer), bytemuck::cast_slice::<_, u32>(&control));
+            let words: &[u32] = bytemuck::cast_slice(&control);
+            assert_eq!(&device.words(&control_buffer)[..words.len()], words);
         }
     }
 }

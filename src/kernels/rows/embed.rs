@@ -1,4 +1,4 @@
-//! Embedding lookup; the token comes from the host (prompt) or from the lane's last draw (decoding).
+//! Embedding lookup; the token comes from the host (prompt) or from the lane's last draw, or a guess (decoding).
 //!
 //! Shader: `shaders/rows/embed.wgsl`.
 
@@ -11,20 +11,18 @@ use crate::params;
 pub struct Embed<'a> {
     /// Rows of the table.
     pub part: &'a Part,
-    /// `[rows]`, [`NEXT_TOKEN`](crate::kernels::NEXT_TOKEN) where the lane's last draw is meant
+    /// `[rows]`, [`NEXT_TOKEN`](crate::kernels::NEXT_TOKEN) where what stands in `history` is meant
     pub tokens: &'a Buffer,
     /// `[rows]` of [`Row`](crate::kernels::Row)
     pub rows: &'a Buffer,
-    /// `[lanes]`
-    pub lane_tokens: &'a Buffer,
     /// `[count, rows...]`
     pub list: &'a Buffer,
     /// `[rows, stride]`
     pub hidden: &'a Buffer,
     /// `[lanes, seen_stride]`
     pub seen: &'a Buffer,
-    /// `[rows, 2]`: token, and 1 where its lane had not seen it before
-    pub noted: &'a Buffer,
+    /// `[lanes, context]`: token at each position
+    pub history: &'a Buffer,
     /// Most rows that the list can hold.
     pub n_rows: u32,
     /// The uniform block.
@@ -48,6 +46,12 @@ pub struct Params {
     pub seen_stride: u32,
     /// Factor of the table's numbers.
     pub scale: f32,
+    /// Positions of a lane in `history`.
+    pub context: u32,
+    /// First row of lane 0.
+    pub base: u32,
+    /// Rows of a lane.
+    pub span: u32,
 }
 }
 
@@ -76,11 +80,10 @@ impl Kernel for Embed<'_> {
             self.part.weights.read(),
             self.tokens.read(),
             self.rows.read(),
-            self.lane_tokens.read(),
             self.list.read(),
             self.hidden.write(),
             self.seen.write(),
-            self.noted.write(),
+            self.history.write(),
         ]
     }
 
@@ -126,23 +129,25 @@ mod tests {
                     rows: rows as u32,
                 }
             };
-            let tokens = [6, 0, NEXT_TOKEN, 2];
-            let rows: Vec<Row> = (0..4).map(|i| Row { lane: i % 2, position: i, round: 0, kv_index: 0 }).collect();
-            let hidden = device.poisoned(4 * padded(width));
-            // Lane 1 has seen 2 already.
+            // The last row is a guess behind row 3.
+            let tokens = [6, 0, NEXT_TOKEN, 2, 4];
+            let position = [0, 1, 2, 3, 4];
+            let rows: Vec<Row> = (0..5)
+                .map(|i| Row { lane: i.min(3) % 2, position: position[i as usize], round: 0, kv_index: 0 })
+                .collect();
+            let hidden = device.poisoned(5 * padded(width));
             let seen = device.upload(&[0u32, 1 << 2]);
-            let noted = device.upload(&[9u32; 8]);
+            let history = device.upload(&[9u32, 9, 5, 9, 9, 9, 9, 9, 9, 9]);
             for part in [part(0, 4), part(4, 3)] {
                 device.run(&Embed {
                     part: &part,
                     tokens: &device.upload(&tokens),
                     rows: &device.upload(&rows),
-                    lane_tokens: &device.upload(&[5u32, 1]),
-                    list: &device.upload(&[4u32, 3, 2, 1, 0]),
+                    list: &device.upload(&[5u32, 4, 3, 2, 1, 0]),
                     hidden: &hidden,
                     seen: &seen,
-                    noted: &noted,
-                    n_rows: 4,
+                    history: &history,
+                    n_rows: 5,
                     params: Params {
                         blocks: padded(width) / 32,
                         weight_stride: part.stride,
@@ -151,17 +156,25 @@ mod tests {
                         stride: padded(width) / 4,
                         seen_stride: 1,
                         scale: 1.5,
+                        context: 5,
+                        base: 1,
+                        span: 2,
                     },
                 });
             }
             let got = device.floats(&hidden);
-            for (row, token) in [6, 0, 5, 2].into_iter().enumerate() {
+            for (row, token) in [6, 0, 5, 2, 4].into_iter().enumerate() {
                 let start = row * padded(width) as usize;
                 assert_eq!(got[start..][..width as usize], cpu(&table, width as usize, token, 1.5), "row {row}");
             }
-            // Lane 0 has seen 6 and its own draw 5, lane 1 has seen 0 and 2.
-            assert_eq!(device.words(&seen)[..2], [1 << 6 | 1 << 5, 1 << 0 | 1 << 2]);
-            assert_eq!(device.words(&noted), [6, 1, 0, 1, 5, 1, 2, 0]);
+            // Lane 0 has seen 6; of lane 1 rows 2 and 4 are guesses.
+            let guessed = |row: usize| row > 1 && (row - 1) % 2 == 1;
+            let mut want = [0u32, 1 << 2];
+            for (row, token) in [6, 0, 5, 2, 4].into_iter().enumerate().filter(|(row, _)| !guessed(*row)) {
+                want[row.min(3) % 2] |= 1 << token;
+            }
+            assert_eq!(device.words(&seen)[..2], want);
+            assert_eq!(device.words(&history)[..10], [6, 9, 5, 9, 9, 9, 0, 9, 2, 4]);
         }
     }
 }

@@ -5,4 +5,3 @@ pub mod embed;
 pub mod encode;
 pub mod rms_norm;
 pub mod swiglu;
-pub mod unsee;
