@@ -178,14 +178,12 @@ def figures_of(
 
 
 def export_predictors(predictors: Predictors, figures: dict, out: Path) -> None:
-    """`predictors.safetensors` with `{layer}.fc1.weight` [512, 12], `.bias`, `fc2.weight` [1, 512], `.bias`, f32, and
-    `predictors.json`."""
+    """`predictor-{layer}.safetensors` for each layer, from 0, with `fc1.weight` [512, 12], `fc1.bias`, `fc2.weight`
+    [1, 512], `fc2.bias`, f32, and `predictors.json`."""
     out.mkdir(parents=True, exist_ok=True)
     places = {"fc1.weight": "fc1", "fc1.bias": "bias1", "fc2.weight": "fc2", "fc2.bias": "bias2"}
-    tensors = {
-        f"{layer}.{name}": getattr(predictors, place).detach()[layer].contiguous().clone()
-        for layer in range(predictors.fc1.shape[0])
-        for name, place in places.items()
-    }
-    save_file(tensors, out / "predictors.safetensors", {"format": "pt"})
+    for layer in range(predictors.fc1.shape[0]):
+        values = {name: getattr(predictors, place).detach()[layer] for name, place in places.items()}
+        tensors = {name: one.contiguous().clone() for name, one in values.items()}
+        save_file(tensors, out / f"predictor-{layer}.safetensors", {"format": "pt"})
     write_json(out / "predictors.json", figures)
