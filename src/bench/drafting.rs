@@ -208,7 +208,6 @@ mod tests {
         check(jump, 0.6, 1.73, Some(3));
         check(jump, 0.7, 2.06, Some(4));
         check(jump, 0.8, 2.60, Some(6));
-        check(jump, 0.9, 3.66, None);
         let kangaroo = smol(2.0 + 1.0 + 1.33);
         check(kangaroo, 0.5, 1.38, Some(2));
         check(kangaroo, 0.7, 1.81, Some(3));

@@ -375,7 +375,8 @@ mod tests {
         let repeats = |tick: usize| (100..200).contains(&tick).then_some(5);
         let guesses = simulate(Guesser::Lookup, 400, |guesses| 100 + 5 * u64::from(guesses), repeats);
         assert!(guesses[..100].iter().all(|guesses| *guesses == 0));
-        assert!(guesses[105..200].iter().all(|guesses| *guesses == 7), "{guesses:?}");
+        assert!(guesses[105..200].iter().all(|guesses| *guesses >= 3), "{guesses:?}");
+        assert!(guesses[125..200].iter().all(|guesses| *guesses == 7), "{guesses:?}");
         assert!(guesses[204..].iter().all(|guesses| *guesses == 0), "{guesses:?}");
     }
 
