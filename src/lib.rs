@@ -70,6 +70,7 @@
 //! | --- | --- |
 //! | decide on depth by a rule of one's own | [`Engine::set_policy`], [`ExitPolicy`] |
 //! | put another gate in place, or move its thresholds | [`Engine::set_gate`], [`Engine::set_thresholds`] |
+//! | let tokens of a plain stack leave early | [`Engine::set_exit`], [`ExitChoice`](network::exit::ExitChoice) |
 //! | requests by the token, events tick by tick, statistics | [`Engine`] (`model.engine`) |
 //! | the loss of a text at every depth | [`eval`] |
 //! | models out of models, quantised files | [`files`], `convert` |

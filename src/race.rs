@@ -1,4 +1,5 @@
-//! A race: the same sequences again and again, in turns as deep as the model decides and at full depth.
+//! A race: the same sequences again and again, in turns as deep as the model decides and at full depth; or with guesses and
+//! without.
 //!
 //! Both run on one engine, one after the other, so that neither disturbs the other's time. The service knows nothing of
 //! it: [`Race::begin`] and [`Race::apply`] ask it for ordinary sequences, and turn what it tells of these into the updates
@@ -9,7 +10,7 @@
 use std::collections::BTreeSet;
 
 use crate::engine::event::{Event, FinishReason};
-use crate::service::{Command, Contestant, FailureKind, Heat, Settings, Stamped, Task, Tick, Update};
+use crate::service::{Command, Contestant, Drafting, FailureKind, Heat, Settings, Stamped, Task, Tick, Update};
 
 /// What follows from an update.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -20,14 +21,62 @@ pub struct Turn {
     pub commands: Vec<Command>,
 }
 
+/// What a race compares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Contest {
+    /// Depth as the model decides, and full depth.
+    Depth {
+        /// Rounds of full depth.
+        rounds: u32,
+    },
+    /// Guesses, and none. Texts are the same.
+    Guesses {
+        /// Who guesses.
+        drafting: Drafting,
+        /// What is to hold behind the race.
+        then: Drafting,
+    },
+}
+
+impl Contest {
+    /// The one whose gain is asked for, and the other.
+    fn contestants(&self) -> [Contestant; 2] {
+        match self {
+            Self::Depth { .. } => [Contestant::Adaptive, Contestant::Full],
+            Self::Guesses { .. } => [Contestant::Guessing, Contestant::Plain],
+        }
+    }
+
+    /// Who guesses for a contestant, where that differs.
+    fn drafting(&self, contestant: Contestant) -> Option<&Drafting> {
+        match self {
+            Self::Depth { .. } => None,
+            Self::Guesses { drafting, .. } => {
+                Some(if contestant == Contestant::Guessing { drafting } else { &Drafting::OFF })
+            }
+        }
+    }
+
+    /// How a contestant's sequences are written.
+    fn settings(&self, contestant: Contestant, settings: Settings) -> Settings {
+        match self {
+            Self::Depth { rounds } => {
+                Settings { depth: (contestant == Contestant::Full).then_some(*rounds), ..settings }
+            }
+            Self::Guesses { .. } => settings,
+        }
+    }
+}
+
 /// A race under way.
 #[derive(Debug, Clone)]
 pub struct Race {
     tasks: Vec<Task>,
-    /// How they are written, but for depth and seed.
+    /// How they are written, but for what is compared, and the seed.
     settings: Settings,
-    /// Rounds of full depth.
-    rounds: u32,
+    contest: Contest,
+    /// Who guesses, as far as told.
+    drafting: Option<Drafting>,
     /// Number of the heat.
     number: u32,
     /// Heats until times count: pipelines are made and caches warmed before.
@@ -41,17 +90,20 @@ pub struct Race {
     /// No further heat begins.
     stopping: bool,
     over: bool,
+    /// The service is at its end.
+    gone: bool,
 }
 
 impl Race {
-    /// Begins at a time with the first heat, for a model of so many rounds. `depth`, `stop` and `ignore_end` are left
-    /// aside: both write `max_tokens` each, or the one with the shorter texts would end with idle lanes.
-    pub fn begin(at: f64, tasks: Vec<Task>, settings: &Settings, rounds: u32) -> (Self, Turn) {
+    /// Begins at a time with the first heat. `stop` and `ignore_end`, and `depth` where that is compared, are left aside: both
+    /// write `max_tokens` each, or the one with the shorter texts would end with idle lanes.
+    pub fn begin(at: f64, tasks: Vec<Task>, settings: &Settings, contest: Contest) -> (Self, Turn) {
         let settings = Settings { ignore_end: true, stop: vec![], ..settings.clone() };
         let mut race = Self {
             tasks,
             settings,
-            rounds,
+            contest,
+            drafting: None,
             number: 0,
             warm_up: 2,
             undisturbed: true,
@@ -59,6 +111,7 @@ impl Race {
             tokens: 0,
             stopping: false,
             over: false,
+            gone: false,
         };
         let mut turn = Turn::default();
         turn.updates.push(Stamped { at, update: Update::RaceBegins { sequences: race.tasks.clone() } });
@@ -96,9 +149,10 @@ impl Race {
             }
             Update::Failed(_) | Update::LoadingCancelled => {
                 self.open.clear();
-                self.stopping = true;
+                (self.stopping, self.gone) = (true, true);
                 self.end_if_done(at, &mut turn);
             }
+            Update::Drafting { drafting, .. } => self.drafting = Some(drafting.clone()),
             Update::Paused { paused: true } | Update::Rebuilding { .. } => self.undisturbed = false,
             Update::Sequence { sequence, contestant, event } if self.has(*sequence) => {
                 *contestant = Some(self.contestant());
@@ -130,14 +184,14 @@ impl Race {
 
     /// Whose turn it is: whoever goes first changes from one pair to the next.
     fn contestant(&self) -> Contestant {
-        if matches!(self.number % 4, 0 | 3) { Contestant::Adaptive } else { Contestant::Full }
+        let [first, second] = self.contest.contestants();
+        if matches!(self.number % 4, 0 | 3) { first } else { second }
     }
 
     /// How the heat's sequences are written: both of a pair draw from the same seeds.
     fn heat_settings(&self) -> Settings {
-        let depth = (self.contestant() == Contestant::Full).then_some(self.rounds);
         let place = u64::from(self.number / 2) * self.tasks.len() as u64;
-        Settings { depth, ..self.settings.at(place) }
+        self.contest.settings(self.contestant(), self.settings.at(place))
     }
 
     fn begin_heat(&mut self, at: f64, turn: &mut Turn) {
@@ -145,6 +199,9 @@ impl Race {
         (self.tokens, self.undisturbed) = (0, true);
         let update = Update::HeatBegins { contestant: self.contestant(), number: self.number };
         turn.updates.push(Stamped { at, update });
+        if let Some(drafting) = self.contest.drafting(self.contestant()).cloned() {
+            turn.commands.push(Command::Drafting { drafting });
+        }
         let settings = self.heat_settings();
         turn.commands.push(Command::Submit { sequences: self.tasks.clone(), settings });
     }
@@ -153,14 +210,21 @@ impl Race {
     fn end_heat(&mut self, tick: &Tick) -> Heat {
         // Whoever wrote beside it took some of its time.
         let alone = tick.burst_tokens == self.tokens;
+        let contestant = self.contestant();
+        let wanted = self.contest.drafting(contestant);
+        let as_wanted = wanted.is_none() || wanted == self.drafting.as_ref();
         let heat = Heat {
-            contestant: self.contestant(),
+            contestant,
             number: self.number,
             seconds: tick.seconds,
             tokens: self.tokens,
             mean_depth: tick.mean_depth,
-            ceiling: tick.ceiling,
-            counts: self.warm_up == 0 && self.undisturbed && alone,
+            ceiling: match self.contest {
+                Contest::Depth { .. } => tick.ceiling,
+                // No pass with guesses is cheaper than one without.
+                Contest::Guesses { .. } => tick.guesses.tokens_a_pass().unwrap_or(1.0),
+            },
+            counts: self.warm_up == 0 && self.undisturbed && alone && as_wanted,
         };
         self.number += 1;
         self.warm_up = self.warm_up.saturating_sub(1);
@@ -170,6 +234,11 @@ impl Race {
     fn end_if_done(&mut self, at: f64, turn: &mut Turn) {
         if self.stopping && self.open.is_empty() && !std::mem::replace(&mut self.over, true) {
             turn.updates.push(Stamped { at, update: Update::RaceEnds });
+            if let Contest::Guesses { then, .. } = &self.contest
+                && !self.gone
+            {
+                turn.commands.push(Command::Drafting { drafting: then.clone() });
+            }
         }
     }
 }
@@ -177,7 +246,7 @@ impl Race {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::{Failure, Progress, Prompt};
+    use crate::service::{Draft, Failure, Progress, Prompt};
     use Contestant::{Adaptive, Full};
 
     fn tasks() -> Vec<Task> {
@@ -185,7 +254,12 @@ mod tests {
     }
 
     fn begin() -> (Race, Turn) {
-        Race::begin(1.0, tasks(), &Settings { seed: 5, stop: vec!["x".into()], ..Settings::default() }, 3)
+        Race::begin(
+            1.0,
+            tasks(),
+            &Settings { seed: 5, stop: vec!["x".into()], ..Settings::default() },
+            Contest::Depth { rounds: 3 },
+        )
     }
 
     fn apply(race: &mut Race, update: Update) -> Turn {
@@ -217,13 +291,14 @@ mod tests {
             apply(race, ends(name, "length"));
         }
         let turn = apply(race, tick(2.5, 2 + others));
+        let commands = &turn.commands[usize::from(matches!(turn.commands[0], Command::Drafting { .. }))..];
         let [Stamped { update: Update::Tick(_), .. }, Stamped { update: Update::HeatEnds(heat), .. }, begins] =
             &turn.updates[..]
         else {
             panic!("{turn:?}")
         };
         assert!(matches!(begins.update, Update::HeatBegins { number, .. } if number == heat.number + 1), "{begins:?}");
-        let [Command::Submit { sequences, settings }] = &turn.commands[..] else { panic!("{turn:?}") };
+        let [Command::Submit { sequences, settings }] = commands else { panic!("{turn:?}") };
         assert_eq!(*sequences, tasks());
         (*heat, settings.clone())
     }
@@ -248,6 +323,31 @@ mod tests {
             seen,
             [adaptive(5, false), full(5, false), full(7, true), adaptive(7, true), adaptive(9, true), full(9, true)]
         );
+    }
+
+    #[test]
+    fn guesses_are_switched_between_heats_and_come_back_in_the_end() {
+        let person = Drafting { draft: Draft::Lookup, guesses: Some(3) };
+        let contest = Contest::Guesses { drafting: Drafting::AUTO, then: person.clone() };
+        let settings = Settings { depth: Some(2), ..Settings::default() };
+        let (mut race, turn) = Race::begin(0.0, tasks(), &settings, contest);
+        let mut asked = turn.commands;
+        for number in 0..5 {
+            let wanted = if matches!(number, 0 | 3 | 4) { Drafting::AUTO } else { Drafting::OFF };
+            assert_eq!(asked[0], Command::Drafting { drafting: wanted.clone() });
+            assert!(matches!(&asked[1], Command::Submit { settings, .. } if settings.depth == Some(2)), "{asked:?}");
+            // What another device cannot do does not count.
+            let drafting = if number == 4 { Drafting::OFF } else { wanted };
+            apply(&mut race, Update::Drafting { drafting, by: vec![] });
+            assert_eq!(heat(&mut race, 0).0.counts, matches!(number, 2 | 3), "{number}");
+            let mut next = Turn::default();
+            race.clone().begin_heat(0.0, &mut next);
+            asked = next.commands;
+        }
+        race.stop();
+        apply(&mut race, ends(7, "cancelled"));
+        let turn = apply(&mut race, ends(8, "cancelled"));
+        assert_eq!(turn.commands, [Command::Drafting { drafting: person }]);
     }
 
     #[test]

@@ -14,6 +14,7 @@ struct Params {
     step: u32,    // REST: what is left
     granted: u32, // rounds that a listed row is granted at once
     source: u32,  // who guesses
+    reaches: u32, // rounds that a listed row is about to have run
 }
 
 const THREADS = 256u;
@@ -24,6 +25,7 @@ const REST = 0xffffffffu;
 @group(0) @binding(2) var<storage, read_write> rows: array<vec4<u32>>;  // [rows]: lane, position, round, KV index
 @group(0) @binding(3) var<storage, read_write> granted: array<Granted>; // [rows]
 @group(0) @binding(4) var<storage, read_write> list: array<u32>;        // count, rows
+@group(0) @binding(5) var<storage, read_write> reached: array<u32>;     // [rows]: rounds run, to be guessed from
 
 var<workgroup> counts: array<u32, THREADS>;
 
@@ -68,6 +70,7 @@ fn follow(@builtin(local_invocation_index) thread: u32) {
             let position = control[lane].position + i;
             rows[row] = vec4<u32>(lane, position, 0u, position);
             granted[row] = Granted(params.granted, 0u);
+            reached[row] = params.reaches;
             list[1u + place] = row;
             place++;
         }

@@ -46,17 +46,6 @@ var<private> seen_from: u32; // of the lane's set
 var<private> own_row: u32;
 var<private> guesses: u32;   // up to and with the row, which it has seen though they are not marked
 
-fn is_guess(token: u32, before: u32) -> bool {
-    return before < guesses && tokens[own_row - min(before, guesses)] == token;
-}
-
-// Eight guesses are the most. No loop: some drivers count the passes.
-fn is_seen(token: u32) -> bool {
-    return ((seen[seen_from + token / 32u] >> (token % 32u)) & 1u) == 1u
-        || is_guess(token, 0u) || is_guess(token, 1u) || is_guess(token, 2u) || is_guess(token, 3u)
-        || is_guess(token, 4u) || is_guess(token, 5u) || is_guess(token, 6u) || is_guess(token, 7u);
-}
-
 // Logit behind penalty and temperature.
 fn adjusted(token: u32) -> f32 {
     var x = logits[start + token];

@@ -20,6 +20,7 @@ mod destination;
 mod draft;
 mod drivers;
 mod eval;
+mod exit;
 mod facts;
 mod failure;
 #[cfg(test)]

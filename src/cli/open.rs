@@ -12,8 +12,8 @@ use super::args::Loading;
 #[cfg(feature = "hub")]
 use super::hub;
 
-const EXPECTED: &str = "MODEL is a folder with config.json, tokenizer.json and model.safetensors, a .gguf file, or \
-                        owner/name on the Hugging Face Hub";
+const EXPECTED: &str = "MODEL is a folder with config.json, tokenizer.json and model.safetensors, a .gguf file, \
+                        owner/name on the Hugging Face Hub, or the bundled `stories` or `exits`";
 
 /// How a model of the Hub is fetched.
 #[derive(Debug, Clone, Copy, Default)]
@@ -24,12 +24,18 @@ pub struct Fetching<'a> {
     pub quiet: bool,
 }
 
-/// The model that was named, or the bundled one. A path that exists is that path; `owner/name` is else a model of the
-/// Hub.
+/// Names of the bundled models; the first is taken where none is named.
+const BUNDLED: [&str; 2] = ["stories", "exits"];
+
+/// The model that was named, or the bundled one. A path that exists is that path; `stories` and `exits` are else the bundled
+/// models, and `owner/name` is one of the Hub.
 pub fn find(model: Option<&Path>, fetching: Fetching) -> Result<Place, ModelError> {
-    let Some(path) = model else { return bundled().map(Place::Folder) };
+    let Some(path) = model else { return bundled(BUNDLED[0]).map(Place::Folder) };
     if path.exists() {
         return Place::at(path);
+    }
+    if let Some(name) = BUNDLED.into_iter().find(|name| path == Path::new(name)) {
+        return bundled(name).map(Place::Folder);
     }
     match fetched(path, fetching)? {
         Some(path) => Place::at(&path),
@@ -61,24 +67,24 @@ fn fetched(_: &Path, _: Fetching) -> Result<Option<PathBuf>, ModelError> {
 
 /// The bundled text that the bundled model has not seen.
 pub fn held_out() -> Result<PathBuf, ModelError> {
-    Ok(bundled()?.join("held_out.txt"))
+    Ok(bundled(BUNDLED[0])?.join("held_out.txt"))
 }
 
-/// The bundled model: beside the current directory, beside the executable or above it, or in the source tree.
-fn bundled() -> Result<PathBuf, ModelError> {
-    const BUNDLED: &str = "assets/stories";
+/// A bundled model: beside the current directory, beside the executable or above it, or in the source tree.
+fn bundled(name: &str) -> Result<PathBuf, ModelError> {
+    let within = Path::new("assets").join(name);
     let beside_executable = env::current_exe().ok();
     let above = beside_executable.iter().flat_map(|path| path.ancestors().skip(1));
     let places =
         [Path::new("."), Path::new("..")].into_iter().chain(above).chain([Path::new(env!("CARGO_MANIFEST_DIR"))]);
     for place in places {
-        let folder = place.join(BUNDLED);
+        let folder = place.join(&within);
         if folder.join("config.json").is_file() {
             return Ok(folder);
         }
     }
-    let why = format!("no MODEL was given, and the bundled one is neither here nor beside the program; {EXPECTED}");
-    Err(ModelError::NotAModel { path: BUNDLED.into(), why })
+    let why = format!("the bundled model `{name}` is neither here nor beside the program; {EXPECTED}");
+    Err(ModelError::NotAModel { path: within, why })
 }
 
 #[cfg(test)]

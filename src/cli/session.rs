@@ -100,7 +100,9 @@ fn start(parts: Parts<'_>, loading: &Loading, length: Length<'_>, options: Engin
     };
     let options = EngineOptions { context: Some(context), profile: loading.profile, ..options };
     let drafting = loading.drafting(if options.guesses > 0 { Draft::Auto } else { Draft::Off });
-    let kit = drafting.kit().map(|folder| kit(folder, &parts)).transpose()?;
+    let read = |folder: &str| kit(folder, &parts);
+    let exit_kit = loading.exit_kit.as_deref().map(read).transpose()?;
+    let kit = drafting.kit().map(read).transpose()?;
     let (gpu, compiled) = compiled::restored(gpu);
     let progress = Progress::new(loading.quiet);
     let model = block_on(parts.load(gpu, options, &mut |at| progress.loading(at)));
@@ -110,6 +112,7 @@ fn start(parts: Parts<'_>, loading: &Loading, length: Length<'_>, options: Engin
     if let Some(gate) = &loading.gate {
         gate.apply(&mut model.engine)?;
     }
+    super::exit::apply(loading, exit_kit.as_ref(), &mut model.engine)?;
     if options.guesses > 0 {
         block_on(drafting.apply(&mut model.engine, kit.as_ref()))?;
     }

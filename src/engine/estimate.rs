@@ -83,7 +83,8 @@ impl Mean {
 /// Estimates, and what was chosen. Plain numbers.
 #[derive(Debug, Clone)]
 pub(super) struct Estimates {
-    by: Vec<Guesser>,
+    /// Who guesses, the first one first.
+    pub by: Vec<Guesser>,
     guesses: Guesses,
     most: u32,
     /// Share of lanes that had a guess in the last tick that was told of.
@@ -129,6 +130,11 @@ fn free(by: &[Guesser]) -> bool {
 }
 
 impl Estimates {
+    /// Who guesses, the first one first.
+    pub fn by(&self) -> &[Guesser] {
+        &self.by
+    }
+
     /// Nothing is known; `counts` go on.
     pub fn new(by: Vec<Guesser>, guesses: Guesses, most: u32, counts: Counts) -> Self {
         // Who guesses at a cost is thought to have something to say.
@@ -210,7 +216,8 @@ impl Estimates {
         // What is told of was guessed in the tick before.
         if seen.lanes > 0.0 && (free(&self.by) || then.guesses > 0) {
             self.told = seen.found / seen.lanes;
-            self.found[then.hope].learn(seen.found, seen.lanes, most);
+            // Longer than others: that something is found where nothing was is rare.
+            self.found[then.hope].learn(seen.found, seen.lanes, 8.0 * most);
         }
         if plain && then.guesses == asked.guesses && arrived > earlier {
             self.time(asked.guesses, (arrived - earlier) as f64);

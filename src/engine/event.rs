@@ -63,6 +63,8 @@ pub enum Guesser {
     Recall,
     /// The model's own first rounds.
     Rounds,
+    /// The first layers, at one of several exits.
+    Exits,
     /// One matrix, from the state that the token before was written from.
     Jump,
 }

@@ -6,112 +6,10 @@
 //! **Invariant:** this decides how many guesses are checked, never what is written.
 
 use super::Engine;
+use super::drafters::DraftSource;
 use super::estimate::Estimates;
 use super::event::Guesser;
 use crate::error::{Error, RequestError};
-use crate::runtime::draft::Drafter;
-use crate::runtime::draft::path::{Jump, Origin, Path, Readout};
-use crate::runtime::upload::matrix_of;
-use crate::runtime::weights::Bank;
-
-/// Who guesses, as a caller chooses.
-#[derive(Debug, Clone, PartialEq)]
-pub enum DraftSource {
-    /// The text itself: what followed its last tokens where they stood before, for matches from `least` to `longest` tokens.
-    Lookup {
-        /// Tokens that must match.
-        least: u32,
-        /// Tokens beyond which a match is not longer.
-        longest: u32,
-    },
-    /// Texts that are given, for measurements: of each lane, by position.
-    Recall {
-        /// Texts to come.
-        scripts: Vec<Vec<u32>>,
-        /// Share of guesses that are right, 0 to 1.
-        right: f32,
-        /// Of the chance.
-        seed: u32,
-    },
-    /// A part of the network.
-    Path(PathSource),
-}
-
-/// A part of the network that guesses, as a caller describes it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PathSource {
-    /// From where.
-    pub from: PathOrigin,
-    /// Guesses are among the first so many tokens, as most are where tokens stand in the order of their frequency; none: all.
-    pub head_rows: Option<u32>,
-    /// A sequence guesses no further behind a guess that is less probable, 0 to 1.
-    pub least_probability: f32,
-}
-
-/// Where a guess comes from.
-#[derive(Debug, Clone, PartialEq)]
-pub enum PathOrigin {
-    /// The model's own rounds, so many of them (layers of a plain stack), and what makes a final state of theirs.
-    Rounds {
-        /// How many.
-        rounds: u32,
-        /// What the head reads.
-        readout: ReadoutSource,
-    },
-    /// One matrix, `[hidden, 2 * hidden]` row by row, with a bias: from the final state of the token before, behind its norm, and
-    /// the embedding, to the final state behind its norm.
-    Jump {
-        /// The matrix.
-        weight: Vec<f32>,
-        /// `[hidden]`
-        bias: Vec<f32>,
-    },
-}
-
-/// What makes a final state.
-#[derive(Debug, Clone, PartialEq)]
-pub enum ReadoutSource {
-    /// The model's own final norm.
-    Model,
-    /// A norm of `[hidden]` and a matrix of `[hidden, hidden]` with a bias.
-    Linear {
-        /// The norm's weight.
-        norm: Vec<f32>,
-        /// The matrix.
-        weight: Vec<f32>,
-        /// `[hidden]`
-        bias: Vec<f32>,
-    },
-    /// A norm of `[hidden]` and a head of its own, `[rows, hidden]`: the logits of the first so many tokens.
-    Head {
-        /// The norm's weight.
-        norm: Vec<f32>,
-        /// The head.
-        weight: Vec<f32>,
-    },
-}
-
-impl PathSource {
-    /// The model's own first rounds, read by its own head.
-    pub fn rounds(rounds: u32) -> Self {
-        let from = PathOrigin::Rounds { rounds, readout: ReadoutSource::Model };
-        Self { from, head_rows: None, least_probability: 0.0 }
-    }
-}
-
-impl DraftSource {
-    /// Lookup with the matches that `auto` asks for.
-    pub const LOOKUP: Self = Self::Lookup { least: 3, longest: 8 };
-
-    fn by(&self) -> Guesser {
-        match self {
-            Self::Lookup { .. } => Guesser::Lookup,
-            Self::Recall { .. } => Guesser::Recall,
-            Self::Path(PathSource { from: PathOrigin::Rounds { .. }, .. }) => Guesser::Rounds,
-            Self::Path(PathSource { from: PathOrigin::Jump { .. }, .. }) => Guesser::Jump,
-        }
-    }
-}
 
 /// How many guesses are checked behind each token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,7 +21,7 @@ pub enum Guesses {
 }
 
 /// What came of guesses.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Counts {
     /// Passes of the whole network that wrote a lane's tokens.
     pub checks: u64,
@@ -135,10 +33,48 @@ pub struct Counts {
     pub accepted: u64,
 }
 
+impl Counts {
+    /// Tokens that a pass wrote, where any was counted.
+    pub fn tokens_a_pass(&self) -> Option<f64> {
+        (self.checks > 0).then(|| 1.0 + self.accepted as f64 / self.checks as f64)
+    }
+
+    /// Share of guesses that were right, where any was checked.
+    pub fn right(&self) -> Option<f64> {
+        (self.checked > 0).then(|| self.accepted as f64 / self.checked as f64)
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        self.pairs(other, |one, other| one + other)
+    }
+
+    /// Those behind an earlier moment.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        self.pairs(before, u64::saturating_sub)
+    }
+
+    fn pairs(&self, other: &Self, of: impl Fn(u64, u64) -> u64) -> Self {
+        Self {
+            checks: of(self.checks, other.checks),
+            guessed_checks: of(self.guessed_checks, other.guessed_checks),
+            checked: of(self.checked, other.checked),
+            accepted: of(self.accepted, other.accepted),
+        }
+    }
+}
+
 impl Engine {
     /// What came of guesses so far.
     pub fn guesses(&self) -> Counts {
         self.guessing.counts
+    }
+
+    /// Who guesses, the first one first.
+    pub fn guessers(&self) -> &[Guesser] {
+        self.guessing.by()
     }
 
     /// Guesses behind a token for which there is room.
@@ -167,6 +103,9 @@ impl Engine {
                 "off where lanes of different rounds share a pass; or order waves".into(),
             );
         }
+        if let Some(exit) = self.exit_mode().filter(|_| !sources.is_empty()) {
+            return refuse("draft", "guesses".into(), format!("off while tokens leave early by {}", exit.mode.name()));
+        }
         let mut drafters = vec![];
         for source in sources {
             drafters.push(self.drafter(source)?);
@@ -179,97 +118,12 @@ impl Engine {
         self.guessing = Estimates::new(by, guesses, most, self.guessing.counts);
         Ok(())
     }
+}
 
-    fn drafter(&self, source: &DraftSource) -> Result<Drafter, Error> {
-        match source {
-            DraftSource::Lookup { least, longest } => {
-                if *least == 0 || least > longest {
-                    let range = "at least one token, and at most the longest match".to_owned();
-                    return Err(RequestError::Setting { name: "lookup", value: least.to_string(), range }.into());
-                }
-                Ok(Drafter::Lookup { least: *least, longest: *longest })
-            }
-            DraftSource::Recall { scripts, right, seed } => {
-                let (lanes, context) = (self.lanes() as usize, self.context() as usize);
-                let mut words = vec![0u32; lanes * context];
-                for (to, script) in words.chunks_exact_mut(context).zip(scripts) {
-                    to.iter_mut().zip(script).for_each(|(to, token)| *to = token % self.config.vocab_size);
-                }
-                let script = self.gpu.upload("texts to come", &words)?;
-                let chance = (f64::from(right.clamp(0.0, 1.0)) * f64::from(u32::MAX)) as u32;
-                Ok(Drafter::Recall { script, chance, seed: *seed })
-            }
-            DraftSource::Path(source) => self.path(source).map(Drafter::Path),
-        }
-    }
-
-    fn path(&self, source: &PathSource) -> Result<Path, Error> {
-        let (sizes, hidden, rounds_of_model) =
-            (&self.state.sizes, self.config.hidden_size as usize, self.plan.n_rounds());
-        let refuse = |name, value: String, range: String| Error::from(RequestError::Setting { name, value, range });
-        let fits = |what: &'static str, numbers: &[f32], wanted: usize| match numbers.len() == wanted {
-            _ if numbers.iter().any(|number| !number.is_finite()) => {
-                Err(refuse(what, "numbers that are not finite".into(), "finite numbers alone".into()))
-            }
-            true => Ok(()),
-            false => Err(refuse(what, format!("{} numbers", numbers.len()), format!("{wanted} for this model"))),
-        };
-        let norm = |numbers: &[f32]| -> Result<Bank, Error> {
-            let mut padded = numbers.to_vec();
-            padded.resize(sizes.hidden as usize, 0.0);
-            Ok(Bank { buffer: self.gpu.upload("norm of a readout", &padded)?, stride: 0 })
-        };
-        let vocabulary = self.config.vocab_size;
-        let mut head_rows = source.head_rows.unwrap_or(vocabulary).clamp(1, vocabulary);
-        let (from, readout) = match &source.from {
-            PathOrigin::Jump { weight, bias } => {
-                fits("jump", weight, 2 * hidden * hidden)?;
-                fits("bias of a jump", bias, hidden)?;
-                // Both parts of what it reads are padded.
-                let padded = sizes.hidden as usize;
-                let mut rows = vec![0.0; hidden * 2 * padded];
-                for (to, row) in rows.chunks_exact_mut(2 * padded).zip(weight.chunks_exact(2 * hidden)) {
-                    to[..hidden].copy_from_slice(&row[..hidden]);
-                    to[padded..padded + hidden].copy_from_slice(&row[hidden..]);
-                }
-                let weight = matrix_of(&self.gpu, "jump", &rows, 2 * padded, Some(bias))?;
-                (Origin::Jump(Jump::new(&self.gpu, sizes, weight)?), Readout::Final)
-            }
-            PathOrigin::Rounds { rounds, .. } if *rounds == 0 || *rounds >= rounds_of_model => {
-                let range = format!("at least 1 and below {rounds_of_model}, the rounds of this model");
-                return Err(refuse("rounds of a guess", rounds.to_string(), range));
-            }
-            PathOrigin::Rounds { rounds, readout } => {
-                let readout = match readout {
-                    ReadoutSource::Model => Readout::FinalNorm,
-                    ReadoutSource::Linear { norm: by, weight, bias } => {
-                        fits("norm of a readout", by, hidden)?;
-                        fits("readout", weight, hidden * hidden)?;
-                        fits("bias of a readout", bias, hidden)?;
-                        let rows = u64::from(sizes.room.rows + sizes.room.lane_rows());
-                        let made = self.gpu.buffer("states read out", rows * u64::from(sizes.hidden) * 4)?;
-                        Readout::Linear {
-                            norm: norm(by)?,
-                            weight: matrix_of(&self.gpu, "readout", weight, hidden, Some(bias))?,
-                            made,
-                        }
-                    }
-                    ReadoutSource::Head { norm: by, weight } => {
-                        fits("norm of an exit's head", by, hidden)?;
-                        let rows = weight.len() / hidden;
-                        fits("head of an exit", weight, rows.clamp(1, vocabulary as usize) * hidden)?;
-                        head_rows = head_rows.min(rows as u32);
-                        Readout::Head {
-                            norm: norm(by)?,
-                            weight: matrix_of(&self.gpu, "head of an exit", weight, hidden, None)?,
-                        }
-                    }
-                };
-                (Origin::Rounds(*rounds), readout)
-            }
-        };
-        let mut path = Path::new(&self.gpu, sizes, self.plan.classes, from, readout, head_rows)?;
-        path.least_log_probability = source.least_probability.clamp(0.0, 1.0).ln();
-        Ok(path)
-    }
+#[test]
+fn a_guess_that_was_right_saves_a_pass() {
+    let counts = Counts { checks: 128, guessed_checks: 40, checked: 128, accepted: 96 };
+    assert_eq!((counts.tokens_a_pass(), counts.right()), (Some(1.75), Some(0.75)));
+    assert_eq!((Counts::default().tokens_a_pass(), Counts::default().right()), (None, None));
+    assert_eq!(counts.and(&counts).since(&counts), counts);
 }

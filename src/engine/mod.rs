@@ -4,8 +4,11 @@
 //! of all of them; [`Engine::generate`] does both for one. What is told is an [`Event`].
 
 mod ahead;
+pub mod cached;
+pub mod drafters;
 mod estimate;
 pub mod event;
+mod exits;
 mod generate;
 pub mod guessing;
 mod lane;

@@ -27,6 +27,8 @@ pub(crate) const FOLD_SUBGROUP: &str = concat!(
     include_str!("../../shaders/lib/reduce_subgroup.wgsl")
 );
 pub(crate) const ENTRIES: &str = include_str!("../../shaders/lib/entries.wgsl");
+pub(crate) const HELD_ALL: &str = include_str!("../../shaders/lib/held_all.wgsl");
+pub(crate) const HELD_REACHED: &str = include_str!("../../shaders/lib/held_reached.wgsl");
 pub(crate) const ERROR_FUNCTION: &str = include_str!("../../shaders/lib/error_function.wgsl");
 pub(crate) const ATTENDED_STRETCH: &str = include_str!("../../shaders/lib/attended_stretch.wgsl");
 pub(crate) const ATTENDED_WHOLE: &str = include_str!("../../shaders/lib/attended_whole.wgsl");
@@ -36,6 +38,7 @@ pub(crate) const GRANTED: &str = include_str!("../../shaders/lib/granted.wgsl");
 pub(crate) const PRODUCT: &str = include_str!("../../shaders/lib/product.wgsl");
 pub(crate) const DECIDE: &str =
     concat!(include_str!("../../shaders/lib/decide.wgsl"), include_str!("../../shaders/lib/granted.wgsl"));
+pub(crate) const SEEN: &str = include_str!("../../shaders/lib/seen.wgsl");
 pub(crate) const SERIAL: &str = include_str!("../../shaders/lib/serial.wgsl");
 pub(crate) const COLUMN: &str = include_str!("../../shaders/lib/column.wgsl");
 pub(crate) const COLUMN_SUBGROUP: &str = include_str!("../../shaders/lib/column_subgroup.wgsl");
@@ -125,6 +128,8 @@ pub struct Control {
     pub source: u32,
     /// Rows of its span that have run the first layers already, to be guessed from.
     pub shallow: u32,
+    /// Position of the first token that it wrote: the length of its prompt.
+    pub begins: u32,
 }
 
 impl Control {

@@ -6,8 +6,9 @@ use egui::{
 };
 
 use super::view::{Entry, Key, Sequence, View};
-use super::{Panel, Touch, called, look, others, token};
+use super::{Panel, Touch, called, guesses, look, others, token};
 use crate::engine::event::FinishReason;
+use crate::race::Contest;
 use crate::service::{Command, Contestant};
 
 /// Prompts to begin with.
@@ -114,15 +115,16 @@ fn race(ui: &mut Ui, view: &View, touch: &mut Touch) {
             coloured(ui, view, touch, key, sequence, &view.race.prompt);
         }
     };
+    let [first, second] = view.race.contestants();
     if ui.available_width() < 520.0 {
-        one(ui, Contestant::Adaptive);
+        one(ui, first);
         ui.add_space(12.0);
-        one(ui, Contestant::Full);
+        one(ui, second);
     } else {
         ui.spacing_mut().item_spacing.x = 24.0;
         ui.columns_const(|[left, right]| {
-            one(left, Contestant::Adaptive);
-            one(right, Contestant::Full);
+            one(left, first);
+            one(right, second);
         });
     }
 }
@@ -193,6 +195,7 @@ fn lay_out(ui: &Ui, view: &View, sequence: &Sequence, before: &str) -> (LayoutJo
 
 /// A text, each token on the colour of its depth; hovering, tapping and arrow keys tell more of a token.
 fn coloured(ui: &mut Ui, view: &View, touch: &mut Touch, key: Key, sequence: &Sequence, before: &str) {
+    let width = ui.available_width();
     let (job, places) = lay_out(ui, view, sequence, before);
     let galley = ui.painter().layout_job(job);
     let (rect, response) = ui.allocate_exact_size(galley.size(), Sense::click());
@@ -200,8 +203,12 @@ fn coloured(ui: &mut Ui, view: &View, touch: &mut Touch, key: Key, sequence: &Se
     response.widget_info(|| egui::WidgetInfo::labeled(egui::accesskit::Role::Paragraph, true, &label));
     let blocks = places.blocks(&galley, rect.min);
     for (index, block) in &blocks {
-        let depth = sequence.tokens.get(*index).map_or(1, |token| token.depth);
-        ui.painter().rect_filled(block.shrink2(vec2(0.5, 0.0)), 3.0, look::of_depth(depth, view.rounds()));
+        let Some(token) = sequence.tokens.get(*index) else { continue };
+        let colour = look::of_depth(token.depth, view.rounds());
+        guesses::block(ui.painter(), block.shrink2(vec2(0.5, 0.0)), 3.0, colour, token);
+    }
+    if let Some((_, newest)) = blocks.last().filter(|(index, _)| index + 1 == sequence.tokens.len()) {
+        guesses::refused(ui, sequence, *newest, rect.left() + width);
     }
     ui.painter().galley(rect.min, galley, ui.visuals().text_color());
     let under = response.hover_pos().and_then(|at| {
@@ -300,19 +307,25 @@ impl Panel {
         let sendable = ready && !racing && !self.prompt.trim().is_empty();
         let send = look::primary(ui, sendable, if self.controls.chat { "Send" } else { "Continue" });
         if send.on_hover_text("Enter").clicked() || (entered && sendable) {
-            self.send(false);
+            self.send(None);
         }
         ui.label(RichText::new("times").weak());
         let copies = egui::DragValue::new(&mut self.controls.copies).range(1..=256);
         ui.name_inputs("Sequences at once", |ui| ui.add(copies))
             .on_hover_text("So many sequences begin with this prompt and go on side by side, each with its own seed");
-        let can_race = ready && !racing && self.live.rounds() > 1 && !self.live.is_busy();
-        let race = ui.add_enabled(can_race && !self.prompt.trim().is_empty(), egui::Button::new("Race"));
+        let can_race = ready && !racing && !self.live.is_busy() && !self.prompt.trim().is_empty();
+        let race = ui.add_enabled(can_race && self.live.rounds() > 1, egui::Button::new("Race"));
         let hint = "The same sequences in turns: as deep as the model decides, and all rounds for every token";
         let keys = egui::KeyboardShortcut::new(egui::Modifiers::COMMAND, Button::R);
         let pressed = race.enabled() && ui.input_mut(|input| input.consume_shortcut(&keys));
         if race.on_hover_text(format!("{hint} (Ctrl R)")).clicked() || pressed {
-            self.send(true);
+            self.send(Some(Contest::Depth { rounds: self.live.rounds() }));
+        }
+        if self.live.facts.as_ref().is_some_and(|facts| facts.most_guesses > 0) {
+            let race = ui.add_enabled(can_race, egui::Button::new("Race guesses"));
+            if race.on_hover_text("The same sequences in turns: with guesses, and without").clicked() {
+                self.send(Some(self.guesses_contest()));
+            }
         }
         if self.live.is_busy() && ui.button("Stop").on_hover_text("Escape").clicked() {
             self.touch.command(Command::CancelAll);

@@ -4,9 +4,9 @@ use egui::{ComboBox, DragValue, RichText, Slider, Ui};
 
 use super::sampling::{self, Own};
 use super::view::View;
-use super::{Action, Choice, Touch, look};
+use super::{Action, Choice, Touch, drafting, look};
 use crate::depth::policy::Rule;
-use crate::service::{Command, ModelFacts, Settings};
+use crate::service::{Command, Drafting, ModelFacts, Settings};
 
 /// What the person set.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -16,6 +16,8 @@ pub struct Controls {
     pub settings: Settings,
     /// Which of them the person has chosen; unknown where an older version kept them.
     pub own: Option<Own>,
+    /// Who guesses, and how many guesses are checked.
+    pub drafting: Drafting,
     /// A conversation is held, instead of a text continued.
     pub chat: bool,
     /// Sequences for each prompt.
@@ -30,7 +32,16 @@ pub struct Controls {
 
 impl Default for Controls {
     fn default() -> Self {
-        Self { settings: sampling::usual(), own: None, chat: false, copies: 32, lanes: 32, adapter: None, open: true }
+        Self {
+            settings: sampling::usual(),
+            own: None,
+            drafting: Drafting::AUTO,
+            chat: false,
+            copies: 32,
+            lanes: 32,
+            adapter: None,
+            open: true,
+        }
     }
 }
 
@@ -54,6 +65,8 @@ impl Controls {
         address: Option<&mut String>,
     ) {
         self.depth(ui, view, touch);
+        ui.add_space(14.0);
+        drafting::draw(ui, view, touch);
         ui.add_space(14.0);
         self.sampling(ui, view);
         ui.add_space(14.0);

@@ -4,11 +4,10 @@ use egui::{Align2, FontId, Mesh, Rect, Sense, Ui, pos2, vec2};
 
 use super::view::{Key, Sequence, View};
 use super::{Touch, look, token};
-use crate::service::Contestant;
 
 /// The sequence that is shown in full.
 fn focused<'v>(view: &'v View, touch: &Touch) -> Option<(Key, &'v Sequence)> {
-    let racing = view.race.running.then_some(Contestant::Adaptive);
+    let racing = view.race.running.then(|| view.race.contestants()[0]);
     let get = |key: Key| view.sequences.get(&key).map(|sequence| (key, sequence));
     // Without a choice the first of those that came last, as in the text above.
     let latest = match racing {

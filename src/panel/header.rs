@@ -2,7 +2,7 @@
 
 use egui::{Align, Layout, RichText, Sense, Slider, Stroke, Ui, vec2};
 
-use super::{Panel, look};
+use super::{Panel, guesses, look};
 use crate::service::{Command, Progress, Step};
 
 impl Panel {
@@ -60,6 +60,10 @@ impl Panel {
             response.on_hover_text(note);
         }
         legend(ui, facts.rounds);
+        // On narrow screens the line goes on below, on wide ones the buttons stand behind it.
+        let narrow = ui.ctx().content_rect().width() < 600.0;
+        let room = if narrow { f32::INFINITY } else { ui.available_width() - 260.0 };
+        guesses::line(ui, view, room);
     }
 
     /// From right to left.

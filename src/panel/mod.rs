@@ -8,8 +8,11 @@
 mod chat;
 mod controls;
 mod depth_map;
+mod drafting;
 mod frame_times;
+mod guesses;
 mod header;
+mod heats;
 mod lanes;
 mod look;
 mod others;
@@ -160,6 +163,12 @@ impl Panel {
         let ready = matches!(stamped.update, Update::Ready(_));
         if let Some(facts) = self.live.facts.as_ref().filter(|_| ready) {
             self.controls.suit(facts);
+            if let Some(drafting) = drafting::fitting(&self.controls.drafting, facts) {
+                self.touch.command(Command::Drafting { drafting });
+            }
+        }
+        if let (Update::Drafting { drafting, .. }, None) = (&stamped.update, &self.race) {
+            self.controls.drafting.clone_from(drafting);
         }
     }
 
@@ -364,5 +373,7 @@ fn called(contestant: Contestant) -> &'static str {
     match contestant {
         Contestant::Adaptive => "adaptive",
         Contestant::Full => "full depth",
+        Contestant::Guessing => "with guesses",
+        Contestant::Plain => "without",
     }
 }

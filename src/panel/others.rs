@@ -3,7 +3,7 @@
 use egui::{Align2, FontId, Rect, Sense, Ui, pos2, vec2};
 
 use super::view::{Sequence, View};
-use super::{Touch, look};
+use super::{Touch, guesses, look};
 
 /// Height of a line.
 const LINE: f32 = 20.0;
@@ -44,18 +44,19 @@ fn line(ui: &mut Ui, view: &View, touch: &mut Touch, (place, name): (usize, u64)
         let text = token.text.replace('\n', " ");
         let galley = painter.layout_no_wrap(text, font.clone(), look::on_depth(token.depth, view.rounds()));
         right -= galley.size().x;
-        pieces.push((galley, token.depth));
+        pieces.push((galley, token));
         if right < field.left() {
             break;
         }
     }
     // A text that is shorter than the line begins at its left.
     let mut left = right.min(field.left());
-    for (galley, depth) in pieces.into_iter().rev() {
+    for (galley, token) in pieces.into_iter().rev() {
         let block = Rect::from_min_size(pos2(left, rect.top() + 1.5), vec2(galley.size().x, LINE - 3.0));
         let fade = if sequence.end.is_some() { 0.55 } else { 1.0 };
         let painter = painter.clone();
-        painter.rect_filled(block, 2.0, look::of_depth(depth, view.rounds()).gamma_multiply(fade));
+        let colour = look::of_depth(token.depth, view.rounds()).gamma_multiply(fade);
+        guesses::block(&painter, block, 2.0, colour, token);
         let at = pos2(left, block.center().y - galley.size().y / 2.0);
         left += galley.size().x;
         painter.galley(at, galley, weak);

@@ -1,16 +1,27 @@
 //! What is sent to the service: a prompt as many times as asked, or a race of it.
 
 use super::Panel;
-use crate::race::{Race, Turn};
-use crate::service::{Command, Prompt, Settings, Task};
+use crate::race::{Contest, Race, Turn};
+use crate::service::{Command, Draft, Drafting, Prompt, Settings, Task};
 use crate::text::{Message, Role};
 
 /// Tokens of a sequence in a heat, at most: heats that alternate often share what else the machine does.
 const RACE_TOKENS: u32 = 64;
+/// The same where guesses race: a text repeats nothing before there is some of it.
+const GUESSES_TOKENS: u32 = 192;
+
 impl Panel {
-    /// Sends the prompt, as many times as asked.
-    pub(super) fn send(&mut self, race: bool) {
+    /// Guesses as they are set, or such as pay where nobody guesses, against none.
+    pub(super) fn guesses_contest(&self) -> Contest {
+        let then = self.live.drafting.clone();
+        let drafting = if then.draft == Draft::Off { Drafting::AUTO } else { then.clone() };
+        Contest::Guesses { drafting, then }
+    }
+
+    /// Sends the prompt, as many times as asked; or has a race of it.
+    pub(super) fn send(&mut self, contest: Option<Contest>) {
         let prompt = self.prompt.trim_end_matches(['\n', '\r']).to_owned();
+        let race = contest.is_some();
         if prompt.trim().is_empty() && !race {
             return;
         }
@@ -32,9 +43,10 @@ impl Panel {
         self.touch.pinned = None;
         self.replay = None;
         let settings = self.controls.settings.clone();
-        if race {
-            let settings = Settings { max_tokens: settings.max_tokens.min(RACE_TOKENS), ..settings };
-            let (race, turn) = Race::begin(self.live.now, sequences, &settings, self.live.rounds());
+        if let Some(contest) = contest {
+            let most = if matches!(contest, Contest::Depth { .. }) { RACE_TOKENS } else { GUESSES_TOKENS };
+            let settings = Settings { max_tokens: settings.max_tokens.min(most), ..settings };
+            let (race, turn) = Race::begin(self.live.now, sequences, &settings, contest);
             self.race = Some(race);
             self.follow(turn);
         } else {

@@ -2,7 +2,8 @@
 
 use egui::{Align2, Color32, FontId, Pos2, Rect, RichText, Sense, Shape, Stroke, Ui, pos2, vec2};
 
-use super::{look, view::View};
+use super::{called, look, view::View};
+use crate::service::Contestant;
 
 /// The rate, and beside a race who is how fast.
 pub fn draw(ui: &mut Ui, view: &View) {
@@ -11,23 +12,30 @@ pub fn draw(ui: &mut Ui, view: &View) {
     ui.horizontal_top(|ui| {
         ui.spacing_mut().item_spacing.x = 28.0;
         let ceiling = view.race.ceiling().or(view.tick.as_ref().filter(|t| t.mean_depth > 0.0).map(|t| t.ceiling));
-        let realised = rates.map(|(adaptive, full)| adaptive / full);
+        let realised = rates.map(|(first, second)| first / second);
         figure(ui, &format!("{:.0}", view.rates.now), "tokens/s");
         if let Some(realised) = realised {
-            figure(ui, &format!("{realised:.2}×"), "full depth");
+            let over = if view.race.guesses { "without guesses" } else { "full depth" };
+            figure(ui, &format!("{realised:.2}×"), over);
         }
         if let Some(ceiling) = ceiling {
-            figure(ui, &format!("{ceiling:.2}×"), "ceiling").on_hover_text(
-                "The speed-up over full depth that no engine can exceed at this mean depth, counted in operations",
-            );
+            let says = match view.race.guesses && view.race.ceiling().is_some() {
+                true => {
+                    "Tokens that a pass wrote: no speed-up over none is greater, for no pass with guesses is cheaper"
+                }
+                false => {
+                    "The speed-up over full depth that no engine can exceed at this mean depth, counted in operations"
+                }
+            };
+            figure(ui, &format!("{ceiling:.2}×"), "ceiling").on_hover_text(says);
         }
         if let (Some(realised), Some(ceiling)) = (realised, ceiling) {
             figure(ui, &format!("{:.0} %", 100.0 * realised / ceiling), "efficiency")
-                .on_hover_text("What was gained over full depth, as a part of the ceiling");
+                .on_hover_text("What was gained over the other, as a part of the ceiling");
         }
     });
     match rates {
-        Some((adaptive, full)) => bars(ui, adaptive, full, view.race.ceiling().unwrap_or(1.0)),
+        Some(rates) => bars(ui, view.race.contestants(), rates, view.race.ceiling().unwrap_or(1.0)),
         None => curve(ui, view),
     }
 }
@@ -50,15 +58,16 @@ fn figure(ui: &mut Ui, number: &str, unit: &str) -> egui::Response {
     .response
 }
 
-/// Adaptive above full depth, with a mark where the ceiling is.
-fn bars(ui: &mut Ui, adaptive: f64, full: f64, ceiling: f64) {
-    let most = (full * ceiling).max(adaptive).max(1e-9) * 1.02;
+/// The one whose gain is asked for above the other, with a mark where the ceiling is.
+fn bars(ui: &mut Ui, names: [Contestant; 2], (first, second): (f64, f64), ceiling: f64) {
+    let most = (second * ceiling).max(first).max(1e-9) * 1.02;
     let (area, _) = ui.allocate_exact_size(vec2(ui.available_width(), 62.0), Sense::hover());
-    let field = Rect::from_min_max(area.min + vec2(72.0, 0.0), area.max - vec2(0.0, 14.0));
+    let field = Rect::from_min_max(area.min + vec2(84.0, 0.0), area.max - vec2(0.0, 14.0));
     let text = ui.visuals().text_color();
     let weak = ui.visuals().weak_text_color();
     let teal = look::accent(ui.visuals());
-    for (row, (name, rate, colour)) in [("adaptive", adaptive, teal), ("full depth", full, weak)].iter().enumerate() {
+    let names = names.map(called);
+    for (row, (name, rate, colour)) in [(names[0], first, teal), (names[1], second, weak)].iter().enumerate() {
         let top = field.top() + row as f32 * 24.0;
         let length = field.width() * (rate / most) as f32;
         let bar = Rect::from_min_size(pos2(field.left(), top), vec2(length, 18.0));
@@ -74,10 +83,10 @@ fn bars(ui: &mut Ui, adaptive: f64, full: f64, ceiling: f64) {
             Color32::WHITE,
         );
     }
-    let x = field.left() + field.width() * (full * ceiling / most) as f32;
+    let x = field.left() + field.width() * (second * ceiling / most) as f32;
     let stroke = Stroke::new(2.0, look::of_depth(3, 3).lerp_to_gamma(text, 0.25));
     ui.painter().line_segment([pos2(x, field.top() - 2.0), pos2(x, field.bottom() - 2.0)], stroke);
-    let say = format!("ceiling {:.0}", full * ceiling);
+    let say = format!("ceiling {:.0}", second * ceiling);
     ui.painter().text(pos2(x, area.bottom()), Align2::RIGHT_BOTTOM, say, FontId::proportional(11.5), weak);
 }
 

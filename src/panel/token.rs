@@ -2,8 +2,8 @@
 
 use egui::{Grid, RichText, Sense, Ui, vec2};
 
-use super::look;
 use super::view::View;
+use super::{guesses, look};
 use crate::engine::event::TokenEvent;
 
 /// A token's text with everything visible.
@@ -28,6 +28,9 @@ pub fn card(ui: &mut Ui, view: &View, token: &TokenEvent) {
     ui.label(format!("depth {} of {rounds}", token.depth));
     let probability = percent(token.log_probability);
     ui.label(RichText::new(format!("probability {probability}, position {}", token.position)).weak());
+    if let Some(guess) = &token.guess {
+        ui.label(RichText::new(guesses::say(guess)).weak());
+    }
     if !token.alternatives.is_empty() {
         ui.add_space(4.0);
         Grid::new("alternatives").num_columns(2).spacing([12.0, 3.0]).show(ui, |ui| {

@@ -6,12 +6,14 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::depth::DepthHistogram;
 use crate::depth::policy::Rule;
-use crate::engine::event::{Event, FinishReason, TokenEvent};
+use crate::engine::event::{Event, FinishReason, Guesser, TokenEvent};
+use crate::engine::guessing::Counts;
 use crate::gpu::traits::Kind;
 use crate::service::{
-    Contestant, Failure, GateFacts, Heat, Lane, ModelFacts, Progress, Prompt, Stamped, Task, Tick, Update,
+    Contestant, Drafting, Failure, GateFacts, Lane, ModelFacts, Progress, Prompt, Stamped, Task, Tick, Update,
 };
 
+use super::heats::RaceView;
 use super::rates::Rates;
 
 /// Sequences that are kept once they have ended.
@@ -24,8 +26,6 @@ const MOST_ENTRIES: usize = 64;
 const MOST_TICKS: usize = 240;
 /// Messages that are kept.
 const MOST_FAILURES: usize = 8;
-/// Heats that are kept for each contestant.
-const MOST_HEATS: usize = 64;
 
 /// Names a sequence of the view: a race writes each twice.
 pub type Key = (u64, Option<Contestant>);
@@ -80,44 +80,6 @@ pub struct Entry {
     pub sequences: Vec<u64>,
 }
 
-/// A race under way, or the last one.
-#[derive(Debug, Clone, Default)]
-pub struct RaceView {
-    /// Still under way.
-    pub running: bool,
-    /// Whose turn it is.
-    pub turn: Option<Contestant>,
-    /// What was asked.
-    pub prompt: String,
-    /// Names of its sequences.
-    pub sequences: Vec<u64>,
-    /// Heats that count, oldest first.
-    pub heats: VecDeque<Heat>,
-}
-
-impl RaceView {
-    /// Tokens per second, adaptive and at full depth, of the pair that gained the median: a machine that is busy elsewhere
-    /// slows both of a pair. Of two in the middle, the one that gained less.
-    pub fn rates(&self) -> Option<(f64, f64)> {
-        let mut pairs = Vec::new();
-        for heat in self.heats.iter().filter(|heat| heat.contestant == Contestant::Adaptive) {
-            let is_partner =
-                |other: &&Heat| other.contestant == Contestant::Full && other.number / 2 == heat.number / 2;
-            let full = self.heats.iter().find(is_partner);
-            pairs.extend(full.map(|full| (heat.tokens_per_second(), full.tokens_per_second().max(1e-9))));
-        }
-        pairs.sort_by(|a, b| (a.0 / a.1).total_cmp(&(b.0 / b.1)));
-        pairs.get(pairs.len().saturating_sub(1) / 2).copied()
-    }
-
-    /// The speed-up that no engine can exceed, at the mean depth of the adaptive heats.
-    pub fn ceiling(&self) -> Option<f64> {
-        let own = self.heats.iter().filter(|heat| heat.contestant == Contestant::Adaptive);
-        let ceilings: Vec<f64> = own.map(|heat| heat.ceiling).collect();
-        (!ceilings.is_empty()).then(|| crate::depth::median(&ceilings))
-    }
-}
-
 /// All that is shown.
 #[derive(Debug, Clone, Default)]
 pub struct View {
@@ -147,6 +109,12 @@ pub struct View {
     pub thresholds: Vec<f32>,
     /// What a score is asked for at its threshold.
     pub rule: Rule,
+    /// What holds of guesses, as it was asked for.
+    pub drafting: Drafting,
+    /// Who guesses.
+    pub guessers: Vec<Guesser>,
+    /// What came of guesses when last somebody guessed.
+    pub guesses: Counts,
     /// The engine stands between two ticks.
     pub paused: bool,
     /// What went wrong, latest last.
@@ -190,19 +158,12 @@ impl View {
                 self.race = RaceView { running: true, prompt, sequences: names, ..RaceView::default() };
             }
             Update::HeatBegins { contestant, .. } => {
-                self.race.turn = Some(*contestant);
+                self.race.begins(*contestant);
                 for name in self.race.sequences.clone() {
                     self.sequences.insert((name, Some(*contestant)), Sequence::default());
                 }
             }
-            Update::HeatEnds(heat) => {
-                if heat.counts {
-                    self.race.heats.push_back(*heat);
-                }
-                if self.race.heats.len() > 2 * MOST_HEATS {
-                    self.race.heats.drain(..2);
-                }
-            }
+            Update::HeatEnds(heat) => self.race.add(heat),
             Update::RaceEnds => {
                 self.race.running = false;
                 self.race.turn = None;
@@ -224,6 +185,9 @@ impl View {
                 if self.lanes.len() > MOST_TICKS {
                     self.lanes.pop_front();
                 }
+                if tick.guesses != Counts::default() {
+                    self.guesses = tick.guesses;
+                }
                 self.tick = Some(tick.clone());
             }
             Update::Gate { gate } => {
@@ -235,6 +199,13 @@ impl View {
             }
             Update::Thresholds { thresholds } => self.thresholds.clone_from(thresholds),
             Update::Rule { rule } => self.rule = *rule,
+            Update::Drafting { drafting, by } => {
+                self.drafting.clone_from(drafting);
+                self.guessers.clone_from(by);
+                if by.is_empty() && !self.race.running {
+                    self.guesses = Counts::default();
+                }
+            }
             Update::Paused { paused } => self.paused = *paused,
             Update::Rebuilding { progress, .. } => self.loading = Some(*progress),
             Update::Rebuilt(facts) => {
@@ -359,28 +330,6 @@ mod tests {
         let long = &view.sequences[&(9000, None)];
         assert_eq!((long.tokens.len(), long.forgotten), (MOST_TOKENS, MOST_TOKENS));
         assert_eq!(view.histogram.counts[2], 2 * MOST_TOKENS as u64);
-    }
-
-    #[test]
-    fn a_race_compares_neighbours_and_leaves_out_what_does_not_count() {
-        let mut view = View::default();
-        let heat = |number, contestant, seconds, counts| {
-            Update::HeatEnds(Heat { contestant, number, seconds, tokens: 100, mean_depth: 2.0, ceiling: 1.4, counts })
-        };
-        use Contestant::{Adaptive, Full};
-        for update in [
-            heat(0, Adaptive, 100.0, false),
-            heat(2, Full, 1.3, true),
-            heat(3, Adaptive, 1.0, true),
-            heat(4, Adaptive, 2.0, true),
-            heat(5, Full, 2.6, true),
-            heat(6, Adaptive, 9.0, true),
-        ] {
-            show(&mut view, 0.0, update);
-        }
-        let (adaptive, full) = view.race.rates().unwrap();
-        assert!((adaptive / full - 1.3).abs() < 1e-9, "{adaptive} {full}");
-        assert_eq!(view.race.ceiling(), Some(1.4));
     }
 
     #[test]

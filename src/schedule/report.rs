@@ -165,7 +165,8 @@ impl Running {
             self.blocks.lengths.fill(0);
         }
         let key = self.key();
-        let known = self.depths.chunks_exact(PAGE as usize);
+        let shared = self.depths.len().min(self.sequence.submission.shared as usize);
+        let known = self.depths[..shared].chunks_exact(PAGE as usize);
         let blocks = self.sequence.tokens.chunks_exact(PAGE as usize).zip(known);
         for (tokens, depths) in blocks.skip(self.blocks.count as usize) {
             let mut block = Block { pages: Vec::new(), lengths: Vec::new(), depths: depths.to_vec() };

@@ -2,7 +2,10 @@
 
 use std::str::FromStr;
 
-use crate::engine::guessing::{DraftSource, Guesses, PathSource};
+use super::message::{FailureKind, Update};
+use super::serve::Server;
+use crate::engine::drafters::{DraftSource, PathSource};
+use crate::engine::guessing::Guesses;
 use crate::engine::{Engine, MAX_GUESSES};
 use crate::error::{Error, RequestError};
 use crate::network::kit::Kit;
@@ -139,6 +142,25 @@ impl Drafting {
             Draft::Rounds(some) => vec![DraftSource::Path(PathSource::rounds(some.unwrap_or((rounds / 4).max(1))))],
         };
         engine.set_drafting(&sources, if sources.is_empty() { Guesses::Fixed(0) } else { guesses }).await
+    }
+}
+
+impl Server<'_> {
+    /// Others guess, or another number of guesses is checked.
+    pub(super) async fn set_drafting(&mut self, drafting: Drafting) {
+        match drafting.apply(&mut self.engine, None).await {
+            Ok(()) => {
+                self.drafting = drafting;
+                self.tell_drafting();
+            }
+            Err(error) => self.failed(FailureKind::Refused, None, error.to_string()),
+        }
+    }
+
+    /// Says who guesses from now on.
+    pub(super) fn tell_drafting(&mut self) {
+        let by = self.engine.guessers().to_vec();
+        (self.send)(Update::Drafting { drafting: self.drafting.clone(), by });
     }
 }
 

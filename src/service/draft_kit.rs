@@ -1,11 +1,14 @@
 //! From a kit to who guesses by it.
 
-use crate::engine::guessing::{PathOrigin, PathSource, ReadoutSource};
+use crate::engine::drafters::{ExitSource, PathOrigin, PathSource, ReadoutSource};
 use crate::error::RequestError;
 use crate::network::kit::{Exit, Kit, Readout};
 
 /// A guess that is less probable ends those of its sequence.
 const LEAST_PROBABILITY: f32 = 0.15;
+
+/// Several exits guess where they are right so often.
+const AGREEMENT: f64 = 0.8;
 
 /// A part that can guess.
 struct Part {
@@ -33,7 +36,18 @@ fn parts(kit: &Kit, rounds: u32) -> Vec<Part> {
         from: PathOrigin::Rounds { rounds: exit.depth, readout: readout(exit) },
         worth: worth(exit.calibration.agreement, f64::from(exit.depth + 1), rounds),
     });
-    jump.chain(exits).collect()
+    jump.chain(exits).chain(together(kit)).collect()
+}
+
+/// All exits that say from which entropy on they are right eight times in ten (DSSD), where they are several.
+fn together(kit: &Kit) -> Option<Part> {
+    let sure = |exit: &Exit| {
+        let mark = exit.calibration.thresholds.iter().find(|threshold| threshold.agreement >= AGREEMENT)?.entropy?;
+        Some(ExitSource { rounds: exit.depth, readout: readout(exit), most_entropy: mark.at })
+    };
+    let exits: Vec<ExitSource> = kit.exits.iter().filter_map(sure).collect();
+    // What it is worth depends on how often each is sure; it is taken where it is named.
+    (exits.len() > 1).then(|| Part { name: "exits".to_owned(), from: PathOrigin::Exits(exits), worth: 0.0 })
 }
 
 fn readout(exit: &Exit) -> ReadoutSource {

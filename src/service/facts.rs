@@ -41,6 +41,9 @@ pub struct ModelFacts {
     pub gates: Vec<GateFacts>,
     /// Its thresholds can be moved.
     pub thresholds: bool,
+    /// Guesses behind each token for which there is room; 0 where the engine cannot guess.
+    #[serde(default)]
+    pub most_guesses: u32,
     /// Tokens have scores.
     pub scores: bool,
     /// The model was made for conversations.
@@ -131,6 +134,7 @@ impl ModelFacts {
             gate: engine.gate().map(|gate| gate.name.to_owned()),
             gates: plan.gates().iter().map(GateFacts::of).collect(),
             thresholds: engine.gate().is_some_and(Gate::has_thresholds),
+            most_guesses: engine.most_guesses(),
             scores: engine.gate().is_some(),
             chat: template.is_some(),
             flops: TokenFlops::of(config, plan, middle),

@@ -2,12 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::draft::Drafting;
 use super::facts::ModelFacts;
 use super::lanes::Lane;
 use super::load::Progress;
 use super::prompt::{Prompt, Settings};
 use crate::depth::policy::Rule;
-use crate::engine::event::Event;
+use crate::engine::event::{Event, Guesser};
+use crate::engine::guessing::Counts;
 
 /// What a caller asks of the engine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,6 +43,11 @@ pub enum Command {
     Rule {
         /// The rule.
         rule: Rule,
+    },
+    /// Who guesses what follows, and how many guesses are checked. Texts stay the same.
+    Drafting {
+        /// Who, and how many.
+        drafting: Drafting,
     },
     /// Stop between two ticks, or go on.
     Pause {
@@ -115,6 +122,13 @@ pub enum Update {
         /// The rule.
         rule: Rule,
     },
+    /// This holds of guesses from now on.
+    Drafting {
+        /// As it was asked for.
+        drafting: Drafting,
+        /// Who guesses, the first one first; nobody where the engine cannot guess, or shall not.
+        by: Vec<Guesser>,
+    },
     /// The engine stopped between two ticks, or goes on.
     Paused {
         /// Stopped?
@@ -172,6 +186,13 @@ pub struct Tick {
     pub ceiling: f64,
     /// Parts of the KV cache, 0 to 1: in use, and kept for later prompts.
     pub cache: [f32; 2],
+    /// What came of guesses in the time of `seconds`; all zero while nobody guessed.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub guesses: Counts,
+}
+
+fn is_nothing(counts: &Counts) -> bool {
+    *counts == Counts::default()
 }
 
 /// Who runs in a race.
@@ -182,6 +203,17 @@ pub enum Contestant {
     Adaptive,
     /// Every token runs all rounds.
     Full,
+    /// Guesses are checked.
+    Guessing,
+    /// Nobody guesses.
+    Plain,
+}
+
+impl Contestant {
+    /// Whether it is the one whose gain is asked for.
+    pub fn challenges(self) -> bool {
+        matches!(self, Self::Adaptive | Self::Guessing)
+    }
 }
 
 /// What one turn of a race took.
@@ -197,7 +229,7 @@ pub struct Heat {
     pub tokens: u64,
     /// Mean depth of those that decoding predicted.
     pub mean_depth: f64,
-    /// The speed-up over full depth that no engine can exceed at this mean depth.
+    /// The speed-up that no engine can exceed: over full depth at this mean depth, or over no guesses with so many tokens a pass.
     pub ceiling: f64,
     /// `false` for a warm-up, and where a pause makes the time meaningless.
     pub counts: bool,

@@ -2,6 +2,7 @@
 
 use crate::engine::Engine;
 use crate::engine::event::TokenEvent;
+use crate::engine::guessing::Counts;
 use crate::network::flops::TokenFlops;
 
 /// Sums since the engine last had nothing to do.
@@ -15,12 +16,26 @@ pub struct Meter {
     decoded: u64,
     rounds: u64,
     positions: u64,
+    /// What came of guesses on devices that are gone.
+    guesses: Counts,
+    /// What the engine had counted of them before.
+    guesses_before: Counts,
 }
 
 impl Meter {
-    /// Nothing yet.
-    pub fn begin(now: f64) -> Self {
-        Self { began: now, ..Self::default() }
+    /// Nothing yet; an engine has counted so many guesses before.
+    pub fn begin(now: f64, guesses: Counts) -> Self {
+        Self { began: now, guesses_before: guesses, ..Self::default() }
+    }
+
+    /// What came of guesses, where the engine has counted so many by now.
+    pub fn guesses(&self, now: &Counts) -> Counts {
+        self.guesses.and(&now.since(&self.guesses_before))
+    }
+
+    /// Another engine goes on, which begins to count anew; the last one had counted so many.
+    pub fn moves(&mut self, last: &Counts) {
+        (self.guesses, self.guesses_before) = (self.guesses(last), Counts::default());
     }
 
     /// Counts a token; `first` of its sequence?

@@ -2,9 +2,11 @@
 //!
 //! A sequence's tokens depend on itself alone, and its chance on seed and position, so what follows is what would have
 //! followed without the loss. What was told is not told again. A device that has less room takes on what fits: a gate for
-//! which there is none gives way to the model's own, and sequences end with the reason. Where no device can be had, all end.
+//! which there is none gives way to the model's own, nobody guesses where there is none for that, and sequences end with the
+//! reason. Where no device can be had, all end.
 
 use super::depth::Decides;
+use super::draft::Drafting;
 use super::lanes::Lanes;
 use super::load::Progress;
 use super::mailbox::Inbox;
@@ -69,7 +71,12 @@ impl Server<'_> {
             Err(error) if lost(&error) => return Err(error),
             set => set.err(),
         };
+        let unguessed = match self.drafting.apply(&mut model.engine, None).await {
+            Err(error) if lost(&error) => return Err(error),
+            set => set.err(),
+        };
         self.done_before = self.done();
+        self.meter.moves(&self.engine.guesses());
         self.engine = model.engine;
         self.lanes = Lanes::new(facts.lanes);
         (self.send)(Update::Rebuilt(Box::new(facts)));
@@ -84,6 +91,21 @@ impl Server<'_> {
             self.failed(FailureKind::Refused, None, message);
             (self.send)(Update::Gate { gate });
         }
+        if let Some(error) = unguessed {
+            self.drafting = Drafting::OFF;
+            let message = format!("nobody guesses on the device that took the place of the lost one: {error}");
+            self.failed(FailureKind::Refused, None, message);
+            self.tell_drafting();
+        } else if self.drafting != Drafting::OFF {
+            // Who can guess depends on the device.
+            self.tell_drafting();
+        }
+        self.resume_all();
+        Ok(())
+    }
+
+    /// Goes on with everything that was under way; what finds no room ends.
+    fn resume_all(&mut self) {
         let mut live: Vec<_> = std::mem::take(&mut self.under_way).into_iter().collect();
         // In the order in which they came: who was first gets a lane first.
         live.sort_by_key(|(id, _)| *id);
@@ -102,6 +124,5 @@ impl Server<'_> {
                 }
             }
         }
-        Ok(())
     }
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use futures_channel::mpsc::UnboundedReceiver;
 
 use super::depth::Decides;
+use super::draft::Drafting;
 use super::facts::ModelFacts;
 use super::lanes::Lanes;
 use super::load::{Clock, Files, Progress};
@@ -28,16 +29,17 @@ pub struct Start {
     pub note: Option<String>,
     /// The model.
     pub files: Files,
-    /// Lanes, context and the like.
+    /// Lanes, context and the like; with room for guesses as it comes.
     pub options: EngineOptions,
     /// What tells chat templates the date.
     pub clock: Option<Clock>,
 }
 
 impl Start {
-    /// A model under a name, with 32 lanes and everything else as it comes.
+    /// A model under a name, with 32 lanes, room for guesses and everything else as it comes. Nobody guesses until
+    /// [`Command::Drafting`] asks for it.
     pub fn new(name: impl Into<String>, files: Files) -> Self {
-        let options = EngineOptions { lanes: 32, ..EngineOptions::default() };
+        let options = EngineOptions { lanes: 32, guesses: Drafting::AUTO.room(), ..EngineOptions::default() };
         Self { name: name.into(), note: None, files, options, clock: None }
     }
 
@@ -105,6 +107,8 @@ pub(super) struct Server<'a> {
     pub lanes: Lanes,
     pub under_way: HashMap<SequenceId, Live>,
     pub decides: Decides,
+    /// Who guesses, as it was asked for.
+    pub drafting: Drafting,
     paused: bool,
     paused_at: f64,
     /// Ticks to be run in spite of the pause.
@@ -127,6 +131,7 @@ impl<'a> Server<'a> {
             template,
             under_way: HashMap::new(),
             decides: Decides::default(),
+            drafting: Drafting::OFF,
             paused: false,
             paused_at: 0.0,
             steps: 0,
@@ -184,6 +189,7 @@ impl<'a> Server<'a> {
             Command::Gate { gate } => self.set_gate(gate).await,
             Command::Thresholds { thresholds } => self.set_thresholds(thresholds),
             Command::Rule { rule } => self.set_rule(rule),
+            Command::Drafting { drafting } => self.set_drafting(drafting).await,
             Command::Pause { paused } => self.pause(paused),
             Command::Tick => self.steps += u32::from(self.paused),
         }
@@ -213,7 +219,7 @@ impl<'a> Server<'a> {
         let request = task.prompt.request(settings, self.engine.tokenizer(), self.template.as_ref());
         let request = request.map_err(|error| error.to_string())?;
         if self.under_way.is_empty() {
-            self.meter = Meter::begin((self.clock)());
+            self.meter = Meter::begin((self.clock)(), self.engine.guesses());
         }
         let id = self.engine.submit(request.clone()).map_err(|error| error.to_string())?;
         self.under_way.insert(id, Live { name: task.name, request, written: Vec::new() });
@@ -286,6 +292,7 @@ impl<'a> Server<'a> {
             mean_depth: self.meter.mean_depth(),
             ceiling: self.meter.ceiling(&self.engine),
             cache: [used / all, kept / all],
+            guesses: self.meter.guesses(&self.engine.guesses()),
         }
     }
 }

@@ -8,8 +8,10 @@ use futures_channel::mpsc::unbounded;
 use isobath::engine::event::{Event, FinishReason};
 use isobath::error::GpuError;
 use isobath::gpu::Gpu;
-use isobath::race::Race;
-use isobath::service::{self, Command, FailureKind, Model, Prompt, Settings, Stamped, Start, Task, Update};
+use isobath::race::{Contest, Race};
+use isobath::service::{
+    self, Command, Draft, Drafting, FailureKind, Model, Prompt, Settings, Stamped, Start, Task, Update,
+};
 use pollster::block_on;
 
 fn bundled() -> Start {
@@ -115,11 +117,40 @@ fn the_text_goes_on_as_if_nothing_had_been() {
 }
 
 #[test]
+fn guesses_are_made_on_the_device_that_takes_the_place() {
+    let sequences = vec![Task { name: 1, prompt: Prompt::Text("Once upon a time there was a cat".into()) }];
+    let settings = Settings { max_tokens: 48, ignore_end: true, ..Settings::default() };
+    let write = Command::Submit { sequences, settings };
+    let drafting = Drafting { draft: Draft::Rounds(Some(1)), guesses: Some(3) };
+    let plain = serve(vec![write.clone()], &[], None);
+    let guessed = serve(vec![Command::Drafting { drafting: drafting.clone() }, write], &[8], None);
+    let lost = guessed.iter().position(|update| matches!(update, Update::Rebuilt(_))).unwrap();
+    assert!(matches!(&guessed[lost + 1], Update::Drafting { drafting: now, by } if *now == drafting && by.len() == 1));
+    let mut accepted = [0, 0];
+    let mut got = events(&guessed);
+    for events in got.values_mut() {
+        for (place, event) in events.iter_mut().enumerate() {
+            let Event::Token(token) = event else { continue };
+            let guess = token.guess.take();
+            accepted[usize::from(place > 24)] += u64::from(guess.is_some_and(|guess| guess.accepted));
+        }
+    }
+    assert_eq!(got, events(&plain));
+    assert!(accepted[1] > 0, "none was right behind the loss: {accepted:?}");
+    let ticks =
+        guessed.iter().filter_map(|u| if let Update::Tick(tick) = u { Some(tick.guesses.accepted) } else { None });
+    let counts: Vec<u64> = ticks.collect();
+    assert!(counts.is_sorted(), "counts go on: {counts:?}");
+    // What was under way when the device was lost was counted, and never told.
+    assert!(*counts.last().unwrap() >= accepted[0] + accepted[1], "{counts:?} {accepted:?}");
+}
+
+#[test]
 fn a_race_goes_on_and_the_heat_does_not_count() {
     let Command::Submit { sequences, .. } = submit(1, Settings::default()) else { panic!("no submission") };
     let settings = Settings { max_tokens: 8, ..Settings::default() };
     // Heats write 16 tokens each; the fourth, which would count, is disturbed.
-    let (race, begun) = Race::begin(0.0, sequences, &settings, 3);
+    let (race, begun) = Race::begin(0.0, sequences, &settings, Contest::Depth { rounds: 3 });
     let told = serve(begun.commands, &[3 * 16 + 5], Some((race, 6)));
     let counts: Vec<bool> = told
         .iter()

@@ -4,8 +4,10 @@
 #![allow(clippy::unwrap_used, reason = "a test may end at the first surprise")]
 
 mod eval;
+mod exits;
 mod family;
 mod golden;
+mod guesses;
 mod quantised;
 mod range;
 mod smollm2;

@@ -1,21 +1,26 @@
-//! A long day: 2,000 requests of random sizes, some of them cancelled, through 32 lanes with pages for a third of them.
+//! A long day: 2,000 requests of random sizes, some of them cancelled, through 32 lanes with pages for a third of them; with and
+//! without guesses.
 
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
+use isobath::engine::drafters::{DraftSource, PathSource};
 use isobath::engine::event::{Event, FinishReason};
+use isobath::engine::guessing::Guesses;
 use isobath::engine::request::{Request, Sampling};
 use isobath::engine::{Engine, EngineOptions, SequenceId};
 use isobath::files::safetensors::Safetensors;
 use isobath::gpu::Gpu;
 use isobath::network::config::ModelConfig;
+use isobath::runtime::tick::Order;
 use isobath::text::Tokenizer;
 use pollster::block_on;
 
 const REQUESTS: u32 = 2_000;
 
-fn load() -> Engine {
+/// Guesses behind each token, or none.
+fn load(guesses: u32) -> Engine {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models/tiny");
     let config = ModelConfig::from_json(&fs::read_to_string(folder.join("config.json")).unwrap()).unwrap();
     let tokenizer = Tokenizer::from_json(&fs::read(folder.join("tokenizer.json")).unwrap()).unwrap();
@@ -27,9 +32,16 @@ fn load() -> Engine {
         lanes: 32,
         max_rows: 64,
         cache_tokens: Some(32 * 128 / 3),
+        guesses,
+        order: (guesses > 0).then_some(Order::Waves),
         ..EngineOptions::default()
     };
-    block_on(Engine::load(gpu, &config, &source, tokenizer, options, &mut |_, _| {})).unwrap()
+    let mut engine = block_on(Engine::load(gpu, &config, &source, tokenizer, options, &mut |_, _| {})).unwrap();
+    if guesses > 0 {
+        let sources = [DraftSource::Lookup { least: 1, longest: 4 }, DraftSource::Path(PathSource::rounds(1))];
+        block_on(engine.set_drafting(&sources, Guesses::Fixed(guesses))).unwrap();
+    }
+    engine
 }
 
 /// Numbers below `n` from a seed.
@@ -63,7 +75,17 @@ fn memory() -> Option<u64> {
 
 #[test]
 fn every_sequence_ends_once_and_nothing_is_left_behind() {
-    let mut engine = load();
+    day(load(0));
+}
+
+#[test]
+fn nor_is_anything_lost_where_tokens_are_guessed() {
+    let engine = day(load(3));
+    let guesses = engine.guesses();
+    assert!(guesses.accepted > 100 && guesses.accepted < guesses.checked, "{guesses:?}");
+}
+
+fn day(mut engine: Engine) -> Engine {
     let (free, vocabulary) = (engine.schedule().pages_free, engine.config().vocab_size);
     let mut dice = Dice(42);
     let mut ends: HashMap<SequenceId, Option<FinishReason>> = HashMap::new();
@@ -99,4 +121,5 @@ fn every_sequence_ends_once_and_nothing_is_left_behind() {
     println!("{schedule:?}, {:?}, {cancelled} cancelled", engine.statistics());
     // Reported and not judged: what a driver keeps for itself is not ours to bound (docs/performance.md).
     println!("{early:?} MiB after a quarter, {:?} MiB at the end", memory());
+    engine
 }

@@ -7,10 +7,13 @@ use egui::{Key, Modifiers, Theme, Vec2, vec2};
 use egui_kittest::kittest::{NodeT, Queryable};
 use egui_kittest::{Harness, SnapshotOptions};
 use isobath::depth::policy::Rule;
+use isobath::engine::event::{Event, Guesser};
 use isobath::panel::{Action, Choice, Controls, Panel, install};
-use isobath::service::{Command, GateFacts, Progress, Prompt, Stamped, Update, trace};
+use isobath::service::{Command, Draft, Drafting, GateFacts, Progress, Prompt, Stamped, Update, trace};
 
 const RUN: &str = include_str!("../traces/stories.jsonl");
+/// Where the first round guesses.
+const GUESSED: &str = include_str!("../traces/guesses.jsonl");
 
 /// A panel and what it asked for.
 struct Shown {
@@ -36,8 +39,12 @@ fn harness(panel: Panel, size: Vec2, theme: Theme) -> Harness<'static, Shown> {
 
 /// A panel that has seen the run up to an update.
 fn live(until: impl Fn(&Update) -> bool) -> Panel {
+    seen(RUN, until)
+}
+
+fn seen(run: &str, until: impl Fn(&Update) -> bool) -> Panel {
     let mut panel = Panel::new(Controls::default());
-    let run = trace::read(RUN).unwrap();
+    let run = trace::read(run).unwrap();
     let end = run.iter().position(|stamped| until(&stamped.update)).unwrap();
     run[..=end].iter().for_each(|stamped| panel.apply(stamped));
     panel
@@ -58,6 +65,12 @@ fn raced() -> Panel {
     live(|update| *update == Update::RaceEnds)
 }
 
+/// The guess at the newest token of the first sequence was wrong.
+fn refused(update: &Update) -> bool {
+    matches!(update, Update::Sequence { sequence: 1, event: Event::Token(token), .. }
+        if token.position > 40 && token.guess.as_ref().is_some_and(|guess| !guess.accepted && guess.text.trim().len() > 1))
+}
+
 fn picture(name: &str, panel: Panel, size: Vec2, theme: Theme) {
     let mut harness = harness(panel, size, theme);
     harness.run_ok();
@@ -74,6 +87,22 @@ fn wide_dark() {
 #[test]
 fn wide_light_after_a_race() {
     picture("wide_light", raced(), vec2(1440.0, 900.0), Theme::Light);
+}
+
+#[test]
+fn guesses_dark() {
+    picture("guesses_dark", seen(GUESSED, refused), vec2(1440.0, 900.0), Theme::Dark);
+}
+
+#[test]
+fn guesses_light_after_a_race() {
+    let over = std::cell::Cell::new(false);
+    let told = |update: &Update| {
+        over.set(over.get() || *update == Update::RaceEnds);
+        // What holds behind the race.
+        over.get() && matches!(update, Update::Drafting { by, .. } if !by.is_empty())
+    };
+    picture("guesses_light", seen(GUESSED, told), vec2(1440.0, 900.0), Theme::Light);
 }
 
 #[test]
@@ -240,6 +269,77 @@ fn a_gate_is_chosen_and_its_thresholds_have_its_own_range() {
     let value = |node: &egui_kittest::Node<'_>| node.accesskit_node().numeric_value().unwrap_or_default();
     let sliders = harness.get_all_by_role(Role::Slider).filter(|node| (value(node) - 0.99).abs() < 1e-6);
     assert_eq!(sliders.count(), 3);
+}
+
+#[test]
+fn who_guesses_is_chosen_and_what_was_told_is_kept() {
+    let mut panel = seen(GUESSED, |update| matches!(update, Update::Ready(_)));
+    let asked = panel.asked();
+    assert_eq!(asked, [Action::Command(Command::Drafting { drafting: Drafting::AUTO })], "before any sequence");
+    let tell = |drafting: &Drafting, by: &[Guesser]| {
+        let update = Update::Drafting { drafting: drafting.clone(), by: by.to_vec() };
+        Stamped { at: 1.0, update }
+    };
+    panel.apply(&tell(&Drafting::AUTO, &[Guesser::Lookup]));
+    panel.set_prompt("Once");
+    let mut harness = harness(panel, vec2(1400.0, 1300.0), Theme::Dark);
+    harness.run_steps(3);
+    harness.get_by_role_and_label(Role::ComboBox, "Who").click();
+    harness.run_steps(3);
+    harness.get_by_label("first rounds").click();
+    harness.run_steps(3);
+    let rounds = Drafting { draft: Draft::Rounds(None), guesses: None };
+    assert_eq!(harness.state().asked, [Action::Command(Command::Drafting { drafting: rounds.clone() })]);
+    assert_eq!(harness.state().panel.controls.drafting, Drafting::AUTO, "nobody has said yet that it can be had");
+    harness.state_mut().panel.apply(&tell(&rounds, &[Guesser::Rounds]));
+    assert_eq!(harness.state().panel.controls.drafting, rounds);
+    harness.run_steps(3);
+    for (list, choice) in [("How many", "3"), ("Their rounds", "2")] {
+        harness.get_by_role_and_label(Role::ComboBox, list).click();
+        harness.run_steps(3);
+        harness.get_all_by_label(choice).last().unwrap().click();
+        harness.run_steps(3);
+    }
+    let asked = |drafting| Action::Command(Command::Drafting { drafting });
+    let wanted =
+        [Drafting { guesses: Some(3), ..rounds.clone() }, Drafting { draft: Draft::Rounds(Some(2)), guesses: None }];
+    assert_eq!(harness.state().asked[1..], wanted.map(asked));
+    // A race sets it for each heat, and the person's stays.
+    harness.get_by_label("Race guesses").click();
+    harness.run_steps(3);
+    assert_eq!(harness.state().asked[3], asked(rounds.clone()));
+    assert!(
+        matches!(&harness.state().asked[4], Action::Command(Command::Submit { settings, .. }) if settings.ignore_end)
+    );
+    harness.state_mut().panel.apply(&tell(&Drafting::OFF, &[]));
+    assert_eq!(harness.state().panel.controls.drafting, rounds);
+}
+
+#[test]
+fn where_nobody_can_guess_the_panel_says_so() {
+    let run = GUESSED.replace("\"most_guesses\":7", "\"most_guesses\":0").replace("\"waves\"", "\"mixed\"");
+    let mut panel = seen(&run, |update| matches!(update, Update::Ready(_)));
+    assert_eq!(panel.asked(), []);
+    let mut harness = harness(panel, vec2(1400.0, 1300.0), Theme::Dark);
+    harness.run_ok();
+    harness.get_by_label_contains("lanes of different rounds share a pass");
+    assert!(harness.query_by_label("Race guesses").is_none());
+}
+
+#[test]
+fn a_guess_is_told_of_its_token_and_in_the_header() {
+    let mut harness = harness(seen(GUESSED, refused), vec2(1440.0, 900.0), Theme::Dark);
+    harness.run_ok();
+    let header = harness.get_by_label_contains("tokens a pass").accesskit_node().value().unwrap_or_default();
+    let pass: f64 = header.split(' ').next().unwrap().parse().unwrap();
+    assert!(pass > 1.0 && header.contains("% of guesses right"), "{header}");
+    // From the newest token back: the first arrow chooses it.
+    harness.get_all_by_role(Role::Paragraph).next().unwrap().focus();
+    harness.run_steps(3);
+    harness.key_press(Key::ArrowLeft);
+    harness.run_steps(3);
+    harness.get_by_label_contains("guessed by the first rounds");
+    harness.get_by_label_contains("refused");
 }
 
 #[test]

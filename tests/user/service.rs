@@ -4,12 +4,12 @@ use std::cell::RefCell;
 
 use futures_channel::mpsc::{UnboundedSender, unbounded};
 use isobath::depth::policy::Rule;
-use isobath::engine::event::{Event, FinishReason};
+use isobath::engine::event::{Event, FinishReason, Guesser, TokenEvent};
 use isobath::gpu::{Gpu, Traits};
-use isobath::race::Race;
+use isobath::race::{Contest, Race};
 use isobath::service::{
-    self, Command, Contestant, FailureKind, Files, LaneState, Progress, Prompt, Settings, Stamped, Start, Step, Task,
-    Update, trace,
+    self, Command, Contestant, Draft, Drafting, FailureKind, Files, LaneState, ModelFacts, Progress, Prompt, Settings,
+    Stamped, Start, Step, Task, Tick, Update, trace,
 };
 use isobath::text::{LocalTime, Message, Role};
 use pollster::block_on;
@@ -220,7 +220,8 @@ fn paused_nothing_moves_but_single_ticks() {
 #[test]
 fn a_race_runs_the_same_sequences_both_ways_in_turns() {
     let settings = Settings { max_tokens: 6, ignore_end: true, ..Settings::default() };
-    let (mut race, begun) = Race::begin(0.0, vec![text(1, "Once"), text(2, "The")], &settings, 3);
+    let contest = Contest::Depth { rounds: 3 };
+    let (mut race, begun) = Race::begin(0.0, vec![text(1, "Once"), text(2, "The")], &settings, contest);
     let mut heats = Vec::new();
     let mut shown = begun.updates;
     serve(bundled(2), begun.commands, |update, sender| {
@@ -312,6 +313,118 @@ fn a_gate_is_put_in_place_with_thresholds_of_its_own() {
         });
         assert_eq!(depths.collect::<Vec<_>>(), [depth; 6], "threshold {threshold}");
     }
+}
+
+/// A text that repeats itself.
+const REPEATS: &str = "one two three one two three one two three one two three one two";
+
+fn lookup(guesses: u32) -> Drafting {
+    Drafting { draft: Draft::Lookup, guesses: Some(guesses) }
+}
+
+fn facts(updates: &[Stamped]) -> &ModelFacts {
+    let ready = |s: &'_ Stamped| matches!(s.update, Update::Ready(_));
+    let Some(Update::Ready(facts)) = updates.iter().find(|s| ready(s)).map(|s| &s.update) else { panic!("not ready") };
+    facts
+}
+
+fn last_tick(updates: &[Stamped]) -> &Tick {
+    let tick = |s: &&Stamped| matches!(s.update, Update::Tick(_));
+    let Some(Update::Tick(tick)) = updates.iter().rfind(tick).map(|s| &s.update) else { panic!("no tick") };
+    tick
+}
+
+fn tokens(updates: &[Stamped]) -> impl Iterator<Item = &TokenEvent> {
+    updates.iter().filter_map(|stamped| match &stamped.update {
+        Update::Sequence { event: Event::Token(token), .. } => Some(token),
+        _ => None,
+    })
+}
+
+#[test]
+fn guesses_save_passes_change_no_text_and_are_told() {
+    let settings = Settings { max_tokens: 40, ignore_end: true, ..Settings::default() };
+    let write = Command::Submit { sequences: vec![text(1, REPEATS), text(2, REPEATS)], settings };
+    let draft = |drafting: Drafting| Command::Drafting { drafting };
+    let plain = serve(bundled(2), vec![write.clone()], |_, sender| *sender = None);
+    assert_eq!((facts(&plain).most_guesses, last_tick(&plain).guesses.checks), (7, 0));
+    assert!(!trace::write(&plain).contains("guess\""), "nobody guessed");
+    let commands = vec![draft(lookup(8)), draft(lookup(3)), write];
+    let guessed = serve(bundled(2), commands, |_, sender| *sender = None);
+    let refused = |s: &Stamped| matches!(&s.update, Update::Failed(failure) if failure.message.contains("at most 7"));
+    assert_eq!(guessed.iter().filter(|s| refused(s)).count(), 1, "there is room for so many");
+    let told: Vec<_> = guessed.iter().filter(|s| matches!(s.update, Update::Drafting { .. })).collect();
+    assert_eq!(told[0].update, Update::Drafting { drafting: lookup(3), by: vec![Guesser::Lookup] });
+    assert_eq!(told.len(), 1);
+    for name in [1, 2] {
+        assert_eq!(written(&guessed, name), written(&plain, name));
+    }
+    let counts = last_tick(&guessed).guesses;
+    assert!(counts.tokens_a_pass().unwrap() > 1.0 && counts.accepted > 0, "{counts:?}");
+    assert!(last_tick(&guessed).number < last_tick(&plain).number, "passes were saved");
+    let guesses = tokens(&guessed).filter_map(|token| Some((token.token, token.guess.as_ref()?)));
+    let right = guesses.filter(|(token, guess)| guess.accepted && guess.token == *token && guess.by == Guesser::Lookup);
+    assert_eq!(right.count() as u64, counts.accepted);
+    let saved = trace::write(&guessed);
+    assert_eq!(trace::read(&saved).unwrap(), guessed, "what was saved is what was told");
+}
+
+#[test]
+fn who_cannot_guess_says_so() {
+    let mut start = bundled(2);
+    start.options.order = Some(isobath::runtime::tick::Order::Mixed);
+    let commands = [Drafting::AUTO, lookup(1)].map(|drafting| Command::Drafting { drafting });
+    let updates = serve(start, commands.into(), |_, sender| *sender = None);
+    assert_eq!((facts(&updates).most_guesses, facts(&updates).order.as_str()), (0, "mixed"));
+    let [.., auto, lookup] = &updates[..] else { panic!("{updates:?}") };
+    assert_eq!(auto.update, Update::Drafting { drafting: Drafting::AUTO, by: vec![] });
+    assert!(matches!(&lookup.update, Update::Failed(failure) if failure.kind == FailureKind::Refused), "{lookup:?}");
+}
+
+#[test]
+fn guesses_race_none_over_the_same_text() {
+    let settings = Settings { max_tokens: 16, temperature: 0.5, seed: 3, ..Settings::default() };
+    let drafting = Drafting { draft: Draft::Rounds(Some(1)), guesses: Some(3) };
+    let contest = Contest::Guesses { drafting, then: Drafting::AUTO };
+    let (mut race, begun) = Race::begin(0.0, vec![text(1, "Once"), text(2, "The")], &settings, contest);
+    let mut shown = begun.updates;
+    let mut heats = Vec::new();
+    let told = serve(bundled(2), begun.commands, |update, sender| {
+        let Some(open) = sender else { return };
+        let turn = race.apply(&Stamped { at: 0.0, update: update.clone() });
+        let ask = |command| open.unbounded_send(command).unwrap();
+        turn.commands.into_iter().for_each(ask);
+        for stamped in &turn.updates {
+            if let Update::HeatEnds(heat) = stamped.update {
+                heats.push(heat);
+                if heats.len() == 4 {
+                    race.stop();
+                    ask(Command::CancelAll);
+                }
+            }
+        }
+        shown.extend(turn.updates);
+        if race.is_over() {
+            *sender = None;
+        }
+    });
+    use Contestant::{Guessing, Plain};
+    let who: Vec<_> = heats.iter().map(|heat| (heat.contestant, heat.counts)).collect();
+    assert_eq!(who, [(Guessing, false), (Plain, false), (Plain, true), (Guessing, true)]);
+    assert!(heats[3].ceiling > 1.0 && heats[2].ceiling == 1.0, "{heats:?}");
+    // Of each heat, all that was written.
+    let heats = shown.split(|stamped| matches!(stamped.update, Update::HeatBegins { .. }));
+    let texts: Vec<Vec<u32>> = heats.map(|heat| sorted(tokens(heat))).collect();
+    assert_eq!((&texts[1], &texts[3]), (&texts[2], &texts[4]), "pairs write the same");
+    let Some(Update::Drafting { drafting, .. }) = told.last().map(|s| &s.update) else { panic!("{told:?}") };
+    assert_eq!(*drafting, Drafting::AUTO, "what was set comes back");
+}
+
+/// Tokens of several sequences, in an order that does not depend on who was first.
+fn sorted<'t>(tokens: impl Iterator<Item = &'t TokenEvent>) -> Vec<u32> {
+    let mut all: Vec<_> = tokens.map(|token| (token.position, token.token)).collect();
+    all.sort_unstable();
+    all.into_iter().map(|(_, token)| token).collect()
 }
 
 #[test]

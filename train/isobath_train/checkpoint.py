@@ -50,6 +50,17 @@ def read_checkpoint(path: Path, device: str = "cpu") -> dict[str, Any]:
     return contents
 
 
+def average(paths: list[Path]) -> dict[str, Any]:
+    """The mean of the weights of several checkpoints of one run, which stands for a decay of the learning rate where
+    there is no time for one (arXiv 2209.14981). It is a start, without an optimiser."""
+    found = [read_checkpoint(path) for path in paths]
+    last, states = found[-1], [one["model"] for one in found]
+    if any(one["config"]["model"] != last["config"]["model"] for one in found):
+        raise ValueError("the checkpoints are of different models")
+    mean = {name: sum(state[name] for state in states) / len(states) for name in states[0]}
+    return {"config": last["config"], "model": mean, "step": last["step"]}
+
+
 def load_model(path: Path, device: str = "cpu") -> tuple[Model, Config, dict[str, Any]]:
     """The model of a run or of one checkpoint, ready to be judged."""
     contents = read_checkpoint(path, device)

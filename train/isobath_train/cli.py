@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+from . import cli_frozen
 from .config import Config, config_from_dict, read_config
 
 
@@ -101,6 +102,13 @@ def convert(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def mean(arguments: argparse.Namespace) -> int:
+    from .checkpoint import average, write_checkpoint
+
+    write_checkpoint(Path(arguments.out), average([Path(one) for one in arguments.checkpoints]))
+    return 0
+
+
 def depth(arguments: argparse.Namespace) -> int:
     from .depth import write
 
@@ -173,6 +181,10 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--rank", type=int, help="instead of the config's")
     one.add_argument("--corpus")
 
+    one = command("average", mean, "Average checkpoints of one run: a start for train, or a model to export")
+    one.add_argument("checkpoints", nargs="+", help="checkpoints, or folders of runs")
+    one.add_argument("--out", required=True, help="checkpoint to write")
+
     one = command("depth", depth, "Tables and pictures of what `isobath eval` wrote")
     one.add_argument("--figures", required=True, help="what `isobath eval --output json` printed")
     one.add_argument("--tokens", required=True, help="what `isobath eval --tokens` wrote")
@@ -192,6 +204,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--samples", type=int, default=1)
     one.add_argument("--seed", type=int, default=0)
     one.add_argument("--corpus")
+    cli_frozen.add_commands(command)
     return top
 
 

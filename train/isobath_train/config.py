@@ -89,12 +89,27 @@ class DistilConfig:
 
 
 @dataclass
+class LayerSkipConfig:
+    """Training for early exits (LayerSkip, arXiv 2404.16710): `dropout` is the rate at which samples skip the last
+    layer, `exit_scale` what an earlier layer's loss counts against the last one's, `rotation` every how many layers
+    one is trained in a step."""
+
+    dropout: float = 0.1
+    ramp: bool = False
+    exit_scale: float = 1.0
+    weights: str = "linear"
+    curriculum: str = "rotational"
+    rotation: int = 4
+
+
+@dataclass
 class TrainConfig:
     """Optimisation. Either `steps` or `flops_budget` ends a run; the budget wins where both are given."""
 
     corpus: str = "train/runs/corpus"
     seed: int = 1
     device: str = "auto"
+    precision: str = "auto"
     sequence: int = 256
     batch: int = 16
     micro_batch: int = 16
@@ -125,6 +140,7 @@ class Config:
     lora: LoraConfig | None = None
     router: RouterConfig | None = None
     distil: DistilConfig | None = None
+    layer_skip: LayerSkipConfig | None = None
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def capacities(self) -> list[float]:
@@ -141,7 +157,7 @@ class Config:
 
 PARTS = {
     "model": ModelConfig, "recursion": RecursionConfig, "kv": KvConfig, "lora": LoraConfig, "router": RouterConfig,
-    "distil": DistilConfig, "train": TrainConfig,
+    "distil": DistilConfig, "layer_skip": LayerSkipConfig, "train": TrainConfig,
 }  # fmt: skip
 
 
@@ -171,12 +187,28 @@ def require(holds: bool, message: str) -> None:
         raise ValueError(message)
 
 
+def check_layer_skip(config: Config) -> None:
+    """Early exits are trained in plain models alone."""
+    skip = config.layer_skip
+    require(config.recursion is None and config.kv.mode == "own", "layer_skip is for models that share nothing")
+    require(config.distil is None, "layer_skip and distil together are not supported here")
+    require(config.model.num_hidden_layers > 1, "layer_skip needs two layers or more")
+    require(0 <= skip.dropout < 1, f"layer_skip.dropout is {skip.dropout}; at least 0 and below 1")
+    require(skip.exit_scale >= 0, f"layer_skip.exit_scale is {skip.exit_scale}; at least 0")
+    require(skip.weights in ("uniform", "sqrt", "linear", "sum"), f"layer_skip.weights is {skip.weights!r}")
+    require(skip.curriculum in ("rotational", "gradual", "all"), f"layer_skip.curriculum is {skip.curriculum!r}")
+    require(skip.rotation >= 1, f"layer_skip.rotation is {skip.rotation}; at least 1")
+
+
 def check(config: Config) -> None:
     """Refuses combinations that neither the papers nor the engine have."""
     model, recursion, router, kv = config.model, config.recursion, config.router, config.kv
     require(model.num_attention_heads % model.num_key_value_heads == 0, "key/value heads must divide the heads")
     require(kv.mode in ("own", "share"), f"kv.mode is {kv.mode!r}; own or share")
     require(config.train.batch % config.train.micro_batch == 0, "micro_batch must divide batch")
+    require(config.train.precision in ("auto", "f32", "bf16"), f"train.precision is {config.train.precision!r}")
+    if config.layer_skip is not None:
+        check_layer_skip(config)
     if recursion is None:
         require(router is None and config.lora is None, "a router and adapters need [recursion]")
         require(kv.mode == "own" or (kv.count and kv.sharing), "kv share without [recursion] needs count and sharing")

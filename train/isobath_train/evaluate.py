@@ -32,6 +32,27 @@ def mean_loss(model: Model, windows: Tensor, batch: int, **routing: Any) -> tupl
     return total / count, torch.cat(depths) if depths else None, [one / len(windows) for one in agrees]
 
 
+@torch.no_grad()
+def exit_figures(model: Model, windows: Tensor, batch: int) -> dict[str, list[float]]:
+    """For each number of layers from 1 to all: loss in nats per token, and how often its best token is the last
+    layer's."""
+    layers = model.config.model.num_hidden_layers
+    total, same = [0.0] * layers, [0] * layers
+    for part in windows.split(batch):
+        part = part.to(model.embedding.device)
+        output = model(part[:, :-1], exits=range(1, layers))
+        last = model.logits(output.hidden).argmax(dim=-1)
+        for index, hidden in enumerate([*output.exits.values(), output.hidden]):
+            logits = model.logits(hidden).float()
+            total[index] += float(F.cross_entropy(logits.flatten(0, 1), part[:, 1:].flatten(), reduction="sum"))
+            same[index] += int((logits.argmax(dim=-1) == last).sum())
+    count = windows.shape[0] * (windows.shape[1] - 1)
+    return {
+        "exit_losses": [round(one / count, 5) for one in total],
+        "exit_agreements": [round(one / count, 5) for one in same],
+    }
+
+
 def depth_figures(depth: Tensor, count: int) -> dict[str, Any]:
     """Mean and shares of depths 0 to N."""
     shares = depth.flatten().bincount(minlength=count + 1) / depth.numel()
@@ -49,7 +70,10 @@ def evaluate(
     model.eval()
     router = model.config.router
     figures: dict[str, Any] = {}
-    if router is not None and router.kind == "expert":
+    if model.config.layer_skip is not None:
+        figures.update(exit_figures(model, windows, batch))
+        loss = figures["exit_losses"][-1]
+    elif router is not None and router.kind == "expert":
         loss, depth, _ = mean_loss(model, windows, batch, routing="threshold")
         figures["loss_top_k"], _, agrees = mean_loss(model, windows, batch, routing="top_k")
         figures["agreement"], figures["agreement_with_first"] = agrees

@@ -30,6 +30,13 @@ def quantise_q8_0(matrix: np.ndarray) -> np.ndarray:
     return joined.reshape(-1)
 
 
+def dequantise_q8_0(data: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """The matrix of bytes that `quantise_q8_0` made, as the engine reads it."""
+    blocks = data.reshape(-1, 2 + BLOCK)
+    scale = blocks[:, :2].copy().view(np.float16).astype(np.float32)
+    return (scale * blocks[:, 2:].copy().view(np.int8)).reshape(rows, columns)
+
+
 def isobath_block(config: Config) -> dict[str, Any]:
     """The part of config.json that says how layers share parameters and who decides on depth (docs/models.md)."""
     block: dict[str, Any] = {"version": 1}

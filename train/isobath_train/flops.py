@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .config import Config
 from .expert_choice import selected_count
+from .layer_skip import mean_exits, mean_rates
 from .schedule import capacities_at
 from .sharing import plain_map, sharing_map
 
@@ -65,8 +66,13 @@ def forward_flops_per_token(config: Config, tokens: int, capacities: list[float]
 
 
 def train_flops_per_token(config: Config, tokens: int, capacities: list[float] | None = None) -> float:
-    """Forward and backward."""
-    return 3.0 * forward_flops_per_token(config, tokens, capacities)
+    """Forward and backward. Layers that samples skip and heads of early exits are counted at their mean over a run."""
+    forward, model = forward_flops_per_token(config, tokens, capacities), config.model
+    if config.layer_skip is not None:
+        head = 2.0 * model.vocab_size * model.hidden_size
+        layer = layer_flops(config, tokens, (tokens + 1) / 2, tokens) / tokens
+        forward += mean_exits(config) * head - sum(mean_rates(config)) * layer
+    return 3.0 * forward
 
 
 def step_flops(config: Config, step: int) -> float:

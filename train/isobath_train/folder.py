@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
 from .checkpoint import read_checkpoint
 from .config import LINEARS, Config, KvConfig, LoraConfig, ModelConfig, RecursionConfig, RouterConfig, config_from_dict
+from .export import dequantise_q8_0
 from .model import Model
 from .names import linear_path, load_canonical
 
@@ -55,9 +57,23 @@ def training_config(values: dict[str, Any], tensors: dict[str, Tensor]) -> Confi
     return config_from_dict(config.to_dict())
 
 
-def read_folder(path: Path) -> dict[str, Any]:
-    """Config and weights of an engine's folder, in the form of a checkpoint."""
+def unpack(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Replaces matrices in q8_0 by what the engine reads of them."""
+    with safe_open(path, "numpy") as file:
+        notes = file.metadata() or {}
+    for name, tensor in tensors.items():
+        kind, _, shape = notes.get(f"isobath.{name}", "").partition(":")
+        if kind == "q8_0":
+            matrix = dequantise_q8_0(tensor.numpy(), *(int(one) for one in shape.split("x")))
+            tensors[name] = torch.from_numpy(matrix)
+
+
+def read_folder(path: Path, packed_too: bool = False) -> dict[str, Any]:
+    """Config and weights of an engine's folder, in the form of a checkpoint. What starts a run must not be quantised;
+    with `packed_too` q8_0 will do."""
     tensors = load_file(path / "model.safetensors")
+    if packed_too:
+        unpack(path / "model.safetensors", tensors)
     packed = next((name for name, one in tensors.items() if one.dtype == torch.uint8), None)
     if packed is not None:
         raise ValueError(f"{path} is quantised (`{packed}`); write it once more with --dtype f32")

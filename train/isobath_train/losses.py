@@ -11,6 +11,7 @@ from torch import Tensor
 from .config import Config
 from .distil import distillation_loss
 from .head_loss import HeadLoss
+from .layer_skip import exit_weights
 from .model import Model, Output
 from .token_choice import balancing_loss
 
@@ -18,12 +19,13 @@ from .token_choice import balancing_loss
 @dataclass
 class Losses:
     """`total` is what is differentiated; the others are its parts, for the log. `language` is the plain next-token
-    loss in nats."""
+    loss in nats, `exits` the same after fewer layers."""
 
     total: Tensor
     language: Tensor
     router: Tensor
     auxiliary: Tensor
+    exits: dict[int, Tensor]
 
 
 def binary_loss(z: Tensor, selected: Tensor) -> Tensor:
@@ -50,22 +52,29 @@ def router_losses(config: Config, output: Output) -> tuple[Tensor, Tensor, Tenso
     return router.auxiliary_coefficient * bare + router.z_coefficient * z_loss, zero, bare
 
 
+def next_token_loss(model: Model, hidden: Tensor, targets: Tensor) -> Tensor:
+    """Mean cross-entropy of normed states [B, S, d] under the head."""
+    if hidden.device.type == "cpu":
+        return HeadLoss.apply(hidden.flatten(0, 1), model.head_weight(), targets.flatten())
+    return F.cross_entropy(model.logits(hidden).flatten(0, 1).float(), targets.flatten())
+
+
 def losses(model: Model, output: Output, targets: Tensor, teacher: Tensor | None = None) -> Losses:
     """`targets` [B, S]; `teacher` [B, S, V] are a teacher's logits."""
     config = model.config
-    if teacher is None and output.hidden.device.type == "cpu":
-        language = HeadLoss.apply(output.hidden.flatten(0, 1), model.head_weight(), targets.flatten())
-        total = language
-    else:
-        logits = model.logits(output.hidden).flatten(0, 1)
-        logits = logits.float() if logits.element_size() < 4 else logits
-        total = language = F.cross_entropy(logits, targets.flatten())
+    total = language = next_token_loss(model, output.hidden, targets)
+    exits = {layer: next_token_loss(model, hidden, targets) for layer, hidden in output.exits.items()}
+    if exits:
+        early, last = exit_weights(config, list(exits))
+        total = last * language + sum(weight * one for weight, one in zip(early, exits.values(), strict=True))
     if teacher is not None:
         distil = config.distil
+        logits = model.logits(output.hidden).float().flatten(0, 1)
         followed = distillation_loss(logits, teacher.float().flatten(0, 1), distil.temperature)
         total = (1 - distil.weight) * language + distil.weight * followed
     weighted, auxiliary, bare = router_losses(config, output)
-    return Losses(total + weighted + auxiliary, language.detach(), bare.detach(), auxiliary.detach())
+    exits = {layer: one.detach() for layer, one in exits.items()}
+    return Losses(total + weighted + auxiliary, language.detach(), bare.detach(), auxiliary.detach(), exits)
 
 
 def agreement(output: Output) -> tuple[float, float]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from . import expert_choice, token_choice
+from . import expert_choice, layer_skip, token_choice
 from .config import Config
 from .layers import Adapter, KeysValues, LayerLinears, LayerNorms, RmsNorm, layer_forward, rotary_tables
 from .router import Router
@@ -23,6 +24,7 @@ class Output:
     rounds: list[expert_choice.Round] = field(default_factory=list)
     choice: token_choice.Choice | None = None
     depth: Tensor | None = None  # [B, S], number of recursions that each token ran; None in top-k routing
+    exits: dict[int, Tensor] = field(default_factory=dict)  # the same as `hidden` after fewer layers
 
 
 class Model(nn.Module):
@@ -125,6 +127,23 @@ class Model(nn.Module):
                 x = self.layer(layer, x, positions, runs, slots)
         return x
 
+    def plain_states(self, h: Tensor, rates: list[float] | None = None) -> Iterator[Tensor]:
+        """The state after each layer, all layers in a row; with `rates` samples skip layers at random."""
+        slots: dict[int, KeysValues] = {}
+        for layer in range(len(self.sharing.unique)):
+            rate = rates[layer] if rates is not None else 0.0
+            h = layer_skip.some_samples(lambda x, layer=layer: self.layer(layer, x, None, None, slots), h, rate)
+            yield h
+
+    def plain(self, h: Tensor, exits: Collection[int], rates: list[float] | None) -> Output:
+        """A model without routers; `exits` are also read out."""
+        early = {}
+        for number, state in enumerate(self.plain_states(h, rates), 1):
+            h = state
+            if number in exits:
+                early[number] = self.final_norm(h)
+        return Output(self.final_norm(h), exits=early)
+
     def forward(
         self,
         tokens: Tensor,
@@ -132,15 +151,15 @@ class Model(nn.Module):
         capacities: list[float] | None = None,
         limit: float = 0.0,
         depth: int | None = None,
+        exits: Collection[int] = (),
+        rates: list[float] | None = None,
     ) -> Output:
         """tokens [B, S]. `routing` is top_k or threshold and matters to expert-choice alone; `capacities` replaces
-        the config's; `limit` and `depth` are for threshold routing."""
+        the config's; `limit` and `depth` are for threshold routing; `exits` (numbers of layers) and `rates` are for
+        plain models."""
         h = F.embedding(tokens, self.embedding)
         if self.config.router is None:
-            slots: dict[int, KeysValues] = {}
-            for layer in range(len(self.sharing.unique)):
-                h = self.layer(layer, h, None, None, slots)
-            return Output(self.final_norm(h))
+            return self.plain(h, exits, rates)
         middle = self.config.recursion.sharing.startswith("middle")
         last = len(self.sharing.unique) - 1
         if middle:

@@ -10,6 +10,14 @@ def read_log(run: Path) -> list[dict]:
     return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
 
 
+def draw_exits(axes, name: str, color: str, entry: dict) -> None:
+    """Loss and agreement after each number of layers, of one evaluation."""
+    layers = range(1, len(entry["exit_losses"]) + 1)
+    axes.plot(layers, entry["exit_losses"], color=color, marker=".", label=f"{name}: loss")
+    axes.plot(layers, entry["exit_agreements"], color=color, ls=":", label=f"{name}: agreement with the last layer")
+    axes.set(xlabel="layers", ylabel="loss, nats per token; agreement", title="After fewer layers, held out, at the end")
+
+
 def plot_runs(runs: list[Path], out: Path, axis: str = "tokens") -> None:
     """One curve per run, thin for training and with marks for held-out text, over tokens, flops or step. The ending
     of `out` is its format, svg or png."""
@@ -34,8 +42,10 @@ def plot_runs(runs: list[Path], out: Path, axis: str = "tokens") -> None:
             count = len(routed[0]["depth_shares"]) - 1
             label = f"{run.name}: mean depth / {count}"
             right.plot(places, [one["mean_depth"] / count for one in routed], color=color, ls=":", label=label)
+            right.set(xlabel=axis, ylim=(0, 1.02), title="Threshold against top-k, held out")
+        if judged and "exit_losses" in judged[-1]:
+            draw_exits(right, run.name, color, judged[-1])
     left.set(xlabel=axis, ylabel="loss, nats per token", title="Loss: training (thin), held out (marks)")
-    right.set(xlabel=axis, ylim=(0, 1.02), title="Threshold against top-k, held out")
     left.legend()
     if right.lines:
         right.legend()

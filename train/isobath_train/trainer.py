@@ -17,6 +17,7 @@ from .data import Windows, bytes_per_token, held_out, read_tokens
 from .distil import teacher_logits
 from .evaluate import evaluate
 from .flops import step_flops, steps_for_budget
+from .layer_skip import exits_at, rates_at
 from .losses import agreement, losses
 from .model import Model
 from .schedule import Schedule, capacities_at
@@ -126,10 +127,22 @@ class Trainer:
         self.schedule.decay_start, self.schedule.total = self.step, self.step + steps
 
     def autocast(self):
-        """bf16 on CUDA; f32 on a CPU."""
-        if self.device == "cuda":
-            return torch.autocast("cuda", dtype=torch.bfloat16)
+        """The precision of products: by itself bf16 on CUDA, f32 on a CPU."""
+        precision = self.config.train.precision
+        if precision == "bf16" or (precision == "auto" and self.device == "cuda"):
+            return torch.autocast(self.device, dtype=torch.bfloat16)
         return contextlib.nullcontext()
+
+    def forward_options(self) -> dict:
+        """What the forward pass of this step is given besides the tokens."""
+        config = self.config
+        if config.router is not None and config.router.kind == "expert":
+            warmup = config.router.capacity_warmup_steps
+            return {"capacities": capacities_at(self.step, config.capacities(), warmup)}
+        if config.layer_skip is not None:
+            total = self.schedule.total
+            return {"exits": exits_at(config, self.step, total), "rates": rates_at(config, self.step, total)}
+        return {}
 
     def train_step(self) -> dict[str, float]:
         """One optimiser step; returns the numbers for the log."""
@@ -137,19 +150,19 @@ class Trainer:
         rate = self.schedule.learning_rate(self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        capacities = None
-        if config.router is not None and config.router.kind == "expert":
-            capacities = capacities_at(self.step, config.capacities(), config.router.capacity_warmup_steps)
+        options = self.forward_options()
         parts, numbers = train.batch // train.micro_batch, {}
         batch = self.windows.next_batch(train.batch).to(self.device)
         loads = 0
         for part in batch.split(train.micro_batch):
             with self.autocast():
                 teacher = teacher_logits(self.teacher, part[:, :-1]) if self.teacher is not None else None
-                output = self.model(part[:, :-1], capacities=capacities)
+                output = self.model(part[:, :-1], **options)
                 result = losses(self.model, output, part[:, 1:], teacher)
             (result.total / parts).backward()
             seen = {"loss": float(result.language), "router_loss": float(result.router)}
+            if result.exits:
+                seen["exit_loss"] = float(sum(result.exits.values())) / len(result.exits)
             if output.rounds:
                 seen["agreement"], seen["agreement_with_first"] = agreement(output)
             if output.choice is not None:

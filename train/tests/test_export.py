@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
 from isobath_train.config import KvConfig, LoraConfig, RecursionConfig, RouterConfig
-from isobath_train.export import BLOCK, export_folder, isobath_block, quantise_q8_0
+from isobath_train.export import BLOCK, dequantise_q8_0, export_folder, isobath_block, quantise_q8_0
 from isobath_train.model import Model
 from isobath_train.names import canonical_tensors, load_canonical
 from isobath_train.sample import generate
@@ -22,19 +22,13 @@ BINARY = os.environ.get("ISOBATH_BIN")
 needs_engine = pytest.mark.skipif(not BINARY, reason="name the engine's binary in ISOBATH_BIN to compare with it")
 
 
-def dequantised(data: np.ndarray, rows: int, columns: int) -> np.ndarray:
-    blocks = data.reshape(-1, 2 + BLOCK)
-    scale = blocks[:, :2].copy().view(np.float16).astype(np.float32)
-    return (scale * blocks[:, 2:].copy().view(np.int8)).reshape(rows, columns)
-
-
 def test_q8_0():
     random = np.random.default_rng(3)
     matrix = random.normal(size=(6, 96)).astype(np.float32)
     matrix[2, 32:64] = 0
     data = quantise_q8_0(matrix)
     assert data.dtype == np.uint8 and data.size == 6 * 3 * 34
-    back = dequantised(data, 6, 96)
+    back = dequantise_q8_0(data, 6, 96)
     limit = np.abs(matrix.reshape(-1, BLOCK)).max(axis=1) / 127
     error = np.abs(back - matrix).reshape(-1, BLOCK).max(axis=1)
     # Half a step, and what rounding the scale to 11 bits adds.

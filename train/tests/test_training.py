@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from isobath_train.checkpoint import load_model, read_checkpoint
+from isobath_train.checkpoint import average, load_model, read_checkpoint
 from isobath_train.cli import parser
 from isobath_train.config import DistilConfig, RouterConfig, config_from_dict
 from isobath_train.data import Windows, held_out
@@ -90,6 +90,19 @@ def test_decay_branch(tiny, tmp_path):
         late.branch_decay(8, None)
 
 
+def test_an_average_of_checkpoints_starts_a_run(tiny, tmp_path):
+    tiny.train.steps, tiny.train.keep_every = 8, 4
+    trainer = train(tiny, tmp_path / "run")
+    paths = [tmp_path / "run" / "kept" / "step-4.pt", tmp_path / "run"]
+    mean = average(paths)
+    first = read_checkpoint(paths[0])["model"]["embedding"]
+    assert torch.allclose(mean["model"]["embedding"], (first + trainer.model.embedding.detach()) / 2)
+    trainer.model.load_state_dict(mean["model"])
+    tiny.model.hidden_size = 32
+    with pytest.raises(ValueError, match="different models"):
+        average([*paths, train(tiny, tmp_path / "other").out])
+
+
 def test_budget_ends_the_run(tiny):
     from isobath_train.flops import step_flops, steps_for_budget
 
@@ -165,7 +178,7 @@ def test_evaluation_at_every_depth(tiny, tmp_path):
 
 
 def test_every_command_has_help(capsys):
-    for name in ("train", "evaluate", "export", "convert", "plot", "sample"):
+    for name in ("train", "evaluate", "export", "convert", "average", "plot", "sample"):
         with pytest.raises(SystemExit) as stop:
             parser().parse_args([name, "--help"])
         assert stop.value.code == 0 and name in capsys.readouterr().out

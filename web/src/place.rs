@@ -33,7 +33,7 @@ impl Place {
         };
         let mut start = Start::new(name, files);
         start.clock = Some(browser::local_time);
-        start.options = EngineOptions { lanes, alternatives: isobath::panel::ALTERNATIVES, ..EngineOptions::default() };
+        start.options = EngineOptions { lanes, alternatives: isobath::panel::ALTERNATIVES, ..start.options };
         Ok(start)
     }
 }

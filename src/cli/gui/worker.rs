@@ -128,6 +128,7 @@ impl Drop for Worker {
 fn read(place: &Place, lanes: u32) -> Result<Start, ModelError> {
     let path = place.path();
     let name = path.file_stem().map_or_else(|| path.display().to_string(), |stem| stem.to_string_lossy().into_owned());
-    let options = EngineOptions { lanes, alternatives: panel::ALTERNATIVES, ..EngineOptions::default() };
-    Ok(Start { name, note: place.note(), files: place.files()?, options, clock: Some(clock::local_time) })
+    let mut start = Start { note: place.note(), clock: Some(clock::local_time), ..Start::new(name, place.files()?) };
+    start.options = EngineOptions { lanes, alternatives: panel::ALTERNATIVES, ..start.options };
+    Ok(start)
 }

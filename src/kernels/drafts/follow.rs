@@ -20,6 +20,8 @@ pub struct Follow<'a> {
     pub granted: &'a Buffer,
     /// `[count, rows...]`
     pub list: &'a Buffer,
+    /// `[rows]`: rounds run, to be guessed from
+    pub reached: &'a Buffer,
     /// The uniform block.
     pub params: Params,
 }
@@ -39,6 +41,8 @@ pub struct Params {
     pub granted: u32,
     /// Who guesses.
     pub source: u32,
+    /// Rounds that a listed row is about to have run.
+    pub reaches: u32,
 }
 }
 
@@ -55,7 +59,7 @@ impl Kernel for Follow<'_> {
     }
 
     fn bindings(&self) -> Vec<Binding<'_>> {
-        vec![self.control.write(), self.rows.write(), self.granted.write(), self.list.write()]
+        vec![self.control.write(), self.rows.write(), self.granted.write(), self.list.write(), self.reached.write()]
     }
 
     fn grid(&self) -> [u32; 3] {
@@ -129,12 +133,15 @@ mod tests {
             let mut granted = vec![Granted { rounds: 5, forced: 5 }; n_rows as usize];
             let (on, info, words) = (device.upload(&control), device.upload(&rows), device.upload(&granted));
             let list = device.upload(&vec![0xffffu32; (lanes * span) as usize + 1]);
-            let params = Params { lanes, span, base, step, granted: 2, source: 1 };
-            device.run(&Follow { control: &on, rows: &info, granted: &words, list: &list, params });
+            let reached = device.upload(&vec![77u32; n_rows as usize]);
+            let params = Params { lanes, span, base, step, granted: 2, source: 1, reaches: 5 };
+            device.run(&Follow { control: &on, rows: &info, granted: &words, list: &list, reached: &reached, params });
             let want = cpu(&params, &mut control, &mut rows, &mut granted);
             let got = device.words(&list);
             assert_eq!(got[0] as usize, want.len(), "{lanes} lanes, step {step}");
             assert_eq!(got[1..=want.len()], want, "{lanes} lanes, step {step}");
+            let ran: Vec<u32> = (0..n_rows).map(|row| if want.contains(&row) { 5 } else { 77 }).collect();
+            same(&device.words(&reached), &ran);
             assert!(lanes < 300 || !want.is_empty());
             same(&device.words(&on), bytemuck::cast_slice(&control));
             same(&device.words(&info), bytemuck::cast_slice(&rows));

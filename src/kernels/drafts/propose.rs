@@ -33,8 +33,8 @@ pub struct Params {
     pub base: u32,
     /// Rows of a lane.
     pub span: u32,
-    /// Natural logarithm of the least probability of a guess.
-    pub least_log_probability: f32,
+    /// Least that stands behind a guess: its log-probability, or another measure.
+    pub least_sureness: f32,
 }
 }
 
@@ -62,7 +62,7 @@ impl Kernel for Propose<'_> {
 
 /// CPU twin: the guess behind a row, if its draw is sure enough.
 pub fn cpu(params: &Params, drawn: (u32, f32)) -> Option<u32> {
-    (drawn.1 >= params.least_log_probability).then_some(drawn.0)
+    (drawn.1 >= params.least_sureness).then_some(drawn.0)
 }
 
 #[cfg(test)]
@@ -80,7 +80,7 @@ mod tests {
     fn gpu_matches_cpu() {
         let device = Device::open();
         for (lanes, span, base) in [(1u32, 2u32, 0u32), (9, 4, 3), (200, 9, 7)] {
-            let params = Params { base, span, least_log_probability: -1.0 };
+            let params = Params { base, span, least_sureness: -1.0 };
             let mut control: Vec<Control> =
                 (0..lanes).map(|i| Control { rows: 1, serial: i, ..Control::default() }).collect();
             let mut tokens = vec![99u32; (base + lanes * span) as usize];

@@ -103,7 +103,8 @@ impl Kernel for Sample<'_> {
 
     fn source(&self) -> Source {
         let fold = if self.subgroups { crate::kernels::FOLD_SUBGROUP } else { crate::kernels::FOLD };
-        let parts = vec![include_str!("../../../shaders/draw/sample.wgsl"), crate::kernels::DRAW, fold];
+        let text = include_str!("../../../shaders/draw/sample.wgsl");
+        let parts = vec![text, crate::kernels::SEEN, crate::kernels::DRAW, fold];
         Source { parts, constants: vec![("DRAWN", drawn_words(self.alternatives))] }
     }
 

@@ -37,7 +37,7 @@ pub enum Drafter {
         seed: u32,
     },
     /// A part of the network, token by token.
-    Path(Path),
+    Path(Box<Path>),
 }
 
 impl Network<'_> {
