@@ -156,6 +156,42 @@ fn gates_are_compared_with_none_in_each_order() {
 }
 
 #[test]
+fn guesses_of_a_set_acceptance_write_as_many_tokens_as_they_say() {
+    let rows = rows(
+        "--random 1M:vanilla --experiment draft --guesses 3 --acceptance 0.5,1 --lanes 1,2 --mean 24 --repetitions 1",
+    );
+    let names: Vec<&str> = rows.iter().map(|row| row["test"].as_str().unwrap()).collect();
+    let one = |lanes| [0, 50, 100].map(|right| format!("draft x{lanes}, 3 guesses, {right} % right"));
+    assert_eq!(names, [one(1), one(2)].concat());
+    for (row, (right, expected)) in rows.iter().zip([(0.0, 1.0), (0.5, 1.875), (1.0, 4.0)].into_iter().cycle()) {
+        check_row(row);
+        assert_eq!((number(row, "right"), number(row, "expected_per_check")), (right, expected));
+        assert_eq!((&row["hash"], &row["against"]), (&row["against_hash"], &"no guesses".into()));
+        let told = number(row, "tokens_per_check");
+        assert!((told - expected).abs() < 0.2 * expected, "{told}, {expected}: {row}");
+        assert!((number(row, "ceiling") - told / number(row, "pass_cost")).abs() < 1e-9);
+        assert!((number(row, "realised") / number(row, "ceiling") - number(row, "efficiency")).abs() < 1e-9);
+    }
+    assert!(number(&rows[2], "accepted") > 0.9);
+}
+
+#[test]
+fn auto_is_compared_with_no_guesses() {
+    let words = "--random 1M:mor2 --order waves --experiment auto --acceptance 1 --lanes 2 --mean 24 --repetitions 1";
+    let rows = rows(words);
+    let names: Vec<&str> = rows.iter().map(|row| row["test"].as_str().unwrap()).collect();
+    let guessed = ["lookup", "0 % right", "100 % right"].map(|who| format!("auto x2, drawn, {who}"));
+    assert_eq!(names[..3], guessed);
+    assert_eq!(names[3..], ["auto x2, a prompt that repeats, lookup"]);
+    for row in &rows {
+        check_row(row);
+        assert_eq!(row["hash"], row["against_hash"]);
+        assert!(number(row, "realised") > 0.0 && row["ceiling"].is_null(), "{row}");
+    }
+    assert!(number(&rows[2], "tokens_per_check") > 1.5, "{}", rows[2]);
+}
+
+#[test]
 fn all_adapters_are_measured() {
     let listed = Command::new(env!("CARGO_BIN_EXE_isobath")).args(["adapters", "--json"]).output().unwrap();
     let listed: Vec<Value> =
@@ -194,6 +230,8 @@ fn what_cannot_be_measured_is_refused_with_its_range() {
     check("--random 1M:mor3 --tg 4000", 5, &["test is tg4000", "fits in 2048 tokens"]);
     check("--repetitions 0", 5, &["repetitions"]);
     check("--experiment width", 2, &["width", "depth"]);
+    check("--random 1M:vanilla --experiment draft --acceptance 2", 5, &["acceptance is 2", "between 0 and 1"]);
+    check("--random 1M:mor2 --experiment draft --order mixed", 5, &["order is mixed", "waves"]);
 }
 
 #[test]

@@ -82,6 +82,8 @@ impl Bencher<'_> {
             let range = "waves, for experiments with guesses: lanes of different rounds have nothing to check together";
             return Err(RequestError::Setting { name: "order", value: "mixed".into(), range: range.into() }.into());
         }
+        // Refused before anything is loaded, or written.
+        self.shares()?;
         let with = With { gates: true, guesses: 0, order: Some(Order::Waves) };
         let most = self.tried().into_iter().max().unwrap_or(0);
         let off = self.load(group, with)?;
@@ -133,16 +135,31 @@ impl Bencher<'_> {
         Ok(())
     }
 
-    /// What `--draft auto` guesses, which begins each time with nothing known.
+    /// What `--draft auto` checks, which begins each time with nothing known: guesses of the text itself, and such as are right
+    /// with each chance.
     fn auto_experiment(&self, pair: &mut Pair, table: &mut Table) -> anyhow::Result<()> {
-        let lanes = pair.off.lanes();
-        let text = if pair.texts.repeat { "repeats" } else { "drawn" };
+        let (lanes, depth) = (pair.off.lanes(), self.depth()?);
         let guesses = self.loading.guesses.map_or(Guesses::Auto, Guesses::Fixed);
-        let name = format!("auto x{lanes}, {text}");
-        let turns = self.against_none(&name, pair, &[Way { source: DraftSource::LOOKUP, guesses }])?;
-        let (per_check, accepted) = per_check(&turns[1]);
-        let guessed = Guessed { accepted, tokens_per_check: Some(per_check), ..Guessed::default() };
-        self.tell(name, pair, (&turns[0], &turns[1]), (guessed, None), table)
+        let mut ways = vec![(None, Way { source: DraftSource::LOOKUP, guesses })];
+        let text = if pair.texts.repeat {
+            "a prompt that repeats"
+        } else {
+            let scripts = block_on(pair.texts.scripts(&mut pair.off, pair.span, depth))?;
+            let recall = |right: f32| DraftSource::Recall { scripts: scripts.clone(), right, seed: 1 };
+            let way = |right: f32| (Some(f64::from(right)), Way { source: recall(right), guesses });
+            ways.extend(self.shares()?.into_iter().map(way));
+            "drawn"
+        };
+        let all: Vec<Way> = ways.iter().map(|(_, way)| way.clone()).collect();
+        let turns = self.against_none(&format!("auto x{lanes}, {text}"), pair, &all)?;
+        for ((right, _), turn) in ways.iter().zip(&turns[1..]) {
+            let (per_check, accepted) = per_check(turn);
+            let guessed = Guessed { right: *right, accepted, tokens_per_check: Some(per_check), ..Guessed::default() };
+            let who = right.map_or("lookup".to_owned(), |right| format!("{:.0} % right", 100.0 * right));
+            let name = format!("auto x{lanes}, {text}, {who}");
+            self.tell(name, pair, (&turns[0], turn), (guessed, None), table)?;
+        }
+        Ok(())
     }
 
     /// Writes the texts without guesses and in these ways, in turns; what came of none first.
