@@ -37,7 +37,7 @@ def settings(path, corpus, body):
     return path
 
 
-@pytest.mark.parametrize("name", ["mor", "recursive", "vanilla", "exits", "relaxed", "tiny"])
+@pytest.mark.parametrize("name", ["mor", "recursive", "vanilla", "exits", "exits_end", "relaxed", "tiny"])
 def test_configs_are_valid(name):
     config = read_config(HOME / "configs" / f"{name}.toml")
     assert config.train.sequence <= config.model.max_position_embeddings <= 512
