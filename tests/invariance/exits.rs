@@ -4,8 +4,9 @@
 use std::fs;
 use std::path::Path;
 
+use isobath::engine::drafters::DraftSource;
 use isobath::engine::event::{Event, TokenEvent};
-use isobath::engine::guessing::{DraftSource, Guesses};
+use isobath::engine::guessing::Guesses;
 use isobath::engine::request::{Request, Sampling};
 use isobath::engine::{Engine, EngineOptions};
 use isobath::error::{Error, RequestError};
