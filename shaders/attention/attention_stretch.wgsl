@@ -8,16 +8,13 @@
 
 struct Params {
     heads: u32,
-    kv_heads: u32,
-    head_dim: u32,
+    kv_heads: u32, head_dim: u32,
     stride: u32,         // numbers per row of q | k | v
     class_base: u32,     // cache class of round 0
     class_step: u32,     // classes from one round to the next
     compact: u32,        // 1: entries are counted by KV index; 0: by position
     overlay: u32,        // 1: entries that did not run this round are taken from round 0 (hybrid)
-    classes: u32,
-    max_pages: u32,
-    max_stretches: u32,
+    classes: u32, max_pages: u32, max_stretches: u32,
     context: u32,        // positions per lane in `reach`
     window: u32,         // entries that a row sees at most, its own included
     scale: f32,

@@ -14,6 +14,7 @@
 
 use super::event::{Guess, Guesser};
 use super::guessing::{Counts, Guesses};
+use super::mean::Mean;
 use crate::kernels::MAX_GUESSES;
 use crate::kernels::exits::finish::LaneEvent;
 use crate::text::Tokenizer;
@@ -54,30 +55,6 @@ pub(super) struct Asked {
     pub guesses: u32,
     /// What was known of the lanes, as one of [`HOPES`].
     hope: usize,
-}
-
-/// A mean that forgets.
-#[derive(Debug, Clone, Copy)]
-struct Mean {
-    value: f64,
-    weight: f64,
-}
-
-impl Mean {
-    const NOTHING: Self = Self { value: 0.0, weight: 0.0 };
-
-    const fn thought(value: f64) -> Self {
-        Self { value, weight: 4.0 }
-    }
-
-    /// Takes in the sum of so many numbers; what came before weighs at most as much as `most` of them.
-    fn learn(&mut self, sum: f64, count: f64, most: f64) {
-        if count > 0.0 {
-            let weight = self.weight.min(most);
-            self.value += (sum - count * self.value) / (weight + count);
-            self.weight = weight + count;
-        }
-    }
 }
 
 /// Estimates, and what was chosen. Plain numbers.

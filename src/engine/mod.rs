@@ -12,6 +12,7 @@ mod exits;
 mod generate;
 pub mod guessing;
 mod lane;
+mod mean;
 pub mod measure;
 mod perform;
 mod policy;
