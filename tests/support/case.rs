@@ -71,9 +71,8 @@ pub fn all() -> Vec<Case> {
 fn case_folders(home: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(home).unwrap_or_else(|error| panic!("{}: {error}", home.display()));
     let mut folders: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
-    // SmolLM2 has vectors of its own format and a test of its own.
-    // These hold vectors of whole models, in formats of their own.
-    let others = ["smollm2", "transformers"];
+    // These hold vectors in formats of their own.
+    let others = ["smollm2", "transformers", "exits"];
     folders.retain(|folder| folder.file_name().is_some_and(|name| others.iter().all(|other| name != *other)));
     folders.sort();
     folders
