@@ -21,28 +21,6 @@ const LOWEST = -1e30;
 @group(0) @binding(4) var<storage, read_write> scores: array<f32>;    // [rows, rounds]
 @group(0) @binding(5) var<storage, read_write> granted: array<Granted>; // [rows]
 
-// The best of the tokens that a thread looks at, without one.
-fn next_best(thread: u32, start: u32, without: u32) -> Candidate {
-    var best = Candidate(0xffffffffu, LOWEST);
-    for (var i = thread; i < params.vocabulary; i += THREADS) {
-        let x = logits[start + i];
-        if i != without && x > best.logit { best = Candidate(i, x); }
-    }
-    return best;
-}
-
-fn gap(thread: u32, start: u32) -> f32 {
-    let own = own_best(thread, start);
-    let best = argmax(thread, own.logit, own.token);
-    let top = best_value;
-    let other = next_best(thread, start, best);
-    _ = argmax(thread, other.logit, other.token);
-    let second = best_value;
-    var part = 0.0;
-    for (var i = thread; i < params.vocabulary; i += THREADS) { part += exp(max(logits[start + i] - top, -80.0)); }
-    return (1.0 - exp(max(second - top, -80.0))) / total(thread, part);
-}
-
 @compute @workgroup_size(THREADS)
 fn top_two_gap(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     if group.x >= list[0] { return; }

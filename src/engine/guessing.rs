@@ -466,6 +466,7 @@ mod tests {
             source: 0,
             checked: stays && rows > 1,
             stays,
+            compared: false,
             scores: vec![],
             alternatives: vec![],
         }

@@ -6,9 +6,9 @@ use crate::gpu::kernel::Params;
 use crate::kernels::products::matrix::loader;
 use crate::kernels::rows::swiglu::Activation;
 use crate::kernels::{
-    ATTENDED_STRETCH, ATTENDED_WHOLE, BLOCK, COLUMN, COLUMN_SUBGROUP, DRAW, ENTRIES, FOLD, FOLD_SUBGROUP, GATHERED,
-    GATHERED_NOWHERE, GRANTED, HASH, KV, LANE, PRODUCT, REDUCE, REDUCE_SUBGROUP, SERIAL, SPAN, TEXEL, WEIGHTS_BUFFER,
-    WEIGHTS_TEXTURE,
+    ATTENDED_STRETCH, ATTENDED_WHOLE, BLOCK, COLUMN, COLUMN_SUBGROUP, DRAW, DRAWN, ENTRIES, EVENT, FOLD, FOLD_SUBGROUP,
+    GAP, GATHERED, GATHERED_NOWHERE, GRANTED, HASH, KV, LANE, PRODUCT, REDUCE, REDUCE_SUBGROUP, SERIAL, SPAN, TEXEL,
+    WEIGHTS_BUFFER, WEIGHTS_TEXTURE,
 };
 use crate::tensor::DataType;
 
@@ -123,7 +123,7 @@ pub fn all() -> Vec<Variant> {
         add(
             "finish",
             crate::kernels::exits::finish::Params::FIELDS,
-            vec![text!("exits/finish"), LANE, GRANTED],
+            vec![text!("exits/finish"), LANE, GRANTED, EVENT, DRAWN],
             constants.clone(),
         );
         add(
@@ -149,7 +149,14 @@ pub fn all() -> Vec<Variant> {
     add("carry", crate::kernels::drafts::carry::Params::FIELDS, vec![text!("drafts/carry"), LANE], vec![]);
     add("follow", crate::kernels::drafts::follow::Params::FIELDS, vec![text!("drafts/follow"), LANE, GRANTED], vec![]);
     add("join", crate::kernels::drafts::join::Params::FIELDS, vec![text!("drafts/join")], vec![]);
+    let parts = vec![text!("deferring/agree"), LANE, EVENT];
+    add("agree", crate::kernels::deferring::agree::Params::FIELDS, parts, vec![]);
+    add("line_up", crate::kernels::deferring::line_up::Params::FIELDS, vec![text!("deferring/line_up"), LANE], vec![]);
+    let parts = vec![text!("deferring/sureness"), GAP, DRAW, FOLD];
+    add("sureness", crate::kernels::deferring::sureness::Params::FIELDS, parts, vec![]);
     for constants in &drawn {
+        let parts = vec![text!("deferring/commit"), LANE, EVENT, DRAWN];
+        add("commit", crate::kernels::deferring::commit::Params::FIELDS, parts, constants.clone());
         add(
             "propose",
             crate::kernels::drafts::propose::Params::FIELDS,

@@ -44,7 +44,8 @@ pub struct Params {
 /// The text with a rule of one's own.
 pub fn source(rule: &'static str) -> Source {
     let own = include_str!("../../../shaders/exits/top_two_gap.wgsl");
-    let parts = vec![own, crate::kernels::DRAW, crate::kernels::FOLD, crate::kernels::DECIDE, rule];
+    let parts =
+        vec![own, crate::kernels::GAP, crate::kernels::DRAW, crate::kernels::FOLD, crate::kernels::DECIDE, rule];
     Source { parts, constants: vec![] }
 }
 
