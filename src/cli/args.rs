@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use isobath::error::RequestError;
+use isobath::network::exit::ExitChoice;
 use isobath::service::{Draft, Drafting};
 use isobath::tensor::DataType;
 use isobath::tensor::quantise::WRITTEN;
@@ -228,6 +229,11 @@ pub struct Loading {
     #[arg(long, value_name = "NAME[=THRESHOLDS]", value_parser = super::gate::gate, allow_hyphen_values = true)]
     pub gate: Option<GateChoice>,
 
+    /// Let tokens leave a plain stack of layers early, with a threshold of its own; the text changes. Modes: calm-gap, calm-max,
+    /// calm-state, calm-meta, valade, specee, free, free-adaptive, ee-llm, layerskip (docs/exits.md).
+    #[arg(long, value_name = "MODE[=THRESHOLD]", value_parser = super::exit::exit)]
+    pub exit: Option<ExitChoice>,
+
     /// Who guesses what follows, to be checked several tokens at a time; texts stay the same: off, auto, lookup (what followed the last
     /// words where they stood before), rounds or rounds=N (the model's first rounds, or layers) [default: auto for run and chat, else off].
     #[arg(long, value_name = "WHO")]
@@ -249,6 +255,7 @@ pub struct Loading {
 impl Loading {
     /// Who guesses, where nothing is said of it.
     pub fn drafting(&self, otherwise: Draft) -> Drafting {
+        let otherwise = super::exit::usual_draft(self, otherwise);
         Drafting { draft: self.draft.clone().unwrap_or(otherwise), guesses: self.guesses }
     }
 }

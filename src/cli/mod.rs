@@ -18,6 +18,7 @@ mod convert;
 mod destination;
 mod drivers;
 mod eval;
+mod exit;
 mod facts;
 mod failure;
 #[cfg(test)]

@@ -107,6 +107,7 @@ fn start(parts: Parts<'_>, loading: &Loading, length: Length<'_>, options: Engin
     if let Some(gate) = &loading.gate {
         gate.apply(&mut model.engine)?;
     }
+    super::exit::apply(loading, &mut model.engine)?;
     if !loading.quiet {
         tell_room(&model.engine);
     }

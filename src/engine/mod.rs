@@ -5,6 +5,7 @@
 
 mod ahead;
 pub mod event;
+mod exits;
 mod generate;
 pub mod guessing;
 mod lane;

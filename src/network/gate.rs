@@ -161,7 +161,7 @@ pub const GATES: [Gate; 2] = [
 ];
 
 /// What gates of a row have in common; the measure is none.
-const ON_ROWS: Gate = Gate {
+pub(super) const ON_ROWS: Gate = Gate {
     name: "",
     says: "what the model was trained with",
     measure: Measure::Head(HeadStatistic::Largest),

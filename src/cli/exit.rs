@@ -1,0 +1,29 @@
+//! `--exit`: tokens leave a plain stack of layers early, at the cost of what is written.
+
+use isobath::engine::Engine;
+use isobath::error::{Error, RequestError};
+use isobath::network::exit::ExitChoice;
+use isobath::service::Draft;
+use pollster::block_on;
+
+use super::args::Loading;
+
+/// `MODE` or `MODE=THRESHOLD`.
+pub fn exit(text: &str) -> Result<ExitChoice, String> {
+    text.parse()
+}
+
+/// Puts the mode in place that was asked for.
+pub fn apply(loading: &Loading, engine: &mut Engine) -> Result<(), Error> {
+    let Some(choice) = &loading.exit else { return Ok(()) };
+    if loading.gate.is_some() {
+        let range = "said without `--gate`: both decide on depth".into();
+        return Err(RequestError::Setting { name: "exit", value: choice.mode.name().into(), range }.into());
+    }
+    block_on(engine.set_exit(Some(choice)))
+}
+
+/// Who guesses where nothing is said: nobody where tokens leave early.
+pub fn usual_draft(loading: &Loading, otherwise: Draft) -> Draft {
+    if loading.exit.is_some() { Draft::Off } else { otherwise }
+}
