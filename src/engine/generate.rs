@@ -41,7 +41,7 @@ impl Engine {
         }
         let written = written.len() as u32;
         let depths = depths.map(|depths| depths.rounds);
-        let mut active = Active { request, depth, depths, stream: Some(stream), written };
+        let mut active = Active { request, depth, depths, stream: Some(stream), written, threshold: None, waiting: 0 };
         if submission.max_tokens == 0 {
             let event = active.finished(FinishReason::Length);
             self.push(id, None, event);

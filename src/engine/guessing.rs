@@ -288,7 +288,7 @@ impl Engine {
 
     /// Guesses behind a token for which there is room.
     pub fn most_guesses(&self) -> u32 {
-        self.state.sizes.room.span - 1
+        (self.state.sizes.room.span - 1).min(MAX_GUESSES)
     }
 
     /// Chooses who guesses, the first one first, and how many guesses are checked behind each token; nobody ends it. Texts do not
@@ -298,7 +298,7 @@ impl Engine {
     /// More guesses than there is room for ([`EngineOptions::guesses`](super::EngineOptions::guesses)), an order of rounds in which
     /// lanes stand at different ones, or no room on the GPU.
     pub async fn set_drafting(&mut self, sources: &[DraftSource], guesses: Guesses) -> Result<(), Error> {
-        let most = self.state.sizes.room.span - 1;
+        let most = self.most_guesses();
         let refuse = |name, value: String, range: String| Err(RequestError::Setting { name, value, range }.into());
         if let Guesses::Fixed(guesses) = guesses
             && guesses > most
@@ -311,6 +311,9 @@ impl Engine {
                 "guesses".into(),
                 "off where lanes of different rounds share a pass; or order waves".into(),
             );
+        }
+        if !sources.is_empty() && self.deferring.is_on() {
+            return refuse("draft", "guesses".into(), "off while layers are put off".into());
         }
         let mut drafters = vec![];
         for source in sources {
@@ -354,22 +357,38 @@ impl Engine {
         }
     }
 
-    fn path(&self, source: &PathSource) -> Result<Path, Error> {
-        let (sizes, hidden, rounds_of_model) =
-            (&self.state.sizes, self.config.hidden_size as usize, self.plan.n_rounds());
-        let refuse = |name, value: String, range: String| Error::from(RequestError::Setting { name, value, range });
-        let fits = |what: &'static str, numbers: &[f32], wanted: usize| match numbers.len() == wanted {
-            _ if numbers.iter().any(|number| !number.is_finite()) => {
-                Err(refuse(what, "numbers that are not finite".into(), "finite numbers alone".into()))
-            }
-            true => Ok(()),
-            false => Err(refuse(what, format!("{} numbers", numbers.len()), format!("{wanted} for this model"))),
-        };
+    /// What makes a final state of one behind some layers, and how many of the first tokens it knows.
+    pub(super) fn readout(&self, source: &ReadoutSource) -> Result<(Readout, u32), Error> {
+        let (sizes, hidden, vocabulary) = (&self.state.sizes, self.config.hidden_size as usize, self.config.vocab_size);
         let norm = |numbers: &[f32]| -> Result<Bank, Error> {
             let mut padded = numbers.to_vec();
             padded.resize(sizes.hidden as usize, 0.0);
             Ok(Bank { buffer: self.gpu.upload("norm of a readout", &padded)?, stride: 0 })
         };
+        match source {
+            ReadoutSource::Model => Ok((Readout::FinalNorm, vocabulary)),
+            ReadoutSource::Linear { norm: by, weight, bias } => {
+                fits("norm of a readout", by, hidden)?;
+                fits("readout", weight, hidden * hidden)?;
+                fits("bias of a readout", bias, hidden)?;
+                let rows = u64::from(sizes.room.rows + sizes.room.lane_rows());
+                let made = self.gpu.buffer("states read out", rows * u64::from(sizes.hidden) * 4)?;
+                let weight = matrix_of(&self.gpu, "readout", weight, hidden, Some(bias))?;
+                Ok((Readout::Linear { norm: norm(by)?, weight, made }, vocabulary))
+            }
+            ReadoutSource::Head { norm: by, weight } => {
+                fits("norm of an exit's head", by, hidden)?;
+                let rows = weight.len() / hidden;
+                fits("head of an exit", weight, rows.clamp(1, vocabulary as usize) * hidden)?;
+                let weight = matrix_of(&self.gpu, "head of an exit", weight, hidden, None)?;
+                Ok((Readout::Head { norm: norm(by)?, weight }, rows as u32))
+            }
+        }
+    }
+
+    fn path(&self, source: &PathSource) -> Result<Path, Error> {
+        let (sizes, hidden, rounds_of_model) =
+            (&self.state.sizes, self.config.hidden_size as usize, self.plan.n_rounds());
         let vocabulary = self.config.vocab_size;
         let mut head_rows = source.head_rows.unwrap_or(vocabulary).clamp(1, vocabulary);
         let (from, readout) = match &source.from {
@@ -388,40 +407,32 @@ impl Engine {
             }
             PathOrigin::Rounds { rounds, .. } if *rounds == 0 || *rounds >= rounds_of_model => {
                 let range = format!("at least 1 and below {rounds_of_model}, the rounds of this model");
-                return Err(refuse("rounds of a guess", rounds.to_string(), range));
+                return Err(setting("rounds of a guess", rounds.to_string(), range));
             }
             PathOrigin::Rounds { rounds, readout } => {
-                let readout = match readout {
-                    ReadoutSource::Model => Readout::FinalNorm,
-                    ReadoutSource::Linear { norm: by, weight, bias } => {
-                        fits("norm of a readout", by, hidden)?;
-                        fits("readout", weight, hidden * hidden)?;
-                        fits("bias of a readout", bias, hidden)?;
-                        let rows = u64::from(sizes.room.rows + sizes.room.lane_rows());
-                        let made = self.gpu.buffer("states read out", rows * u64::from(sizes.hidden) * 4)?;
-                        Readout::Linear {
-                            norm: norm(by)?,
-                            weight: matrix_of(&self.gpu, "readout", weight, hidden, Some(bias))?,
-                            made,
-                        }
-                    }
-                    ReadoutSource::Head { norm: by, weight } => {
-                        fits("norm of an exit's head", by, hidden)?;
-                        let rows = weight.len() / hidden;
-                        fits("head of an exit", weight, rows.clamp(1, vocabulary as usize) * hidden)?;
-                        head_rows = head_rows.min(rows as u32);
-                        Readout::Head {
-                            norm: norm(by)?,
-                            weight: matrix_of(&self.gpu, "head of an exit", weight, hidden, None)?,
-                        }
-                    }
-                };
+                let (readout, known) = self.readout(readout)?;
+                head_rows = head_rows.min(known);
                 (Origin::Rounds(*rounds), readout)
             }
         };
         let mut path = Path::new(&self.gpu, sizes, self.plan.classes, from, readout, head_rows)?;
         path.least_log_probability = source.least_probability.clamp(0.0, 1.0).ln();
         Ok(path)
+    }
+}
+
+fn setting(name: &'static str, value: String, range: String) -> Error {
+    RequestError::Setting { name, value, range }.into()
+}
+
+/// Refuses numbers that are not so many, or not finite.
+fn fits(what: &'static str, numbers: &[f32], wanted: usize) -> Result<(), Error> {
+    match numbers.len() == wanted {
+        _ if numbers.iter().any(|number| !number.is_finite()) => {
+            Err(setting(what, "numbers that are not finite".into(), "finite numbers alone".into()))
+        }
+        true => Ok(()),
+        false => Err(setting(what, format!("{} numbers", numbers.len()), format!("{wanted} for this model"))),
     }
 }
 

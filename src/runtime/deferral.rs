@@ -231,8 +231,7 @@ impl<'a> Network<'a> {
             Measure::Gap => sureness::TOP_TWO_GAP,
             Measure::LogLargest => sureness::LOG_LARGEST,
         };
-        let params =
-            sureness::Params { vocabulary, stride: vocabulary, rounds: self.plan.n_rounds(), depth, measure };
+        let params = sureness::Params { vocabulary, stride: vocabulary, rounds: self.plan.n_rounds(), depth, measure };
         let (logits, scores) = (&rows.logits, &rows.scores);
         pass.run(&Sureness { logits, list: batch.list, scores, best, n_rows: batch.n_rows, params })
     }
