@@ -7,7 +7,7 @@ set -eu
 cd "$(dirname "$0")"
 seconds=$1
 shift
-[ $# -gt 0 ] || set -- safetensors gguf config tokenizer template prompts checkpoint yaml
+[ $# -gt 0 ] || set -- safetensors gguf config tokenizer template prompts checkpoint yaml kit
 # The sanitizer is not stable yet; the released compiler has it all the same.
 export RUSTC_BOOTSTRAP=1
 for target; do

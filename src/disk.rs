@@ -15,8 +15,10 @@ use memmap2::Mmap;
 use crate::engine::EngineOptions;
 use crate::error::{Error, ModelError};
 use crate::files::index::Index;
+use crate::files::kit::read as read_kit;
 use crate::files::safetensors::Folder;
 use crate::gpu::Gpu;
+use crate::network::kit::{KIT_JSON, KIT_TENSORS, Kit};
 use crate::service::{self, Bytes, Files, FolderFiles, Model};
 use crate::text::LocalTime;
 
@@ -64,6 +66,23 @@ pub fn open_with(path: impl AsRef<Path>, options: EngineOptions) -> Result<Model
 /// What was looked for and not found, and what cannot be read.
 pub fn files(path: impl AsRef<Path>) -> Result<Files, ModelError> {
     Place::at(path.as_ref())?.files()
+}
+
+/// The kit in a folder, see [`Kit`]. Whether it belongs to a model, [`Kit::fits`] tells.
+///
+/// # Errors
+/// What was looked for and not found, what cannot be read, and what is wrong with it.
+pub fn kit(folder: impl AsRef<Path>) -> Result<Kit, ModelError> {
+    let folder = folder.as_ref();
+    let (json, tensors) = (folder.join(KIT_JSON), folder.join(KIT_TENSORS));
+    for path in [&json, &tensors] {
+        if !path.is_file() {
+            let why = format!("there is no such file; a kit is a folder with {KIT_JSON} and {KIT_TENSORS}");
+            return Err(ModelError::Kit { file: path.display().to_string(), why });
+        }
+    }
+    let shown = [json.display().to_string(), tensors.display().to_string()];
+    read_kit(&text(json)?, &map(&tensors)?, [&shown[0], &shown[1]])
 }
 
 /// A clock that never goes back: nanoseconds since now. By it the engine tells how far ahead of the GPU it must be.

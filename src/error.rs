@@ -58,6 +58,14 @@ pub enum ModelError {
         /// What is wrong and where.
         why: String,
     },
+    /// A kit is damaged, cannot be, or was made for another model.
+    #[error("draft kit {file}: {why}")]
+    Kit {
+        /// Which file.
+        file: String,
+        /// What is wrong and where.
+        why: String,
+    },
     /// A setting of the model is absent, absurd or contradictory.
     #[error("model config: {why}")]
     Config {

@@ -92,6 +92,8 @@ pub mod text;
 
 #[cfg(feature = "convert")]
 pub mod convert;
+#[cfg(feature = "convert")]
+pub mod draft;
 
 // What is beneath the engine, for tests and benchmarks; it changes without notice.
 #[doc(hidden)]

@@ -14,6 +14,7 @@ use isobath::tensor::quantise::WRITTEN;
 
 pub use super::args_choosing::Choosing;
 pub use super::args_convert::{Convert, Import, SharingChoice, StartChoice, Writing};
+pub use super::args_draft::MakeKit;
 pub use super::args_measure::{Bench, Eval, Experiment, OrderChoice, TableFormat};
 use super::gate::GateChoice;
 
@@ -57,6 +58,8 @@ pub enum Command {
     Import(Import),
     /// Make a plain model recursive, ready to be trained further, or unroll a recursive one.
     Convert(Convert),
+    /// Make a kit, by which a model's tokens can be guessed before all of its layers have run.
+    Draft(MakeKit),
     /// Open the window: text in the colours of depth, lanes, and throughput, live.
     #[cfg(feature = "gui")]
     Gui(Gui),
@@ -235,7 +238,8 @@ pub struct Loading {
     pub exit: Option<ExitChoice>,
 
     /// Who guesses what follows, to be checked several tokens at a time; texts stay the same: off, auto, lookup (what followed the last
-    /// words where they stood before), rounds or rounds=N (the model's first rounds, or layers) [default: auto for run and chat, else off].
+    /// words where they stood before), rounds or rounds=N (the model's first rounds, or layers: exit=N), or the folder of a kit (see
+    /// `isobath draft`), with #jump or #exit-N behind it for one of its parts [default: auto for run and chat, else off].
     #[arg(long, value_name = "WHO")]
     pub draft: Option<Draft>,
 

@@ -27,7 +27,7 @@ pub struct Destination {
 }
 
 /// A file under its preliminary name; removed unless it is finished.
-struct Part {
+pub(super) struct Part {
     preliminary: PathBuf,
     path: PathBuf,
     finished: bool,
@@ -123,10 +123,7 @@ impl Destination {
             ("config.json", Some(config.as_bytes())),
         ] {
             let Some(bytes) = bytes else { continue };
-            let part = Part::new(&self.path.join(name));
-            fs::write(&part.preliminary, bytes)
-                .with_context(|| format!("cannot write {}", part.preliminary.display()))?;
-            parts.push(part);
+            parts.push(Part::written(&self.path.join(name), bytes)?);
         }
         parts.iter_mut().try_for_each(Part::finish)
     }
@@ -173,7 +170,17 @@ impl Part {
         Self { preliminary: name.into(), path: path.to_owned(), finished: false }
     }
 
-    fn finish(&mut self) -> anyhow::Result<()> {
+    /// A file that is written as a whole.
+    pub(super) fn written(path: &Path, bytes: &[u8]) -> anyhow::Result<Self> {
+        let part = Self::new(path);
+        let cannot = || format!("cannot write {}", part.preliminary.display());
+        let mut file = File::create(&part.preliminary).with_context(cannot)?;
+        file.write_all(bytes).with_context(cannot)?;
+        file.sync_all().with_context(cannot)?;
+        Ok(part)
+    }
+
+    pub(super) fn finish(&mut self) -> anyhow::Result<()> {
         fs::rename(&self.preliminary, &self.path).with_context(|| format!("cannot write {}", self.path.display()))?;
         self.finished = true;
         Ok(())

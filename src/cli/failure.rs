@@ -98,6 +98,7 @@ fn missing(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
         ModelError::Unsupported { supported, .. } if supported.contains("unroll a model") => {
             Some("`isobath convert --merge` unrolls a recursive model")
         }
+        ModelError::Kit { .. } => Some("`isobath draft MODEL TEXT --out KIT` makes a kit for a model"),
         ModelError::Config { why } if asks_for_settings(why) => Some(SETTINGS),
         ModelError::Unsupported { supported, .. } if asks_for_settings(supported) => Some(SETTINGS),
         _ => None,

@@ -7,6 +7,7 @@ mod adapters;
 mod args;
 mod args_choosing;
 mod args_convert;
+mod args_draft;
 mod args_measure;
 mod args_texts;
 mod batch;
@@ -16,6 +17,7 @@ mod clock;
 mod compiled;
 mod convert;
 mod destination;
+mod draft;
 mod drivers;
 mod eval;
 mod exit;
@@ -63,6 +65,7 @@ pub fn main() -> ExitCode {
         Command::Inspect(command) => inspect::inspect(command),
         Command::Import(command) => import::import(command),
         Command::Convert(command) => convert::convert(command),
+        Command::Draft(command) => draft::draft(command),
         #[cfg(feature = "gui")]
         Command::Gui(command) => gui::gui(command),
         Command::Adapters(command) => adapters::adapters(command.json),

@@ -8,6 +8,8 @@ use isobath::error::Error;
 use isobath::gpu::{AdapterSummary, Gpu};
 use isobath::network::config::ModelConfig;
 use isobath::network::generation::Generation;
+use isobath::network::kit::{Kit, fingerprint};
+use isobath::network::plan::Plan;
 use isobath::service::{Draft, Model, Parts, Prompt, Settings};
 use isobath::tensor::DataType;
 use isobath::text::Tokenizer;
@@ -50,8 +52,7 @@ pub fn writer(
     let drafting = loading.drafting(Draft::Auto);
     drafting.check()?;
     let options = EngineOptions { alternatives, guesses: drafting.room(), ..EngineOptions::default() };
-    let mut model = load(place, loading, options, |_| length)?;
-    block_on(drafting.apply(&mut model.engine))?;
+    let model = load(place, loading, options, |_| length)?;
     let Loading { profile, quiet, .. } = *loading;
     let warm = model.engine.gpu().traits().compiles_at_once;
     Ok(Box::new(Session { model, profile, quiet, warm }))
@@ -98,6 +99,8 @@ fn start(parts: Parts<'_>, loading: &Loading, length: Length<'_>, options: Engin
         None => length.context(&parts.config, &parts.tokenizer)?,
     };
     let options = EngineOptions { context: Some(context), profile: loading.profile, ..options };
+    let drafting = loading.drafting(if options.guesses > 0 { Draft::Auto } else { Draft::Off });
+    let kit = drafting.kit().map(|folder| kit(folder, &parts)).transpose()?;
     let (gpu, compiled) = compiled::restored(gpu);
     let progress = Progress::new(loading.quiet);
     let model = block_on(parts.load(gpu, options, &mut |at| progress.loading(at)));
@@ -107,11 +110,22 @@ fn start(parts: Parts<'_>, loading: &Loading, length: Length<'_>, options: Engin
     if let Some(gate) = &loading.gate {
         gate.apply(&mut model.engine)?;
     }
+    if options.guesses > 0 {
+        block_on(drafting.apply(&mut model.engine, kit.as_ref()))?;
+    }
     super::exit::apply(loading, &mut model.engine)?;
     if !loading.quiet {
         tell_room(&model.engine);
     }
     Ok(model)
+}
+
+/// The kit in a folder, if it was made for the model.
+fn kit(folder: &str, parts: &Parts<'_>) -> anyhow::Result<Kit> {
+    let kit = disk::kit(folder)?;
+    let rounds = Plan::of(&parts.config)?.n_rounds();
+    kit.fits(&parts.config, rounds, &block_on(fingerprint(&parts.config, &*parts.tensors))?)?;
+    Ok(kit)
 }
 
 /// What could not be had, and what was set aside where it is more than a single sequence usually takes.

@@ -16,6 +16,7 @@ mod policy;
 mod report;
 pub mod request;
 pub mod score;
+pub mod states;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;

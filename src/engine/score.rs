@@ -37,12 +37,29 @@ impl Engine {
     /// under way, or what the GPU reports.
     pub async fn score(&mut self, tokens: &[u32], depth: Depth) -> Result<Vec<Score>, Error> {
         self.check_score(tokens, depth)?;
+        self.clear_for_text().await?;
+        let room = self.state.sizes.room;
+        let mut scores = Vec::with_capacity(tokens.len() - 1);
+        // The last token predicts nothing that is known.
+        let inputs: Vec<Input> = (0..)
+            .zip(&tokens[..tokens.len() - 1])
+            .map(|(position, &token)| Input { lane: 0, position, token })
+            .collect();
+        for step in inputs.chunks(room.rows as usize) {
+            let from = step[0].position as usize;
+            let targets = &tokens[from + 1..][..step.len()];
+            scores.extend(self.score_step(step, targets, depth).await?);
+        }
+        Ok(scores)
+    }
+
+    /// Gives lane 0 and the pages from the first on to a text: whatever else they held is gone.
+    pub(super) async fn clear_for_text(&mut self) -> Result<(), Error> {
         // Ticks submitted for sequences that have ended meanwhile tell nothing.
         for ahead in std::mem::take(&mut self.in_flight) {
             let _: Vec<u32> = self.gpu.finish(ahead.pending).await?;
             self.scheduler.report(ahead.number, &[]);
         }
-        // The text takes lane 0 and the pages from the first on: whatever else they held is gone.
         self.scheduler.forget_prefixes();
         let (sizes, gpu) = (self.state.sizes, &self.gpu);
         let page = |class: u32, i: u32| class.saturating_sub(1) * sizes.max_pages + i;
@@ -50,18 +67,7 @@ impl Engine {
         gpu.write(&self.state.lanes.pages, 0, &table.collect::<Vec<_>>());
         gpu.write(&self.state.lanes.lengths, 0, &vec![0u32; self.plan.classes as usize]);
         gpu.write(&self.state.lanes.reach, 0, &vec![0u32; sizes.room.context as usize]);
-        let mut scores = Vec::with_capacity(tokens.len() - 1);
-        // The last token predicts nothing that is known.
-        let inputs: Vec<Input> = (0..)
-            .zip(&tokens[..tokens.len() - 1])
-            .map(|(position, &token)| Input { lane: 0, position, token })
-            .collect();
-        for step in inputs.chunks(sizes.room.rows as usize) {
-            let from = step[0].position as usize;
-            let targets = &tokens[from + 1..][..step.len()];
-            scores.extend(self.score_step(step, targets, depth).await?);
-        }
-        Ok(scores)
+        Ok(())
     }
 
     async fn score_step(&self, inputs: &[Input], targets: &[u32], depth: Depth) -> Result<Vec<Score>, Error> {
@@ -100,7 +106,7 @@ impl Engine {
         Ok(all)
     }
 
-    fn check_score(&self, tokens: &[u32], depth: Depth) -> Result<(), RequestError> {
+    pub(super) fn check_score(&self, tokens: &[u32], depth: Depth) -> Result<(), RequestError> {
         if !self.is_idle() {
             return Err(RequestError::Busy);
         }

@@ -8,6 +8,7 @@ pub mod form;
 pub mod gate;
 pub mod generation;
 pub(crate) mod json_fields;
+pub mod kit;
 pub mod lora;
 pub mod names;
 pub mod plan;

@@ -29,6 +29,7 @@
 
 mod depth;
 mod draft;
+mod draft_kit;
 mod facts;
 mod lanes;
 mod load;

@@ -5,6 +5,7 @@
 
 mod convert;
 mod generation;
+mod kits;
 mod model_files;
 mod quantise;
 mod sources;

@@ -6,6 +6,7 @@
 mod damage;
 mod damaged_folder;
 mod damaged_gguf;
+mod kits;
 #[path = "../support/hostile.rs"]
 mod reader;
 mod refusals;

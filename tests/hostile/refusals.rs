@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 /// What is read, and where it is read.
-const READERS: [(&str, &[&str]); 13] = [
+const READERS: [(&str, &[&str]); 14] = [
     ("MODEL, a model folder", &["src/cli/open.rs", "src/disk.rs"]),
     ("the Hub", &["src/cli/hub/mod.rs", "src/cli/hub/client.rs", "src/cli/hub/store.rs"]),
     (
@@ -66,6 +66,7 @@ const READERS: [(&str, &[&str]); 13] = [
             "src/text/template/strings.rs",
         ],
     ),
+    ("a kit", &["src/network/kit/mod.rs", "src/network/kit/about.rs", "src/network/kit/read.rs"]),
     ("a tokenizer that is to become GGUF", &["src/text/to_gguf.rs", "src/text/to_gguf_pieces.rs"]),
 ];
 

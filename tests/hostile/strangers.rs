@@ -54,6 +54,11 @@ fn checkpoint() {
 }
 
 #[test]
+fn kit() {
+    check("kit");
+}
+
+#[test]
 fn yaml() {
     check("yaml");
 }

@@ -9,5 +9,6 @@ mod golden;
 mod quantised;
 mod range;
 mod smollm2;
+mod states;
 #[path = "../support/mod.rs"]
 mod support;

@@ -9,6 +9,7 @@ use isobath::convert::facts::Facts;
 use isobath::convert::training;
 use isobath::files::gguf::Gguf;
 use isobath::files::index::Index;
+use isobath::files::kit;
 use isobath::files::safetensors::{Folder, Safetensors};
 use isobath::files::torch::Checkpoint;
 use isobath::network::config::ModelConfig;
@@ -90,6 +91,7 @@ pub fn feed(parser: &str, bytes: &[u8]) {
         "tokenizer" => tokenizer(bytes),
         "template" => text(bytes, template),
         "yaml" => text(bytes, yaml),
+        "kit" => kit(bytes),
         "prompts" => text(bytes, |text| drop(prompts::parse(text))),
         _ => panic!("there is no parser `{parser}`"),
     }
@@ -119,6 +121,16 @@ fn tensors(source: &dyn TensorSource) {
         assert_eq!(tensor.data_type.bytes(&tensor.shape).unwrap_or(tensor.data.len()), tensor.data.len());
         drop(check_finite(&name, &tensor));
     }
+}
+
+/// The text of kit.json, a zero byte, and the bytes of kit.safetensors.
+fn kit(bytes: &[u8]) {
+    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    let Ok(json) = std::str::from_utf8(&bytes[..end]) else { return };
+    let tensors = bytes.get(end + 1..).unwrap_or_default();
+    let Ok(read) = kit::read(json, tensors, ["kit.json", "kit.safetensors"]) else { return };
+    let Ok((json, tensors)) = kit::write(&read) else { return };
+    assert!(kit::read(&json, &tensors, ["", ""]).is_ok_and(|again| again == read), "{json}");
 }
 
 fn checkpoint(bytes: &[u8]) {

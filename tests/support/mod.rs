@@ -7,6 +7,7 @@ pub mod command;
 pub mod gguf;
 pub mod gguf_metadata;
 pub mod golden_dir;
+pub mod kits;
 pub mod networks;
 pub mod smollm2;
 pub mod smollm2_mixture;

@@ -7,6 +7,7 @@ mod batch_command;
 mod bench;
 mod cli;
 mod cli_generate;
+mod draft;
 mod engine;
 mod model_defaults;
 mod service;

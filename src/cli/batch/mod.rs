@@ -71,10 +71,9 @@ pub fn batch(run: &Run, prompts: &Path) -> anyhow::Result<u8> {
     let options = EngineOptions { lanes, cache_tokens, guesses, ..EngineOptions::default() };
     let settings = run.choosing.settings(run.tokens, &Suggestion::default(), 0.0)?;
     let settings = Settings { ignore_end: run.ignore_end, ..settings };
-    let mut model = session::load(&place, &run.loading, options, |parts| {
+    let model = session::load(&place, &run.loading, options, |parts| {
         Length::Longest(todo.iter_mut().filter_map(|line| encode(line, &settings, parts)).max().unwrap_or(0))
     })?;
-    block_on(drafting.apply(&mut model.engine))?;
     let conversation = |line: &Line| line.body.as_ref().is_ok_and(|body| body.chat);
     if model.template.is_none() && todo.iter().any(conversation) && !run.loading.quiet {
         eprintln!("{}", session::NO_TEMPLATE);

@@ -186,7 +186,6 @@ impl<'a> Bencher<'a> {
         }
         let start = self.start;
         engine.set_clock(move || start.elapsed().as_nanos() as u64);
-        block_on(drafting.apply(&mut engine))?;
         Ok(engine)
     }
 
