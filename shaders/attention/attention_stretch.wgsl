@@ -22,6 +22,7 @@ struct Params {
     window: u32,         // entries that a row sees at most, its own included
     scale: f32,
     output_stride: u32,  // vectors per row of attention's output
+    reached: u32,        // rounds that a token has run whose entry the layer has
     first_head: u32, cache_heads: u32, // first query head whose keys the binding holds, and its KV heads
 }
 
@@ -76,9 +77,11 @@ fn attention_stretch(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_inv
         var key: array<vec4<f32>, HEAD4>;
         for (var q = 0u; q < QROWS; q++) {
             let row = list[1u + min(first + q, count - 1u)];
-            let open = entry < entries_of(row) && entry >= first_of(row);
-            if open {
-                let wanted = address_of(rows[row], entry, kv_head);
+            let seen = entry < entries_of(row) && entry >= first_of(row);
+            let open = seen && holds(rows[row], entry);
+            if seen {
+                // In place of an entry that is not there, the row's own counts for nothing.
+                let wanted = address_of(rows[row], select(entries_of(row) - 1u, entry, open), kv_head);
                 address[q * TILE + thread] = wanted;
                 if wanted != at {
                     at = wanted;

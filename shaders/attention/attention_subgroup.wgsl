@@ -22,6 +22,7 @@ struct Params {
     window: u32,         // entries that a row sees at most, its own included
     scale: f32,
     output_stride: u32,  // vectors per row of attention's output
+    reached: u32,        // rounds that a token has run whose entry the layer has
     first_head: u32,     // first query head whose keys the binding holds
     cache_heads: u32,    // KV heads that it holds
 }
@@ -69,6 +70,7 @@ fn attention_subgroup(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_in
     for (var g = 0u; g < GROUP; g++) { highest[g] = LOWEST; }
 
     for (var entry = begin; entry < end; entry++) {
+        if !holds(info, entry) { continue; }
         let at = address_of(info, entry, group.y) + thread;
         var key: array<vec4<f32>, SLICE>;
         var value: array<vec4<f32>, SLICE>;

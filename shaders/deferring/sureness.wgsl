@@ -37,7 +37,7 @@ fn sureness(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
     let token = argmax(thread, own.logit, own.token);
     var score = 0.0;
     if params.measure == GAP {
-        score = gap(thread, start);
+        score = statistic(thread, start);
     } else {
         score = log_largest(thread, start, best_value);
     }

@@ -13,6 +13,7 @@ struct Lane {
     guesses: u32,   // guesses that were made, whether checked or not
     source: u32,    // who made them
     shallow: u32,   // rows of its span that have run the first layers already, to be guessed from
+    begins: u32,    // position of the first token that it wrote: the length of its prompt
 }
 
 const IDLE = 0u;

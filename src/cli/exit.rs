@@ -2,11 +2,14 @@
 
 use isobath::engine::Engine;
 use isobath::error::{Error, RequestError};
-use isobath::network::exit::ExitChoice;
+use isobath::network::exit::{ExitChoice, ExitMode};
 use isobath::service::Draft;
 use pollster::block_on;
 
 use super::args::Loading;
+
+/// Rows of a sequence that may wait for deeper layers.
+const WAITING: u32 = 15;
 
 /// `MODE` or `MODE=THRESHOLD`.
 pub fn exit(text: &str) -> Result<ExitChoice, String> {
@@ -21,6 +24,12 @@ pub fn apply(loading: &Loading, engine: &mut Engine) -> Result<(), Error> {
         return Err(RequestError::Setting { name: "exit", value: choice.mode.name().into(), range }.into());
     }
     block_on(engine.set_exit(Some(choice)))
+}
+
+/// Rows that may wait in the mode that was asked for.
+pub fn room(loading: &Loading) -> u32 {
+    let waits = |choice: &ExitChoice| matches!(choice.mode, ExitMode::Free | ExitMode::FreeAdaptive | ExitMode::EeLlm);
+    if loading.exit.as_ref().is_some_and(waits) { WAITING } else { 0 }
 }
 
 /// Who guesses where nothing is said: nobody where tokens leave early.

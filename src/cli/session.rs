@@ -98,7 +98,12 @@ fn start(parts: Parts<'_>, loading: &Loading, length: Length<'_>, options: Engin
         Some(context) => context,
         None => length.context(&parts.config, &parts.tokenizer)?,
     };
-    let options = EngineOptions { context: Some(context), profile: loading.profile, ..options };
+    let options = EngineOptions {
+        context: Some(context),
+        profile: loading.profile,
+        deferred: super::exit::room(loading),
+        ..options
+    };
     let drafting = loading.drafting(if options.guesses > 0 { Draft::Auto } else { Draft::Off });
     let kit = drafting.kit().map(|folder| kit(folder, &parts)).transpose()?;
     let (gpu, compiled) = compiled::restored(gpu);

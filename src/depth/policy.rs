@@ -8,6 +8,9 @@
 /// The rule that compares with the threshold.
 pub const AT_LEAST: &str = include_str!("../../shaders/lib/rule.wgsl");
 
+/// What stands in a rule's place where a kernel only measures, and another decides.
+pub const NEVER: &str = include_str!("../../shaders/lib/rule_never.wgsl");
+
 /// The rules that need no WGSL of one's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -27,9 +30,9 @@ impl Rule {
     /// Every rule.
     pub const ALL: [Self; 4] = [Self::AtLeast, Self::Rising, Self::AtMost, Self::Below];
 
-    /// Whether a text is that of one of these rules.
+    /// Whether a text is that of one of these rules, or of none.
     pub fn is_ours(text: &str) -> bool {
-        Self::ALL.iter().any(|rule| rule.text() == text)
+        text == NEVER || Self::ALL.iter().any(|rule| rule.text() == text)
     }
 
     /// Its WGSL.

@@ -34,7 +34,11 @@ impl Engine {
         }
         let id = SequenceId(self.last_id + 1);
         let depths = self.depths_of(&request, depth);
-        let submission = submission(id, &request, depth, depths.as_ref(), written);
+        let mut submission = submission(id, &request, depth, depths.as_ref(), written);
+        if self.exit().is_some() || self.deferring().is_some() {
+            // What is written may lack layers, which a prompt never does.
+            submission.shared = request.prompt.len() as u32;
+        }
         let mut stream = TextStream::new(self.tokenizer.clone(), &request.stop, !request.ignore_end);
         for token in written {
             stream.push(*token);
@@ -172,6 +176,7 @@ fn submission(id: SequenceId, request: &Request, depth: Depth, depths: Option<&D
         depth: request.depth,
         priority: request.priority,
         key,
+        shared: u32::MAX,
         // Rows that compete must be read together; what was written did not compete.
         together: if depth == Depth::Together { request.prompt.len() as u32 } else { 0 },
     }

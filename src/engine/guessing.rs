@@ -315,6 +315,9 @@ impl Engine {
         if !sources.is_empty() && self.deferring.is_on() {
             return refuse("draft", "guesses".into(), "off while layers are put off".into());
         }
+        if let Some(exit) = self.exit().filter(|_| !sources.is_empty()) {
+            return refuse("draft", "guesses".into(), format!("off while tokens leave early by {}", exit.mode.name()));
+        }
         let mut drafters = vec![];
         for source in sources {
             drafters.push(self.drafter(source)?);
@@ -426,7 +429,7 @@ fn setting(name: &'static str, value: String, range: String) -> Error {
 }
 
 /// Refuses numbers that are not so many, or not finite.
-fn fits(what: &'static str, numbers: &[f32], wanted: usize) -> Result<(), Error> {
+pub(super) fn fits(what: &'static str, numbers: &[f32], wanted: usize) -> Result<(), Error> {
     match numbers.len() == wanted {
         _ if numbers.iter().any(|number| !number.is_finite()) => {
             Err(setting(what, "numbers that are not finite".into(), "finite numbers alone".into()))

@@ -67,7 +67,7 @@ impl Active {
     pub fn token(
         &mut self,
         drawn: &LaneEvent,
-        scored: usize,
+        scores: Vec<f32>,
         guess: Option<Guess>,
         tokenizer: &Tokenizer,
     ) -> (Event, bool) {
@@ -84,7 +84,7 @@ impl Active {
             token: drawn.token,
             text: step.text,
             depth: drawn.depth,
-            scores: drawn.scores[..scored.min(drawn.scores.len())].to_vec(),
+            scores,
             log_probability: drawn.log_probability,
             guess,
             alternatives: drawn.alternatives.iter().filter_map(alternative).collect(),

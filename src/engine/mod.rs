@@ -4,6 +4,7 @@
 //! of all of them; [`Engine::generate`] does both for one. What is told is an [`Event`].
 
 mod ahead;
+pub mod cached;
 pub mod deferring;
 pub mod event;
 mod exits;

@@ -105,6 +105,7 @@ impl Engine {
             depths: &begin.depths,
             lengths: &begin.lengths,
             reads: begin.reads,
+            prompt: active.request.prompt.len() as u32,
             remaining: begin.remaining,
             depth,
             ends: !active.request.ignore_end,
@@ -150,7 +151,13 @@ impl Engine {
     fn read_chunks(&self, pass: &mut Pass<'_>, depth: Depth, chunks: &[&Chunk], kept: usize) -> Result<(), GpuError> {
         let (mut inputs, mut heads) = (vec![], vec![]);
         for chunk in chunks {
-            let input = |(position, &token): (u32, &u32)| Input { lane: chunk.lane, position, token };
+            let prompt = self.active.get(&chunk.sequence).map_or(u32::MAX, |active| active.request.prompt.len() as u32);
+            let input = |(position, &token): (u32, &u32)| Input {
+                lane: chunk.lane,
+                position,
+                token,
+                written: position >= prompt,
+            };
             inputs.extend((chunk.start..).zip(&chunk.tokens).map(input));
             let enters = self.lanes[chunk.lane as usize].and_then(|lane| lane.enters);
             match enters {

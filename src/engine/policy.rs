@@ -31,6 +31,10 @@ impl Engine {
     ///
     /// [`Plan::gates`]: crate::network::plan::Plan::gates
     pub async fn set_gate(&mut self, name: &str) -> Result<(), Error> {
+        if let Some(exit) = self.exit() {
+            let range = format!("left alone while tokens leave early by {}", exit.mode.name());
+            return Err(RequestError::Setting { name: "gate", value: name.to_owned(), range }.into());
+        }
         let gate = self.plan.gate_named(name)?;
         if self.deferring().is_some() {
             let range = "left alone while layers are put off".into();

@@ -129,16 +129,22 @@ impl Engine {
     fn push_token(&mut self, id: SequenceId, lane: u32, drawn: &LaneEvent) {
         // Behind a stop text in the middle of a span nothing is told.
         let guess = self.guessing.told(drawn, &self.tokenizer);
-        let Self { active, weights, plan, tokenizer, deferring, .. } = self;
+        let Self { active, weights, plan, tokenizer, state, deferring, .. } = self;
         let Some(active) = active.get_mut(&id) else { return };
         deferring.count(drawn, plan.n_rounds(), active);
         // While decoding, top-k runs every round.
         let forced = active.request.depth.is_some() || active.depth == Depth::Together;
         let scored = scored(weights, plan, drawn.depth, if forced { Depth::Fixed(0) } else { active.depth });
-        let (mut event, stopped) = active.token(drawn, scored, guess, tokenizer);
-        if let (Event::Token(token), Some(scores)) = (&mut event, deferring.scores(drawn, active.written)) {
-            token.scores = scores;
-        }
+        let scores = match &state.leave {
+            // The first token comes from the prompt, which nothing was asked of.
+            Some(_) if forced || drawn.position == active.request.prompt.len() as u32 => vec![],
+            Some(leave) => {
+                leave.exit.asked(drawn.depth).filter_map(|depth| drawn.scores.get(depth as usize).copied()).collect()
+            }
+            None => drawn.scores[..scored.min(drawn.scores.len())].to_vec(),
+        };
+        let scores = deferring.scores(drawn, active.written + 1).unwrap_or(scores);
+        let (event, stopped) = active.token(drawn, scores, guess, tokenizer);
         self.statistics.tokens += 1;
         self.statistics.rounds += u64::from(drawn.depth);
         self.push(id, Some(lane), event);

@@ -2,7 +2,8 @@
 
 use super::{Judge, Outcome, Sequence};
 use crate::kernels::Granted;
-use crate::kernels::exits::{cosine, scorer, select_top_k, top_two_gap};
+use crate::kernels::exits::head_statistic::{self, Statistic};
+use crate::kernels::exits::{cosine, scorer, select_top_k};
 use crate::kernels::products::matvec;
 use crate::kernels::rows::combine;
 use crate::network::gate::{Change, Gate, HeadStatistic, Measure, Moment, Over, Scorer};
@@ -111,7 +112,7 @@ impl Judge<'_> {
         match measure {
             Measure::Scorer(_) | Measure::Accumulated(_) => None,
             Measure::Head(_) | Measure::Change(_) if round == 0 => Some(0.0),
-            Measure::Head(HeadStatistic::TopTwoGap) => Some(top_two_gap::cpu(&self.logits(x))),
+            Measure::Head(HeadStatistic::TopTwoGap) => Some(head_statistic::cpu(Statistic::TopTwoGap, &self.logits(x))),
             Measure::Change(Change::Cosine) => Some(cosine::cpu(x, before)),
             Measure::Head(_) | Measure::Change(_) => None,
         }

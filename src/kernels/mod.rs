@@ -28,6 +28,8 @@ pub(crate) const FOLD_SUBGROUP: &str = concat!(
     include_str!("../../shaders/lib/reduce_subgroup.wgsl")
 );
 pub(crate) const ENTRIES: &str = include_str!("../../shaders/lib/entries.wgsl");
+pub(crate) const HELD_ALL: &str = include_str!("../../shaders/lib/held_all.wgsl");
+pub(crate) const HELD_REACHED: &str = include_str!("../../shaders/lib/held_reached.wgsl");
 pub(crate) const ERROR_FUNCTION: &str = include_str!("../../shaders/lib/error_function.wgsl");
 pub(crate) const ATTENDED_STRETCH: &str = include_str!("../../shaders/lib/attended_stretch.wgsl");
 pub(crate) const ATTENDED_WHOLE: &str = include_str!("../../shaders/lib/attended_whole.wgsl");
@@ -35,7 +37,6 @@ pub(crate) const SPAN: &str = include_str!("../../shaders/lib/span.wgsl");
 pub(crate) const LANE: &str = include_str!("../../shaders/lib/lane.wgsl");
 pub(crate) const EVENT: &str = include_str!("../../shaders/lib/event.wgsl");
 pub(crate) const DRAWN: &str = include_str!("../../shaders/lib/drawn.wgsl");
-pub(crate) const GAP: &str = include_str!("../../shaders/lib/gap.wgsl");
 pub(crate) const GRANTED: &str = include_str!("../../shaders/lib/granted.wgsl");
 pub(crate) const PRODUCT: &str = include_str!("../../shaders/lib/product.wgsl");
 pub(crate) const DECIDE: &str =
@@ -129,6 +130,8 @@ pub struct Control {
     pub source: u32,
     /// Rows of its span that have run the first layers already, to be guessed from.
     pub shallow: u32,
+    /// Position of the first token that it wrote: the length of its prompt.
+    pub begins: u32,
 }
 
 impl Control {

@@ -1,14 +1,15 @@
 //! Every kernel text that can reach a GPU, so that tests and the browser can compile them all.
 
-use crate::depth::policy::Rule;
+use crate::depth::policy::{NEVER, Rule};
 use crate::gpu::Source;
 use crate::gpu::kernel::Params;
+use crate::kernels::exits::head_statistic::Statistic;
 use crate::kernels::products::matrix::loader;
 use crate::kernels::rows::swiglu::Activation;
 use crate::kernels::{
     ATTENDED_STRETCH, ATTENDED_WHOLE, BLOCK, COLUMN, COLUMN_SUBGROUP, DRAW, DRAWN, ENTRIES, EVENT, FOLD, FOLD_SUBGROUP,
-    GAP, GATHERED, GATHERED_NOWHERE, GRANTED, HASH, KV, LANE, PRODUCT, REDUCE, REDUCE_SUBGROUP, SERIAL, SPAN, TEXEL,
-    WEIGHTS_BUFFER, WEIGHTS_TEXTURE,
+    GATHERED, GATHERED_NOWHERE, GRANTED, HASH, HELD_ALL, HELD_REACHED, KV, LANE, PRODUCT, REDUCE, REDUCE_SUBGROUP,
+    SERIAL, SPAN, TEXEL, WEIGHTS_BUFFER, WEIGHTS_TEXTURE,
 };
 use crate::tensor::DataType;
 
@@ -34,6 +35,9 @@ const ROWS: [u32; 6] = [1, 2, 4, 8, 16, 32];
 
 /// Attention stands with heads of 2 to 256 numbers, groups of 1 to 16, and 1 to 4 rows.
 const HEADS: [(u32, u32); 6] = [(2, 1), (64, 1), (64, 3), (128, 4), (128, 8), (256, 16)];
+
+/// Which entries attention finds.
+const HELD: [&str; 2] = [HELD_ALL, HELD_REACHED];
 
 /// The products that read textures, by how they read their inputs.
 fn serial(data_type: DataType, column: &'static str) -> Vec<&'static str> {
@@ -68,12 +72,13 @@ pub fn all() -> Vec<Variant> {
     for (head_dim, group) in HEADS {
         let (tile, head4) =
             (crate::kernels::attention::attention_stretch::Tile::largest(group, 1, head_dim), head_dim.div_ceil(4));
-        for rows in (0..3).map(|power| 1 << power).filter(|rows| *rows <= tile.rows) {
+        let rows = (0..3).map(|power| 1 << power).filter(|rows| *rows <= tile.rows);
+        for (rows, held) in rows.flat_map(|rows| HELD.map(|held| (rows, held))) {
             let constants = vec![("HEAD4", head4), ("GROUP", tile.heads), ("QROWS", rows)];
             add(
                 "attention_stretch",
                 crate::kernels::attention::attention_stretch::Params::FIELDS,
-                vec![text!("attention/attention_stretch"), SPAN, ENTRIES, KV],
+                vec![text!("attention/attention_stretch"), SPAN, ENTRIES, KV, held],
                 constants,
             );
         }
@@ -152,7 +157,7 @@ pub fn all() -> Vec<Variant> {
     let parts = vec![text!("deferring/agree"), LANE, EVENT];
     add("agree", crate::kernels::deferring::agree::Params::FIELDS, parts, vec![]);
     add("line_up", crate::kernels::deferring::line_up::Params::FIELDS, vec![text!("deferring/line_up"), LANE], vec![]);
-    let parts = vec![text!("deferring/sureness"), GAP, DRAW, FOLD];
+    let parts = vec![text!("deferring/sureness"), Statistic::TopTwoGap.text(), DRAW, FOLD];
     add("sureness", crate::kernels::deferring::sureness::Params::FIELDS, parts, vec![]);
     for constants in &drawn {
         let parts = vec![text!("deferring/commit"), LANE, EVENT, DRAWN];
@@ -168,17 +173,31 @@ pub fn all() -> Vec<Variant> {
     add("lookup", crate::kernels::drafts::lookup::Params::FIELDS, vec![text!("drafts/lookup"), LANE], vec![]);
     add("recall", crate::kernels::drafts::recall::Params::FIELDS, vec![text!("drafts/recall"), LANE, HASH], vec![]);
     add("leave", crate::kernels::exits::leave::Params::FIELDS, vec![text!("exits/leave"), LANE, GRANTED], vec![]);
+    add(
+        "own_logits",
+        crate::kernels::exits::own_logits::Params::FIELDS,
+        vec![text!("exits/own_logits"), GRANTED],
+        vec![],
+    );
+    add("settled", crate::kernels::exits::settled::Params::FIELDS, vec![text!("exits/settled"), REDUCE], vec![]);
+    add("sift", crate::kernels::exits::sift::Params::FIELDS, vec![text!("exits/sift"), GRANTED], vec![]);
     for rule in Rule::ALL {
+        let parts = crate::kernels::exits::verdict::source(rule).parts;
+        add("verdict", crate::kernels::exits::verdict::Params::FIELDS, parts, vec![]);
         add(
             "scorer",
             crate::kernels::exits::scorer::Params::FIELDS,
             crate::kernels::exits::scorer::source(rule.text()).parts,
             vec![],
         );
-        let parts = crate::kernels::exits::cosine::source(rule.text()).parts;
+    }
+    for rule in Rule::ALL.map(Rule::text).into_iter().chain([NEVER]) {
+        let parts = crate::kernels::exits::cosine::source(rule).parts;
         add("cosine", crate::kernels::exits::cosine::Params::FIELDS, parts, vec![]);
-        let parts = crate::kernels::exits::top_two_gap::source(rule.text()).parts;
-        add("top_two_gap", crate::kernels::exits::top_two_gap::Params::FIELDS, parts, vec![]);
+        for statistic in Statistic::ALL {
+            let parts = crate::kernels::exits::head_statistic::source(statistic, rule).parts;
+            add("head_statistic", crate::kernels::exits::head_statistic::Params::FIELDS, parts, vec![]);
+        }
     }
     add("slice", crate::kernels::exits::slice::Params::FIELDS, vec![text!("exits/slice")], vec![]);
     add(
@@ -233,18 +252,20 @@ pub fn with_subgroups() -> Vec<Variant> {
         }
     }
     for (head_dim, group) in HEADS {
-        let parts =
-            |to: &[&'static str]| [&[text!("attention/attention_subgroup"), ENTRIES, KV, REDUCE_SUBGROUP], to].concat();
-        let constants = vec![("HEAD4", head_dim.div_ceil(4)), ("GROUP", group)];
-        let whole = [&constants[..], &[("GATHERED", 8)]].concat();
-        add(
-            "attention_subgroup",
-            crate::kernels::attention::attention_stretch::Params::FIELDS,
-            parts(&[ATTENDED_STRETCH]),
-            constants,
-        );
-        let parts = parts(&[ATTENDED_WHOLE, GATHERED, TEXEL]);
-        add("attention_subgroup", crate::kernels::attention::attention_stretch::Params::FIELDS, parts, whole);
+        for held in HELD {
+            let own = [text!("attention/attention_subgroup"), ENTRIES, KV, held, REDUCE_SUBGROUP];
+            let parts = |to: &[&'static str]| [&own, to].concat();
+            let constants = vec![("HEAD4", head_dim.div_ceil(4)), ("GROUP", group)];
+            let whole = [&constants[..], &[("GATHERED", 8)]].concat();
+            add(
+                "attention_subgroup",
+                crate::kernels::attention::attention_stretch::Params::FIELDS,
+                parts(&[ATTENDED_STRETCH]),
+                constants,
+            );
+            let parts = parts(&[ATTENDED_WHOLE, GATHERED, TEXEL]);
+            add("attention_subgroup", crate::kernels::attention::attention_stretch::Params::FIELDS, parts, whole);
+        }
     }
     let norm = vec![text!("rows/rms_norm"), REDUCE_SUBGROUP, GATHERED, TEXEL];
     let constants = vec![("MODE", crate::kernels::rows::rms_norm::WRITE), ("GATHERED", 6)];

@@ -271,15 +271,25 @@ impl Plan {
     /// Why not, behind "this model".
     pub fn admits_exit(&self) -> Result<(), String> {
         if self.shared {
-            return Err("runs the same layers again and again; its depth is decided by a gate (`--gate`)".into());
+            return Err("runs the same layers again and again; its depth is a matter of a gate".into());
         }
         if self.gate.is_some() || self.together.is_some() {
-            return Err("was trained with a gate (`--gate`)".into());
+            return Err("was trained with a gate, which decides on depth".into());
         }
         if self.residual != Residual::Replace || self.n_rounds() < 2 {
             return Err("is no plain stack of two layers or more".into());
         }
         Ok(())
+    }
+
+    /// Says what becomes of keys and values of rounds that a token leaves out.
+    pub fn leave_out(&mut self, missing: MissingKeys) {
+        self.missing = missing;
+        for round in &self.rounds {
+            for layer in &mut self.layers[round.layers.clone()] {
+                layer.cache.holes = missing == MissingKeys::Holes;
+            }
+        }
     }
 }
 

@@ -30,6 +30,8 @@ pub struct CacheUse {
     pub compact: bool,
     /// Entries that did not run this round are taken from round 0.
     pub overlay: bool,
+    /// Entries are by position, and those of tokens that did not run this round are not there.
+    pub holes: bool,
     /// When the layer makes keys and values of its own.
     pub writes: Writes,
 }
@@ -230,6 +232,7 @@ impl Plan {
             class_step: u32::from(!matches!(config.kv, KvMode::Share { .. })),
             compact,
             overlay: config.kv == KvMode::Hybrid,
+            holes: false,
             writes: if matches!(config.kv, KvMode::Share { .. }) { Writes::FirstRound } else { Writes::Always },
         };
         let outside = |layer: u32, buffer: usize| PlanLayer { unrolled: vec![layer], cache: own_cache(buffer) };
@@ -323,7 +326,9 @@ impl Plan {
                 return refuse(format!("{end:?} at the end of a round"), "a vector that multiplies a round's result");
             }
         }
-        if !matches!(self.missing, MissingKeys::Nothing | MissingKeys::FromFirst | MissingKeys::Holes) {
+        // Keys and values are made from a token's last state where a round has a layer of its own to make them.
+        let made = self.missing == MissingKeys::Propagated && self.admits_exit().is_ok();
+        if !(made || matches!(self.missing, MissingKeys::Nothing | MissingKeys::FromFirst | MissingKeys::Holes)) {
             let supported = "keys and values that all have, those of the first round, or none";
             return refuse(format!("keys and values of rounds left out: {:?}", self.missing), supported);
         }
@@ -352,5 +357,13 @@ impl Round {
 }
 
 fn own_cache(buffer: usize) -> CacheUse {
-    CacheUse { buffer, class_base: 0, class_step: 0, compact: false, overlay: false, writes: Writes::Always }
+    CacheUse {
+        buffer,
+        class_base: 0,
+        class_step: 0,
+        compact: false,
+        overlay: false,
+        holes: false,
+        writes: Writes::Always,
+    }
 }

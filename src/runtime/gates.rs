@@ -5,12 +5,12 @@
 use crate::error::GpuError;
 use crate::gpu::{Buffer, Gpu, Pass, Source};
 use crate::kernels::exits::cosine::{self, Cosine};
+use crate::kernels::exits::head_statistic::{self, HeadStatistic, Statistic};
 use crate::kernels::exits::scorer::{self, Scorer as Score};
 use crate::kernels::exits::select_top_k::{self, SelectTopK};
 use crate::kernels::exits::slice::{self, Slice};
-use crate::kernels::exits::top_two_gap::{self, TopTwoGap};
 use crate::kernels::products::matvec;
-use crate::network::gate::{Change, Gate, HeadStatistic, Measure, Moment, Over, ScoreFunction, Scorer, ScorerLayers};
+use crate::network::gate::{self, Change, Gate, Measure, Moment, Over, ScoreFunction, Scorer, ScorerLayers};
 use crate::network::plan::Residual;
 use crate::runtime::layer::Batch;
 use crate::runtime::product::{Input, Target};
@@ -69,21 +69,33 @@ impl GateState {
                 let bytes = u64::from(rows) * u64::from(sizes.hidden) * 4;
                 Ok(Self { previous: Some(gpu.buffer("stream before the round", bytes)?), head: None })
             }
-            Needs::Logits => {
-                let row = u64::from(vocabulary) * 4;
-                let rows = (LOGITS.min(gpu.max_binding_bytes()) / row).clamp(1, u64::from(rows)) as u32;
-                let logits = gpu.buffer("logits of a gate", u64::from(rows) * row)?;
-                let piece = gpu.buffer("rows with a gate's logits", (u64::from(rows) + 1) * 4)?;
-                Ok(Self { previous: None, head: Some(HeadRoom { logits, rows, piece }) })
-            }
+            Needs::Logits => Ok(Self { previous: None, head: Some(HeadRoom::new(gpu, rows, vocabulary)?) }),
         }
     }
 
     /// Bytes on the GPU.
     pub(super) fn bytes(&self) -> u64 {
         let Self { previous, head } = self;
-        let head = head.iter().map(|HeadRoom { logits, rows: _, piece }| logits.bytes() + piece.bytes());
-        previous.iter().map(Buffer::bytes).chain(head).sum()
+        previous.iter().map(Buffer::bytes).chain(head.iter().map(HeadRoom::bytes)).sum()
+    }
+}
+
+impl HeadRoom {
+    /// Room for the logits of at most so many rows.
+    ///
+    /// # Errors
+    /// [`GpuError::OutOfMemory`], naming what did not fit.
+    pub(super) fn new(gpu: &Gpu, rows: u32, vocabulary: u32) -> Result<Self, GpuError> {
+        let row = u64::from(vocabulary) * 4;
+        let rows = (LOGITS.min(gpu.max_binding_bytes()) / row).clamp(1, u64::from(rows)) as u32;
+        let logits = gpu.buffer("logits of a gate", u64::from(rows) * row)?;
+        let piece = gpu.buffer("rows with a gate's logits", (u64::from(rows) + 1) * 4)?;
+        Ok(Self { logits, rows, piece })
+    }
+
+    /// Bytes on the GPU.
+    pub(super) fn bytes(&self) -> u64 {
+        self.logits.bytes() + self.piece.bytes()
     }
 }
 
@@ -125,9 +137,9 @@ const DECIDERS: [Decider; 2] = [
         run: |network, pass, question, batch| network.cosine(pass, question, batch),
     },
     Decider {
-        measure: Measure::Head(HeadStatistic::TopTwoGap),
-        kernel: "top_two_gap",
-        source: top_two_gap::source,
+        measure: Measure::Head(gate::HeadStatistic::TopTwoGap),
+        kernel: "head_statistic",
+        source: |rule| head_statistic::source(Statistic::TopTwoGap, rule),
         needs: Needs::Logits,
         run: |network, pass, question, batch| network.top_two_gap(pass, question, batch),
     },
@@ -220,27 +232,32 @@ impl<'a> Network<'a> {
         let (running, rows, rounds) = (&self.weights.gate, &self.state.rows, self.plan.n_rounds());
         let Some(head) = &running.state.head else { return Ok(()) };
         let (vocabulary, forced) = (self.config.vocab_size, forced(question.depth));
-        self.for_each_piece(pass, head, question.first, batch, |pass, batch| {
+        let measure = |pass: &mut Pass<'_>, batch: Batch<'_>| {
             let (bias, scores, granted) = (&running.bias, &rows.scores, &rows.granted);
-            let params = top_two_gap::Params { vocabulary, stride: vocabulary, rounds, forced };
+            let params = head_statistic::Params { vocabulary, stride: vocabulary, rounds, forced };
             let (logits, list, rule, n_rows) = (&head.logits, batch.list, running.rule, batch.n_rows);
-            pass.run(&TopTwoGap { logits, bias, list, scores, granted, rule, n_rows, params })
+            let statistic = Statistic::TopTwoGap;
+            pass.run(&HeadStatistic { logits, bias, list, scores, granted, statistic, rule, n_rows, params })
+        };
+        // Rows before their first round have no logits yet.
+        if question.first {
+            return measure(pass, batch);
+        }
+        self.for_each_piece(pass, head, batch, |pass, piece, _| {
+            self.head(pass, &head.logits, piece)?;
+            measure(pass, piece)
         })
     }
 
-    /// Final norm and head over as many of the listed rows at a time as there is room for logits of, and what is made of
-    /// each piece. Rows before their `first` round have no logits yet, so one piece is all of them.
-    fn for_each_piece(
+    /// As many of the listed rows at a time as there is room for logits of, and what is made of each piece, which begins at a
+    /// place of the list.
+    pub(super) fn for_each_piece(
         &self,
         pass: &mut Pass<'_>,
         head: &HeadRoom,
-        first: bool,
         batch: Batch<'_>,
-        mut make: impl FnMut(&mut Pass<'_>, Batch<'_>) -> Result<(), GpuError>,
+        mut make: impl FnMut(&mut Pass<'_>, Batch<'_>, u32) -> Result<(), GpuError>,
     ) -> Result<(), GpuError> {
-        if first {
-            return make(pass, batch);
-        }
         for from in (0..batch.n_rows).step_by(head.rows as usize) {
             let most = head.rows.min(batch.n_rows - from);
             let mut piece = Batch { n_rows: most, ..batch };
@@ -248,8 +265,7 @@ impl<'a> Network<'a> {
                 pass.run(&Slice { list: batch.list, piece: &head.piece, params: slice::Params { first: from, most } })?;
                 piece.list = &head.piece;
             }
-            self.head(pass, &head.logits, piece)?;
-            make(pass, piece)?;
+            make(pass, piece, from)?;
         }
         Ok(())
     }

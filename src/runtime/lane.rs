@@ -31,6 +31,8 @@ pub struct Assignment<'a> {
     pub lengths: &'a [u32],
     /// Tokens to be read before the first is drawn, the cached ones included.
     pub reads: u32,
+    /// Tokens of its prompt; what is read behind them was written before.
+    pub prompt: u32,
     /// Tokens that may be drawn.
     pub remaining: u32,
     /// How deep the drawn ones go.
@@ -82,6 +84,7 @@ impl State {
             given: given.is_some().into(),
             ends: to.ends.into(),
             rows: 1,
+            begins: to.prompt,
             ..Control::default()
         };
         gpu.write(&lanes.control, at * CONTROL_BYTES, &[control]);

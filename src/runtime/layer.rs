@@ -9,7 +9,7 @@
 use crate::error::GpuError;
 use crate::gpu::{Buffer, Pass};
 use crate::kernels::attention::attention_merge::{self, AttentionMerge};
-use crate::kernels::attention::attention_stretch::{self, Attention};
+use crate::kernels::attention::attention_stretch::{self, Attention, Held};
 use crate::kernels::attention::attention_subgroup::AttentionSubgroup;
 use crate::kernels::attention::rope::{self, Rope};
 use crate::kernels::products::lora_down::{self, LoraDown};
@@ -101,6 +101,41 @@ impl Network<'_> {
         x: &Buffer,
         batch: Batch<'_>,
     ) -> Result<(), GpuError> {
+        let (config, rows, sizes, form) = (self.config, &self.state.rows, &self.state.sizes, self.plan.form_of(layer));
+        self.keys_and_queries(pass, layer, weights, x, batch)?;
+        let attended = self.run_attention(pass, layer, batch)?;
+        let target = self.target_of(form, x);
+        self.product(pass, by_round(&weights.output, batch.round), config.hidden_size, attended, batch, target)?;
+        self.adapt(pass, weights, Linear::Output, &rows.attended.rows, batch, (target.buffer, sizes.hidden, 0))?;
+        self.add_normed(pass, form, weights, ATTENTION, x, batch)
+    }
+
+    /// Files the keys and values that a layer makes of the listed rows, which do not run it.
+    pub(super) fn keys_alone(
+        &self,
+        pass: &mut Pass<'_>,
+        index: usize,
+        x: &Buffer,
+        batch: Batch<'_>,
+    ) -> Result<(), GpuError> {
+        let layer = &self.plan.layers[index];
+        match layer.cache.writes {
+            Writes::Never => Ok(()),
+            Writes::Always | Writes::FirstRound => {
+                self.keys_and_queries(pass, layer, &self.weights.layers[index], x, batch)
+            }
+        }
+    }
+
+    /// Everything in front of attention: queries, and keys and values where they are filed.
+    fn keys_and_queries(
+        &self,
+        pass: &mut Pass<'_>,
+        layer: &PlanLayer,
+        weights: &LayerWeights,
+        x: &Buffer,
+        batch: Batch<'_>,
+    ) -> Result<(), GpuError> {
         let (config, rows, sizes) = (self.config, &self.state.rows, &self.state.sizes);
         let writes = match layer.cache.writes {
             Writes::Always => rope::WRITE,
@@ -130,12 +165,7 @@ impl Network<'_> {
             }
             self.head_norms(pass, form, weights, if with_keys { config.n_kv_heads } else { 0 }, batch)?;
         }
-        self.rotate(pass, layer, writes, batch)?;
-        let attended = self.run_attention(pass, layer, batch)?;
-        let target = self.target_of(form, x);
-        self.product(pass, by_round(&weights.output, batch.round), config.hidden_size, attended, batch, target)?;
-        self.adapt(pass, weights, Linear::Output, &rows.attended.rows, batch, (target.buffer, sizes.hidden, 0))?;
-        self.add_normed(pass, form, weights, ATTENTION, x, batch)
+        self.rotate(pass, layer, writes, batch)
     }
 
     /// Rotates queries and keys, and files keys and values.
@@ -199,7 +229,11 @@ impl Network<'_> {
                 n_rows,
                 longest: batch.longest,
                 tile: if let Attending::Tiles(tile) = by { tile } else { sizes.tile },
-                params: self.attention_params(layer, first_kv_head, kept.heads),
+                held: if layer.cache.holes { Held::Reached } else { Held::All },
+                params: attention_stretch::Params {
+                    reached: batch.round + 1,
+                    ..self.attention_params(layer, first_kv_head, kept.heads)
+                },
             };
             match by {
                 Attending::Subgroup { joined } => {
@@ -243,6 +277,7 @@ impl Network<'_> {
             window: attention.window(),
             scale: attention.scores.scale,
             output_stride: sizes.attended / 4,
+            reached: 0,
             first_head: first_kv_head * (config.n_heads / config.n_kv_heads),
             cache_heads,
         }

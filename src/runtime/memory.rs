@@ -10,6 +10,7 @@ use crate::kernels::products::matrix::Matrix;
 use crate::network::config::ModelConfig;
 use crate::network::plan::Plan;
 use crate::runtime::cache::CacheMemory;
+use crate::runtime::leave::Leave;
 use crate::runtime::state::{Lanes, Rows, State};
 use crate::runtime::weights::{Bank, LayerWeights, ScorerWeights, Weights};
 
@@ -55,6 +56,7 @@ impl Memory {
         let rows = u64::from(state.sizes.room.rows + state.sizes.room.lane_rows()) / u64::from(state.sizes.room.span);
         let beside = [&state.read_depths, &state.page_in_transit].into_iter().chain(&state.rotations);
         let beside = beside.map(Buffer::bytes).sum::<u64>() + weights.gate.state.bytes();
+        let beside = beside + state.leave.as_ref().map_or(0, Leave::bytes);
         let fixed = beside + cache.bytes() + gathered;
         Self {
             outside: outer + weights.head.bytes() + weights.final_norm.buffer.bytes(),

@@ -6,6 +6,7 @@ pub mod draft;
 pub mod gates;
 pub mod lane;
 pub mod layer;
+pub mod leave;
 mod lists;
 pub mod memory;
 mod norms;

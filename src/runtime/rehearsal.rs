@@ -18,7 +18,7 @@ impl Network<'_> {
         let mut pass: Pass<'_> = self.gpu.rehearsal();
         // Kernels of products and attention differ by the number of rows, up to here.
         for rows in [1, 2, 4, 8, 17].map(|rows: u32| rows.min(room.rows).min(room.context)) {
-            let input = |position: u32| Input { lane: 0, position, token: 0 };
+            let input = |position: u32| Input { lane: 0, position, token: 0, written: false };
             let inputs: Vec<Input> = (0..rows).map(input).collect();
             self.record(
                 &mut pass,

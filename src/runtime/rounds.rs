@@ -26,6 +26,9 @@ impl<'a> Network<'a> {
         all: Batch<'a>,
         probe: &mut Option<&mut Probe>,
     ) -> Result<(), GpuError> {
+        if let Some(leave) = self.leaves(depth) {
+            return self.rounds_to_leave(pass, leave, which, all, probe);
+        }
         let (rows, gate) = (&self.state.rows, self.gate(depth));
         // Rounds that nobody may run are not even recorded.
         let most = which.end.min(self.plan.n_rounds());
@@ -103,7 +106,7 @@ impl<'a> Network<'a> {
         self.combine(pass, mode, &rows.work, &rows.hidden, batch)
     }
 
-    fn list_round(&self, pass: &mut Pass<'_>, round: u32, all: Batch<'a>) -> Result<(), GpuError> {
+    pub(super) fn list_round(&self, pass: &mut Pass<'_>, round: u32, all: Batch<'a>) -> Result<(), GpuError> {
         let (rows, lanes) = (&self.state.rows, &self.state.lanes);
         let first = &self.plan.layers[self.plan.rounds[round as usize].layers.start];
         pass.run(&Bucket {

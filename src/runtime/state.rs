@@ -14,6 +14,7 @@ use crate::network::plan::{Plan, Residual};
 use crate::runtime::cache::{self, Cache};
 use crate::runtime::deferral::Deferral;
 use crate::runtime::draft::Drafter;
+use crate::runtime::leave::Leave;
 use crate::runtime::lists::Lists;
 use crate::runtime::recipe::Recipe;
 use crate::runtime::room::Fit;
@@ -158,6 +159,8 @@ pub struct State {
     pub drafters: Vec<Drafter>,
     /// How deeper layers are put off, if they are.
     pub deferral: Option<Deferral>,
+    /// How tokens leave early, where they do.
+    pub leave: Option<Leave>,
 }
 
 impl Sizes {
@@ -211,6 +214,7 @@ impl State {
             recipe,
             drafters: Vec::new(),
             deferral: None,
+            leave: None,
         };
         gpu.check().await?;
         Ok(state)

@@ -9,12 +9,12 @@
 use crate::error::GpuError;
 use crate::gpu::readback::Pending;
 use crate::gpu::{Buffer, Gpu, Pass};
+use crate::kernels::Row;
 use crate::kernels::draw::alternatives::{self, Alternatives};
 use crate::kernels::draw::cross_entropy::{self, CrossEntropy};
 use crate::kernels::draw::sample::{self, Sample};
 use crate::kernels::products::matvec;
 use crate::kernels::rows::embed::{self, Embed};
-use crate::kernels::{Granted, Row};
 use crate::network::config::ModelConfig;
 use crate::network::plan::Plan;
 use crate::runtime::layer::Batch;
@@ -43,6 +43,8 @@ pub struct Input {
     pub position: u32,
     /// The token, or [`crate::kernels::NEXT_TOKEN`].
     pub token: u32,
+    /// It may leave early where an exit mode is set: tokens that were written, and not those of a prompt.
+    pub written: bool,
 }
 
 /// What to compute. Rows of a lane stand side by side, oldest first.
@@ -126,7 +128,8 @@ impl<'a> Network<'a> {
             self.layer(pass, layer, &rows.hidden, all)?;
             self.look_at_layer(pass, &mut probe, layer, 0, &rows.hidden, &rows.all)?;
         }
-        self.rounds(pass, (step.depth, step.first_lane_rows()), 0..self.plan.n_rounds(), false, all, &mut probe)?;
+        let depth = self.before_rounds(pass, step, all)?;
+        self.rounds(pass, (depth, step.first_lane_rows()), 0..self.plan.n_rounds(), false, all, &mut probe)?;
         for layer in self.plan.epilogue.clone() {
             self.layer(pass, layer, &rows.hidden, all)?;
             self.look_at_layer(pass, &mut probe, layer, 0, &rows.hidden, &rows.all)?;
@@ -155,7 +158,8 @@ impl<'a> Network<'a> {
             (Depth::Fixed(rounds), None) => rounds,
             (_, None) => self.plan.n_rounds(),
         };
-        gpu.write(&rows.granted, 0, &vec![Granted { rounds, forced: 0 }; step.inputs.len()]);
+        let granted = |input: &Input| self.granted_of(step.depth, rounds, input.written);
+        gpu.write(&rows.granted, 0, &step.inputs.iter().map(granted).collect::<Vec<_>>());
         let n_rows = step.inputs.len() as u32;
         gpu.write(&rows.all, 0, &std::iter::once(n_rows).chain(0..n_rows).collect::<Vec<_>>());
         let heads = std::iter::once(step.heads.len() as u32).chain(step.heads.iter().copied());
@@ -226,6 +230,7 @@ impl<'a> Network<'a> {
         let rows = &self.state.rows;
         let batch = Batch { list, n_rows, longest: 0, round: 0, base: 0, region: n_rows, decoding: false, mixed: None };
         self.head(pass, &rows.logits, batch)?;
+        self.own_heads(pass, batch)?;
         self.look(pass, probe, "final_norm", &rows.normed.rows, Some(list))?;
         let vocabulary = self.config.vocab_size;
         if sample {

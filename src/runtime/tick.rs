@@ -177,7 +177,11 @@ impl<'a> Network<'a> {
                 class_base: first.class_base,
                 class_step: first.class_step,
                 context: room.context,
-                granted: if self.gate(Depth::Model).is_some() { 0 } else { self.plan.n_rounds() },
+                granted: match (self.gate(Depth::Model), self.leaves(Depth::Model)) {
+                    (Some(_), _) => 0,
+                    (None, Some(leave)) => leave.exit.next(0, self.plan.n_rounds()),
+                    (None, None) => self.plan.n_rounds(),
+                },
                 mixed: (order == Order::Mixed).into(),
                 list: list_words(&room),
             },

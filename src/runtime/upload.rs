@@ -30,10 +30,30 @@ pub fn matrix_of(
     columns: usize,
     bias: Option<&[f32]>,
 ) -> Result<Matrix, GpuError> {
-    let rows = numbers.len() / columns.max(1);
     let halves: Vec<half::f16> = numbers.iter().map(|number| half::f16::from_f32(*number)).collect();
-    let data_type = DataType::F16;
-    let tensor = Tensor { data_type, shape: vec![rows, columns], data: bytemuck::cast_slice(&halves).into() };
+    matrix_of_type(gpu, label, (DataType::F16, bytemuck::cast_slice(&halves)), columns, bias)
+}
+
+/// The same of numbers that keep their last bit: as f16 where all of them are such, or else as f32.
+///
+/// # Errors
+/// As [`matrix_of`].
+pub fn exact_matrix_of(gpu: &Gpu, label: &str, numbers: &[f32], columns: usize) -> Result<Matrix, GpuError> {
+    if numbers.iter().all(|number| half::f16::from_f32(*number).to_f32() == *number) {
+        return matrix_of(gpu, label, numbers, columns, None);
+    }
+    matrix_of_type(gpu, label, (DataType::F32, bytemuck::cast_slice(numbers)), columns, None)
+}
+
+fn matrix_of_type(
+    gpu: &Gpu,
+    label: &str,
+    (data_type, bytes): (DataType, &[u8]),
+    columns: usize,
+    bias: Option<&[f32]>,
+) -> Result<Matrix, GpuError> {
+    let rows = bytes.len() / data_type.bytes(&[columns.max(1)]).unwrap_or(1);
+    let tensor = Tensor { data_type, shape: vec![rows, columns], data: bytes.into() };
     let words = pack::packed_row_words(data_type, columns);
     let most = whole_groups(Stored::max_bytes(gpu).min(PART_BYTES), 4 * words as u64);
     let mut parts = vec![];

@@ -27,7 +27,7 @@ impl Scheduler {
         let tokens = &first.tokens;
         let usable = match shape.prefix_cache && first.submission.together == 0 {
             // The last token must be computed, for what it predicts.
-            true => &tokens[..first.reads(*defers) as usize - 1],
+            true => &tokens[..(first.reads(*defers) - 1).min(first.submission.shared) as usize],
             false => &[],
         };
         let hit = prefixes.longest(usable, Key { policy: *policy, request: first.submission.key }, shape.classes);

@@ -168,6 +168,7 @@ mod tests {
             priority: 0,
             key: 0,
             together,
+            shared: u32::MAX,
         };
         Running::new(Sequence::new(submission, 0), 0, 0, &SHAPE, false)
     }

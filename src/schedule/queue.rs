@@ -109,6 +109,7 @@ mod tests {
             priority,
             key: 0,
             together: 0,
+            shared: u32::MAX,
         };
         Sequence::new(submission, ordinal)
     }

@@ -85,7 +85,7 @@ impl Scheduler {
         self.lanes.iter_mut().flatten().for_each(|running| running.settle(tick));
         for (place, report) in reports.iter().enumerate() {
             let (Report::Chunk { lane, serial, .. } | Report::Token { lane, serial, .. }) = report;
-            let Self { shape, prefixes, pools, lanes, policy, defers, .. } = self;
+            let Self { shape, prefixes, pools, lanes, policy, .. } = self;
             let running = lanes.get_mut(*lane as usize).and_then(Option::as_mut);
             let Some(running) = running.filter(|running| running.serial == *serial) else { continue };
             let mut end = None;
@@ -100,7 +100,7 @@ impl Scheduler {
             }
             let shares = shape.prefix_cache && running.policy == *policy;
             if shares && running.sequence.submission.together == 0 {
-                running.register(shape, prefixes, pools, *defers);
+                running.register(shape, prefixes, pools);
             }
             if let Some(end) = end {
                 let sequence = running.sequence.submission.id;
@@ -154,11 +154,9 @@ impl Running {
         }
     }
 
-    /// Registers the blocks that are full and known; where layers are put off, of what was read alone.
-    fn register(&mut self, shape: &Shape, prefixes: &mut Prefixes, pools: &mut [Pool; 2], defers: bool) {
-        let most = if defers { self.reads as usize } else { usize::MAX };
-        let known = &self.depths[..self.depths.len().min(most)];
-        if known.len() < (self.blocks.count as usize + 1) * PAGE as usize {
+    /// Registers the blocks that are full and known.
+    fn register(&mut self, shape: &Shape, prefixes: &mut Prefixes, pools: &mut [Pool; 2]) {
+        if self.depths.len() < (self.blocks.count as usize + 1) * PAGE as usize {
             return;
         }
         if !prefixes.contains(self.blocks.node) {
@@ -167,7 +165,8 @@ impl Running {
             self.blocks.lengths.fill(0);
         }
         let key = self.key();
-        let known = self.depths[..self.depths.len().min(most)].chunks_exact(PAGE as usize);
+        let shared = self.depths.len().min(self.sequence.submission.shared as usize);
+        let known = self.depths[..shared].chunks_exact(PAGE as usize);
         let blocks = self.sequence.tokens.chunks_exact(PAGE as usize).zip(known);
         for (tokens, depths) in blocks.skip(self.blocks.count as usize) {
             let mut block = Block { pages: Vec::new(), lengths: Vec::new(), depths: depths.to_vec() };

@@ -26,6 +26,8 @@ pub struct Submission {
     /// where none are. The sequence takes nothing from the prefix cache and adds nothing to it then, and what stands behind
     /// them is read a token at a time, as it was drawn.
     pub together: u32,
+    /// Entries of so many tokens at the beginning are shared with prompts that begin alike; of those behind them none are.
+    pub shared: u32,
 }
 
 /// Why a scheduler or a sequence was not taken in.

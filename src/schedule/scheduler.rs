@@ -169,8 +169,8 @@ impl Scheduler {
         self.span = rows.clamp(1, self.shape.span);
     }
 
-    /// From now on lanes may put layers off while they decode, or no longer. Later prompts then share nothing but what was read,
-    /// and a preempted sequence's last token is not read again but enters, as it did before. For an idle scheduler.
+    /// From now on lanes may put layers off while they decode, or no longer: a preempted sequence's last token is then not read
+    /// again but enters, as it did before. For an idle scheduler.
     pub fn set_deferring(&mut self, defers: bool) {
         self.defers = defers;
     }

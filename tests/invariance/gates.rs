@@ -257,7 +257,8 @@ fn logits_in_slices_give_the_same_scores() {
     weights.gate.gate = Some(GATES[0].clone());
     weights.gate.rule = GATES[0].rule.text();
     gpu.write(&weights.gate.bias, 0, &[-0.5f32; 3]);
-    let inputs: Vec<Input> = (0..23).map(|i| Input { lane: 0, position: i, token: 50 + 7 * i }).collect();
+    let inputs: Vec<Input> =
+        (0..23).map(|i| Input { lane: 0, position: i, token: 50 + 7 * i, written: false }).collect();
     let mut seen = vec![];
     for rows in [23u32, 1, 4, 22] {
         weights.gate.state.head = Some(HeadRoom {

@@ -6,6 +6,7 @@
 
 mod batch;
 mod deferring;
+mod exits;
 mod gates;
 mod guesses;
 mod loss;

@@ -73,7 +73,7 @@ impl Loaded<'_> {
         let network = self.network(recipe);
         let depth = if sequence.forced > 0 { Depth::Fixed(sequence.forced) } else { Depth::Model };
         let n = sequence.prompt.len() as u32;
-        let rows = |(position, &token): (usize, &u32)| Input { lane, position: position as u32, token };
+        let rows = |(position, &token): (usize, &u32)| Input { lane, position: position as u32, token, written: false };
         let mut inputs: Vec<Input> = sequence.prompt.iter().enumerate().map(rows).collect();
         let mut written = vec![];
         for position in n..n + TOKENS {
@@ -84,7 +84,7 @@ impl Loaded<'_> {
             let granted: Vec<Granted> =
                 block_on(self.gpu.read(&self.state.rows.granted, 2 * last..2 * last + 2)).unwrap();
             written.push((drawn[0], granted[0].rounds, drawn[1]));
-            inputs = vec![Input { lane, position, token: NEXT_TOKEN }];
+            inputs = vec![Input { lane, position, token: NEXT_TOKEN, written: false }];
         }
         written
     }
@@ -109,7 +109,12 @@ impl Loaded<'_> {
                     ..Control::default()
                 };
                 self.gpu.write(&lanes.control, u64::from(lane) * size_of::<Control>() as u64, &[control]);
-                let rows = |(position, &token): (usize, &u32)| Input { lane, position: position as u32, token };
+                let rows = |(position, &token): (usize, &u32)| Input {
+                    lane,
+                    position: position as u32,
+                    token,
+                    written: false,
+                };
                 let inputs: Vec<Input> = sequence.prompt.iter().enumerate().map(rows).collect();
                 let depth = if sequence.forced > 0 { Depth::Fixed(sequence.forced) } else { Depth::Model };
                 // One step per pass.

@@ -63,6 +63,15 @@ fn values(file: &Safetensors<'_>, name: &str) -> Option<Vec<f32>> {
     Some(tensor.data.chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect())
 }
 
+/// Whole numbers of a tensor, by the file's own header.
+fn places(file: &[u8], name: &str) -> Option<Vec<u32>> {
+    let length = u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
+    let header: Value = serde_json::from_slice(&file[8..8 + length]).unwrap();
+    let offsets = numbers(&header.get(name)?["data_offsets"]);
+    let data = &file[8 + length..][offsets[0] as usize..offsets[1] as usize];
+    Some(data.chunks_exact(4).map(|bytes| u32::from_le_bytes(bytes.try_into().unwrap())).collect())
+}
+
 fn config() -> ModelConfig {
     ModelConfig::from_json(&String::from_utf8(read("config.json")).unwrap()).unwrap()
 }
@@ -273,7 +282,7 @@ impl<'a> Lane<'a> {
     }
 
     fn read(&self, tokens: &[u32]) {
-        let input = |(position, &token): (u32, &u32)| Input { lane: 0, position, token };
+        let input = |(position, &token): (u32, &u32)| Input { lane: 0, position, token, written: false };
         let inputs: Vec<Input> = (0..).zip(tokens).map(input).collect();
         let heads = [tokens.len() as u32 - 1];
         let mut pass = self.gpu.pass();
@@ -299,6 +308,7 @@ impl<'a> Lane<'a> {
             depths: &[],
             lengths: &vec![0; self.plan.classes as usize],
             reads: prompt.len() as u32,
+            prompt: prompt.len() as u32,
             remaining: count,
             depth: LaneDepth::Gate,
             ends: false,
@@ -336,9 +346,9 @@ impl<'a> Lane<'a> {
 
 #[test]
 fn what_waited_is_in_the_cache_as_the_whole_network_leaves_it() {
-    let (bytes, measured) = (read("weights.safetensors"), read("free.safetensors"));
+    let (bytes, file) = (read("weights.safetensors"), read("free.safetensors"));
     let (weights, measured) =
-        (Safetensors::parse(&bytes, "weights").unwrap(), Safetensors::parse(&measured, "measured").unwrap());
+        (Safetensors::parse(&bytes, "weights").unwrap(), Safetensors::parse(&file, "measured").unwrap());
     let (gpu, config) = (gpu(), config());
     let plan = Plan::of(&config).unwrap();
     let source = Plain(&weights);
@@ -380,8 +390,7 @@ fn what_waited_is_in_the_cache_as_the_whole_network_leaves_it() {
                 }
             }
             let key = |part: &str| format!("{name}.1.layer{layer}.{part}");
-            let Some(positions) = values(&measured, &key("positions")) else { continue };
-            let positions: Vec<u32> = positions.iter().map(|bits| bits.to_bits()).collect();
+            let Some(positions) = places(&file, &key("positions")) else { continue };
             for (part, value) in [("k", false), ("v", true)] {
                 let oracle = values(&measured, &key(part)).unwrap();
                 for (position, want) in positions.iter().zip(oracle.chunks_exact(oracle.len() / positions.len())) {

@@ -143,7 +143,7 @@ impl<'a> Loaded<'a> {
             let (mut inputs, mut owners) = (Vec::new(), Vec::new());
             for (owner, (lane, tokens)) in lanes.iter().enumerate() {
                 for (position, &token) in tokens.iter().enumerate().take(to).skip(from) {
-                    inputs.push(Input { lane: *lane, position: position as u32, token });
+                    inputs.push(Input { lane: *lane, position: position as u32, token, written: false });
                     owners.push(owner);
                 }
             }

@@ -72,8 +72,12 @@ impl<'a> Loaded<'a> {
     /// Positions `from..to` of every lane in one step.
     fn run(&self, state: &State, from: u32, to: u32, depth: Depth, probe: Option<&mut Probe>) -> Outcome {
         let ids = self.case.act("input_ids");
-        let input =
-            |lane: u32, position: u32| Input { lane, position, token: ids.indices(lane as usize)[position as usize] };
+        let input = |lane: u32, position: u32| Input {
+            lane,
+            position,
+            token: ids.indices(lane as usize)[position as usize],
+            written: false,
+        };
         let inputs: Vec<Input> =
             (0..self.lanes).flat_map(|lane| (from..to).map(move |p| (lane, p))).map(|(l, p)| input(l, p)).collect();
         let heads: Vec<u32> = (0..inputs.len() as u32).collect();

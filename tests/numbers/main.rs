@@ -5,6 +5,7 @@
 
 mod deferring;
 mod eval;
+mod exits;
 mod family;
 mod golden;
 mod quantised;

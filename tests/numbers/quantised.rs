@@ -135,7 +135,12 @@ impl<'a> Loaded<'a> {
         gpu.write(&state.lanes.lengths, 0, &vec![0u32; plan.classes as usize]);
         gpu.write(&state.lanes.reach, 0, &[0u32; 64]);
         for (index, tokens) in tokens.chunks(piece).enumerate() {
-            let input = |(i, &token): (usize, &u32)| Input { lane: 0, position: (index * piece + i) as u32, token };
+            let input = |(i, &token): (usize, &u32)| Input {
+                lane: 0,
+                position: (index * piece + i) as u32,
+                token,
+                written: false,
+            };
             let inputs: Vec<Input> = tokens.iter().enumerate().map(input).collect();
             let heads: Vec<u32> = (0..inputs.len() as u32).collect();
             network.step(&Step { inputs: &inputs, heads: &heads, depth: Depth::Model, sample: false }, None).unwrap();

@@ -43,8 +43,9 @@ impl Loaded<'_> {
         let (mut from, mut pieces) = (0, pieces.iter().copied());
         while from < TOKENS {
             let to = (from + pieces.next().unwrap_or(1)).min(TOKENS);
-            let input =
-                |&lane: &u32| (from..to).map(move |position| Input { lane, position, token: token(lane, position) });
+            let input = |&lane: &u32| {
+                (from..to).map(move |position| Input { lane, position, token: token(lane, position), written: false })
+            };
             let inputs: Vec<Input> = lanes.iter().flat_map(input).collect();
             let heads: Vec<u32> = (0..inputs.len() as u32).collect();
             network.step(&Step { inputs: &inputs, heads: &heads, depth, sample: false }, None).expect("step");

@@ -83,7 +83,7 @@ impl Loaded {
 
     /// Logits of the last `heads` rows of a prompt.
     fn logits(&self, ids: &[u32], heads: u32, depth: Depth, probe: Option<&mut Probe>) -> Vec<f32> {
-        let input = |(i, &token): (usize, &u32)| Input { lane: 0, position: i as u32, token };
+        let input = |(i, &token): (usize, &u32)| Input { lane: 0, position: i as u32, token, written: false };
         let inputs: Vec<Input> = ids.iter().enumerate().map(input).collect();
         let heads: Vec<u32> = (inputs.len() as u32 - heads..inputs.len() as u32).collect();
         let Self { gpu, config, plan, weights, state } = self;

@@ -462,7 +462,16 @@ fn submissions(shape: Shape) -> impl Strategy<Value = Submission> {
             // The rest of the prompt was written by another engine.
             let length = prompt.len() as u32;
             let key = 10 * key + depth.map_or(0, u64::from);
-            Submission { id: SequenceId(0), prompt, max_tokens, depth, priority, key, together: together.min(length) }
+            Submission {
+                id: SequenceId(0),
+                prompt,
+                max_tokens,
+                depth,
+                priority,
+                key,
+                together: together.min(length),
+                shared: u32::MAX,
+            }
         })
 }
 
@@ -539,7 +548,7 @@ const SHAPE: Shape = Shape {
 
 fn plain(prompt: Vec<u32>, max_tokens: u32) -> Submission {
     let id = SequenceId(0);
-    Submission { id, prompt, max_tokens, depth: None, priority: 0, key: 0, together: 0 }
+    Submission { id, prompt, max_tokens, depth: None, priority: 0, key: 0, together: 0, shared: u32::MAX }
 }
 
 const NEVER: u64 = u64::MAX;

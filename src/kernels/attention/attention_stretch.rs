@@ -30,6 +30,8 @@ pub struct Attention<'a> {
     pub longest: u32,
     /// Rows and heads per workgroup.
     pub tile: Tile,
+    /// Which entries the layer has.
+    pub held: Held,
     /// The uniform block.
     pub params: Params,
 }
@@ -67,11 +69,32 @@ pub struct Params {
     pub scale: f32,
     /// Vectors per row of attention's output.
     pub output_stride: u32,
+    /// Rounds that a token has run whose entry the layer has; looked at where there are holes.
+    pub reached: u32,
     /// First query head whose keys the binding holds.
     pub first_head: u32,
     /// KV heads that the binding holds.
     pub cache_heads: u32,
 }
+}
+
+/// Which entries a layer has of those that a row sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// All: every token leaves one.
+    All,
+    /// Those of tokens that ran at least [`Params::reached`] rounds.
+    Reached,
+}
+
+impl Held {
+    /// The part of the kernel that says it.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::All => crate::kernels::HELD_ALL,
+            Self::Reached => crate::kernels::HELD_REACHED,
+        }
+    }
 }
 
 /// How many rows and query heads a workgroup takes.
@@ -116,6 +139,7 @@ impl Kernel for Attention<'_> {
                 crate::kernels::SPAN,
                 crate::kernels::ENTRIES,
                 crate::kernels::KV,
+                self.held.text(),
             ],
             constants,
         }
@@ -157,230 +181,4 @@ pub fn cpu(query: &[f32], keys: &[&[f32]], values: &[&[f32]]) -> Vec<f32> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::kernels::PAGE;
-    use crate::kernels::Row;
-    use crate::kernels::STRETCH;
-    use crate::kernels::attention::attention_merge::{self, AttentionMerge};
-    use crate::kernels::attention::attention_subgroup::AttentionSubgroup;
-    use crate::kernels::check::{Device, assert_close, numbers};
-    use crate::kernels::padded;
-    use crate::kernels::products::gather::Inputs;
-
-    #[derive(Clone, Copy, PartialEq)]
-    enum Which {
-        Tiles(Tile),
-        Subgroup,
-        /// That leaves whole results.
-        SubgroupWhole,
-    }
-
-    struct Case {
-        heads: u32,
-        kv_heads: u32,
-        head_dim: u32,
-        /// Entries that each row sees.
-        entries: Vec<u32>,
-        overlay: bool,
-        window: u32,
-    }
-
-    /// The KV heads from `first` on of a cache.
-    fn piece(cache: &[f32], kv_heads: u32, first: u32, heads: u32, head_words: u32) -> Vec<f32> {
-        let pages = cache.chunks_exact((kv_heads * head_words) as usize);
-        pages.flat_map(|page| page[(first * head_words) as usize..][..(heads * head_words) as usize].to_vec()).collect()
-    }
-
-    /// Two lanes, two classes (rounds 0 and 1), pages dealt out backwards; odd positions ran round 1. The cache lies in so many
-    /// bindings.
-    fn check(device: &Device, case: &Case, kernel: Which, bindings: u32) -> Vec<u32> {
-        let Case { heads, kv_heads, head_dim, .. } = *case;
-        let n_rows = case.entries.len() as u32;
-        let context = case.entries.iter().copied().max().unwrap().next_multiple_of(PAGE);
-        let (classes, max_pages) = (2, context / PAGE);
-        let n_pages = 2 * classes * max_pages;
-        let pages: Vec<u32> = (0..n_pages).rev().collect();
-        let head4 = head_dim.div_ceil(4);
-        let cache = numbers((n_pages * kv_heads * 2 * PAGE * head4 * 4) as usize, 51);
-        let stride = (heads + 2 * kv_heads) * head_dim;
-        let qkv = numbers((n_rows * stride) as usize, 52);
-        let lane_of = |row: u32| row / n_rows.div_ceil(2);
-        let rows: Vec<Row> = (0..n_rows)
-            .map(|i| Row { lane: lane_of(i), position: case.entries[i as usize] - 1, round: 1, kv_index: 0 })
-            .collect();
-        let reach: Vec<u32> = (0..2 * context).map(|i| 1 + i % 2).collect();
-        let max_stretches = context.div_ceil(STRETCH);
-        let partial = device.upload(&vec![f32::NAN; (n_rows * heads * max_stretches * (head4 + 1) * 4) as usize]);
-        let output_stride = padded(heads * head_dim);
-        let output = device.upload(&vec![0.0f32; (n_rows * output_stride) as usize]);
-        let gathered = device.gpu.texture("test", u64::from(n_rows * output_stride) * 4).expect("texture");
-        let made = Inputs { rows: output.clone(), gathered: Some(gathered.clone()) };
-        let rows_buffer = device.upload(&rows);
-        let list = device.upload(&std::iter::once(n_rows).chain(0..n_rows).collect::<Vec<_>>());
-        let params = Params {
-            heads,
-            kv_heads,
-            head_dim,
-            stride,
-            class_base: 0,
-            class_step: 1,
-            compact: 0,
-            overlay: case.overlay.into(),
-            classes,
-            max_pages,
-            max_stretches,
-            context,
-            window: case.window,
-            scale: 1.0 / (head_dim as f32).sqrt(),
-            output_stride: output_stride / 4,
-            first_head: 0,
-            cache_heads: kv_heads / bindings,
-        };
-        let [pages_buffer, reach] = [&pages, &reach].map(|words| device.upload(words));
-        let qkv_buffer = device.upload(&qkv);
-        let tile = if let Which::Tiles(tile) = kernel { tile } else { Tile { rows: 1, heads: 1 } };
-        for binding in 0..bindings {
-            let (first, held) = (binding * params.cache_heads, params.cache_heads);
-            let attention = Attention {
-                pages: &pages_buffer,
-                qkv: &qkv_buffer,
-                rows: &rows_buffer,
-                list: &list,
-                cache: &device.upload(&piece(&cache, kv_heads, first, held, 2 * PAGE * head4 * 4)),
-                reach: &reach,
-                partial: &partial,
-                n_rows,
-                longest: context,
-                tile,
-                params: Params { first_head: first * (heads / kv_heads), ..params },
-            };
-            match kernel {
-                Which::Tiles(_) => device.run(&attention),
-                Which::Subgroup => device.run(&AttentionSubgroup { attention, whole: None }),
-                Which::SubgroupWhole => {
-                    device.run(&AttentionSubgroup { attention, whole: Some(&made) });
-                }
-            }
-        }
-        let params = attention_merge::Params {
-            heads,
-            head_dim,
-            stride: output_stride,
-            compact: 0,
-            max_stretches,
-            window: case.window,
-        };
-        if kernel != Which::SubgroupWhole {
-            device.run(&AttentionMerge {
-                partial: &partial,
-                rows: &rows_buffer,
-                list: &list,
-                output: &made,
-                n_rows,
-                params,
-            });
-        }
-        let got = device.floats(&output);
-        if head_dim.is_multiple_of(4) {
-            assert_eq!(device.texture_floats(&gathered, n_rows, output_stride), got);
-        }
-        for (row, &entries) in case.entries.iter().enumerate() {
-            for head in 0..heads {
-                let kv_head = head / (heads / kv_heads);
-                let at = |entry: u32, which: u32| {
-                    let class = u32::from(!case.overlay || entry % 2 == 1);
-                    let page = pages[((lane_of(row as u32) * classes + class) * max_pages + entry / PAGE) as usize];
-                    let vector = ((page * kv_heads + kv_head) * 2 + which) * PAGE + entry % PAGE;
-                    &cache[(vector * head4 * 4) as usize..][..head_dim as usize]
-                };
-                let seen = entries.saturating_sub(case.window)..entries;
-                let keys: Vec<_> = seen.clone().map(|e| at(e, 0)).collect();
-                let values: Vec<_> = seen.map(|e| at(e, 1)).collect();
-                let query = &qkv[row * stride as usize + (head * head_dim) as usize..][..head_dim as usize];
-                let start = row * output_stride as usize + (head * head_dim) as usize;
-                assert_close("attention", &got[start..][..head_dim as usize], &cpu(query, &keys, &values), 1e-5);
-            }
-        }
-        got.iter().map(|x| x.to_bits()).collect()
-    }
-
-    #[test]
-    fn gpu_matches_cpu_whatever_the_company() {
-        let device = Device::open();
-        for case in [
-            Case { heads: 1, kv_heads: 1, head_dim: 2, entries: vec![1], overlay: false, window: u32::MAX },
-            Case {
-                heads: 4,
-                kv_heads: 2,
-                head_dim: 6,
-                entries: vec![1, 33, 64, 65, 2],
-                overlay: false,
-                window: u32::MAX,
-            },
-            Case {
-                heads: 9,
-                kv_heads: 3,
-                head_dim: 64,
-                entries: vec![255, 256, 257, 700, 3, 64],
-                overlay: true,
-                window: u32::MAX,
-            },
-            Case {
-                heads: 4,
-                kv_heads: 4,
-                head_dim: 16,
-                entries: vec![5, 6, 7, 8, 9, 10, 11],
-                overlay: true,
-                window: u32::MAX,
-            },
-            // Windows that begin within a tile, at its end, in another stretch, and before the row's neighbours do.
-            Case { heads: 4, kv_heads: 2, head_dim: 6, entries: vec![1, 33, 64, 65, 2], overlay: false, window: 32 },
-            Case {
-                heads: 2,
-                kv_heads: 1,
-                head_dim: 8,
-                entries: vec![700, 319, 320, 321, 20, 600],
-                overlay: false,
-                window: 64,
-            },
-            Case {
-                heads: 6,
-                kv_heads: 2,
-                head_dim: 16,
-                entries: vec![900, 257, 256, 1, 513],
-                overlay: true,
-                window: 300,
-            },
-            Case { heads: 2, kv_heads: 2, head_dim: 4, entries: vec![3, 260, 7], overlay: false, window: 1 },
-            // One stretch is all there is.
-            Case {
-                heads: 9,
-                kv_heads: 3,
-                head_dim: 64,
-                entries: vec![255, 256, 1, 3, 64],
-                overlay: true,
-                window: u32::MAX,
-            },
-            Case { heads: 6, kv_heads: 3, head_dim: 20, entries: vec![200, 17], overlay: false, window: 30 },
-        ] {
-            let largest = Tile::largest(case.heads, case.kv_heads, case.head_dim);
-            let alone = check(&device, &case, Which::Tiles(Tile { rows: 1, heads: 1 }), 1);
-            assert_eq!(alone, check(&device, &case, Which::Tiles(largest), 1), "bits depend on the rows beside");
-            let split = check(&device, &case, Which::Tiles(largest), case.kv_heads);
-            assert_eq!(alone, split, "bits depend on how many bindings hold the cache");
-            if !device.subgroups() {
-                continue;
-            }
-            let joined = check(&device, &case, Which::Subgroup, 1);
-            assert_eq!(joined, check(&device, &case, Which::Subgroup, case.kv_heads), "as above");
-            if case.head_dim.is_multiple_of(4) && case.entries.iter().all(|&entries| entries <= STRETCH) {
-                assert_eq!(
-                    joined,
-                    check(&device, &case, Which::SubgroupWhole, case.kv_heads),
-                    "bits depend on longer rows beside"
-                );
-            }
-        }
-    }
-}
+mod tests;

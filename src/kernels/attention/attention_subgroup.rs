@@ -43,7 +43,14 @@ impl Kernel for AttentionSubgroup<'_> {
         let Params { heads, kv_heads, head_dim, .. } = self.attention.params;
         let text = include_str!("../../../shaders/attention/attention_subgroup.wgsl");
         let to = if self.whole.is_some() { crate::kernels::ATTENDED_WHOLE } else { crate::kernels::ATTENDED_STRETCH };
-        let parts = vec![text, crate::kernels::ENTRIES, crate::kernels::KV, crate::kernels::REDUCE_SUBGROUP, to];
+        let parts = vec![
+            text,
+            crate::kernels::ENTRIES,
+            crate::kernels::KV,
+            self.attention.held.text(),
+            crate::kernels::REDUCE_SUBGROUP,
+            to,
+        ];
         let source = Source { parts, constants: vec![("HEAD4", head_dim.div_ceil(4)), ("GROUP", heads / kv_heads)] };
         match &self.whole {
             Some(whole) => gather::share(source, whole.gathered.as_ref(), 8),

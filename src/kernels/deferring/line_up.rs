@@ -126,8 +126,8 @@ mod tests {
             assert_eq!(got[0] as usize, want.len(), "{lanes} lanes, {which}");
             assert_eq!(got[1..=want.len()], want, "{lanes} lanes, {which}");
             assert!(lanes < 300 || !want.is_empty());
-            assert_eq!(device.words(&on)[..control.len() * 12], *bytemuck::cast_slice::<_, u32>(&control));
-            assert_eq!(device.words(&info)[..rows.len() * 4], *bytemuck::cast_slice::<_, u32>(&rows));
+            assert_eq!(device.all::<Control>(&on)[..control.len()], control);
+            assert_eq!(device.all::<Row>(&info)[..rows.len()], rows);
         }
     }
 }

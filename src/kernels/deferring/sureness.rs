@@ -3,8 +3,8 @@
 //! Shader: `shaders/deferring/sureness.wgsl`.
 
 use crate::gpu::{Binding, Buffer, Kernel, Source};
-use crate::kernels::exits::top_two_gap;
-use crate::kernels::{DRAW, FOLD, GAP};
+use crate::kernels::exits::head_statistic::{self, Statistic};
+use crate::kernels::{DRAW, FOLD};
 use crate::params;
 
 /// [`Params::measure`]: how far it is ahead of the next one.
@@ -51,7 +51,7 @@ impl Kernel for Sureness<'_> {
 
     fn source(&self) -> Source {
         let own = include_str!("../../../shaders/deferring/sureness.wgsl");
-        Source { parts: vec![own, GAP, DRAW, FOLD], constants: vec![] }
+        Source { parts: vec![own, Statistic::TopTwoGap.text(), DRAW, FOLD], constants: vec![] }
     }
 
     fn params(&self) -> Params {
@@ -72,7 +72,8 @@ pub fn cpu(measure: u32, logits: &[f32]) -> (u32, f32) {
     let best = (1..logits.len()).fold(0, |best, i| if logits[i] > logits[best] { i } else { best });
     let top = f64::from(logits[best]);
     let sum: f64 = logits.iter().map(|x| (f64::from(*x) - top).exp()).sum();
-    (best as u32, if measure == TOP_TWO_GAP { top_two_gap::cpu(logits) } else { -sum.ln() as f32 })
+    let gap = head_statistic::cpu(Statistic::TopTwoGap, logits);
+    (best as u32, if measure == TOP_TWO_GAP { gap } else { -sum.ln() as f32 })
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-// How far the most probable token is ahead of the next one, before a row's next round; and whether the round is run.
+// A statistic of the tokens' probabilities, before a row's next round; and whether the round is run.
 //
-//     score = p1 - p2 = (1 - exp(l2 - l1)) / sum_j exp(l_j - l1)       l1, l2: the two largest logits
+//     score = the gap of the two best, the largest, or the entropy: lib/statistic_gap.wgsl and its kin
 //
 // A row that has run no round has no logits yet: its score is 0, and its first round is free. Sums run over the workgroup in
-// a fixed tree. Grid: one workgroup per place of the list. CPU twin: `cpu` in `src/kernels/exits/top_two_gap.rs`.
+// a fixed tree. Grid: one workgroup per place of the list. CPU twin: `cpu` in `src/kernels/exits/head_statistic.rs`.
 
 struct Params {
     vocabulary: u32,
@@ -22,14 +22,14 @@ const LOWEST = -1e30;
 @group(0) @binding(5) var<storage, read_write> granted: array<Granted>; // [rows]
 
 @compute @workgroup_size(THREADS)
-fn top_two_gap(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+fn head_statistic(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     if group.x >= list[0] { return; }
     let row = list[1u + group.x];
     let run = granted_to(row, thread);
     let round = run.rounds;
     if round >= params.rounds { return; }
     var score = 0.0;
-    if round > 0u { score = gap(thread, group.x * params.stride); }
+    if round > 0u { score = statistic(thread, group.x * params.stride); }
     if thread == 0u {
         scores[row * params.rounds + round] = score;
         decide(row, run, score, round == 0u);

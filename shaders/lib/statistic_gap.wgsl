@@ -1,5 +1,5 @@
-// How far the most probable token of a row is ahead of the next one. Needs `logits` and `vocabulary` of its kernel, `draw.wgsl` and
-// `fold.wgsl`.
+// How far the most probable token is ahead of the next one: p1 - p2 = (1 - exp(l2 - l1)) / sum_j exp(l_j - l1), where l1 and l2
+// are the two largest logits.
 
 // The best of the tokens that a thread looks at, without one.
 fn next_best(thread: u32, start: u32, without: u32) -> Candidate {
@@ -11,7 +11,7 @@ fn next_best(thread: u32, start: u32, without: u32) -> Candidate {
     return best;
 }
 
-fn gap(thread: u32, start: u32) -> f32 {
+fn statistic(thread: u32, start: u32) -> f32 {
     let own = own_best(thread, start);
     let best = argmax(thread, own.logit, own.token);
     let top = best_value;

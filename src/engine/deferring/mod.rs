@@ -3,7 +3,9 @@
 //! Texts change, so nothing is put off unless a caller asks for it. What a sequence writes depends on itself and its threshold alone, in
 //! any company, and where it had to leave its lane and was read again.
 
-use super::guessing::ReadoutSource;
+mod way;
+
+use super::guessing::{ReadoutSource, fits};
 use super::lane::Active;
 use super::request::Request;
 use super::{Engine, EngineOptions, MAX_DEFERRED, MAX_GUESSES, SequenceId};
@@ -15,48 +17,9 @@ use crate::runtime::deferral::{Deferral, Exit, Measure};
 use crate::runtime::draft::path::Readout;
 use crate::runtime::lane::LaneDepth;
 use crate::runtime::tick::Order;
-
-/// How deeper layers are put off, on a plain stack, where each layer is a round.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Deferring {
-    /// FREE: behind the first `rounds` a token is told where the two largest probabilities differ by more than a threshold; its row
-    /// waits there, until one that is not sure brings all of them through the other layers.
-    Once {
-        /// Rounds before the exit.
-        rounds: u32,
-        /// The threshold, 0 to 1; of sequences before the first fit, where it is fitted.
-        threshold: f32,
-        /// Fitted at the start of each sequence to passes of all layers that were logged.
-        fitted: Option<Logged>,
-        /// Rows that may wait; the next one goes deeper untested. None: as many as there is room for.
-        most: Option<u32>,
-    },
-    /// EE-LLM: the same behind several layers, where the largest probability is at least so large; rows that wait enter anew with
-    /// every token.
-    Several {
-        /// Rounds before each exit, in ascending order, and what makes a final state there.
-        exits: Vec<(u32, ReadoutSource)>,
-        /// 0: always; 1: never.
-        least_probability: f32,
-        /// As above.
-        most: Option<u32>,
-    },
-    /// LayerSkip without a check: prompts run all rounds, each token that is written the first ones. The cache has no entries of
-    /// written tokens in the other layers.
-    First {
-        /// Rounds of a written token.
-        rounds: u32,
-    },
-}
-
-/// Which passes of all layers a threshold is fitted to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Logged {
-    /// Those that brought waiting rows along.
-    Waiting,
-    /// Each.
-    All,
-}
+use crate::runtime::upload::exact_matrix_of;
+use crate::runtime::weights::Bank;
+pub use way::{Deferring, Logged};
 
 /// What came of layers that were put off.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
@@ -90,64 +53,6 @@ impl EngineOptions {
     /// Rows of a lane.
     pub(super) fn span(&self) -> u32 {
         1 + self.guesses.min(MAX_GUESSES).max(self.deferred.min(MAX_DEFERRED))
-    }
-}
-
-impl Deferring {
-    fn logged(&self) -> Option<Logged> {
-        if let Self::Once { fitted, .. } = self { *fitted } else { None }
-    }
-
-    fn rounds(&self) -> Vec<u32> {
-        match self {
-            Self::Once { rounds, .. } | Self::First { rounds } => vec![*rounds],
-            Self::Several { exits, .. } => exits.iter().map(|exit| exit.0).collect(),
-        }
-    }
-
-    fn most(&self) -> Option<u32> {
-        match self {
-            Self::Once { most, .. } | Self::Several { most, .. } => *most,
-            Self::First { .. } => None,
-        }
-    }
-
-    /// The threshold as the GPU compares with it.
-    fn threshold(&self) -> f32 {
-        match self {
-            Self::Once { threshold, .. } => *threshold,
-            Self::Several { least_probability, .. } if *least_probability <= 0.0 => -1e30,
-            Self::Several { least_probability, .. } if *least_probability >= 1.0 => 1e30,
-            Self::Several { least_probability, .. } => least_probability.ln(),
-            Self::First { .. } => 0.0,
-        }
-    }
-
-    /// Refuses what the model, or the room, does not allow.
-    fn check(&self, model_rounds: u32, room: u32) -> Result<(), RequestError> {
-        let refuse = |name, value: String, range: String| Err(RequestError::Setting { name, value, range });
-        let rounds = self.rounds();
-        let ordered = rounds.iter().zip(rounds.iter().skip(1)).all(|(one, next)| one < next);
-        if rounds.is_empty() || rounds[0] == 0 || rounds.iter().any(|one| *one >= model_rounds) || !ordered {
-            let range = format!("in ascending order, at least 1 and below {model_rounds}, the layers of this model");
-            return refuse("exit layers", format!("{rounds:?}"), range);
-        }
-        let (Self::Once { threshold: asked, .. } | Self::Several { least_probability: asked, .. }) = self else {
-            return Ok(());
-        };
-        if !(0.0..=1.0).contains(asked) {
-            return refuse("exit threshold", asked.to_string(), "between 0 and 1".into());
-        }
-        if room == 0 {
-            let range = "0: no room was made for any when the model was loaded (EngineOptions::deferred)";
-            return refuse("tokens that wait", "some".into(), range.into());
-        }
-        match self.most() {
-            Some(most) if most == 0 || most > room => {
-                refuse("tokens that wait", most.to_string(), format!("between 1 and {room}, for which room was made"))
-            }
-            _ => Ok(()),
-        }
     }
 }
 
@@ -229,8 +134,8 @@ impl Engine {
         (&self.deferring.history, self.deferring.threshold)
     }
 
-    /// Puts deeper layers off from now on, in another way than before, or no longer. Texts change. What a threshold was fitted to is
-    /// forgotten.
+    /// Puts deeper layers off from now on, in place of any other way to leave early, or no longer. Texts change. What a threshold
+    /// was fitted to is forgotten.
     ///
     /// # Errors
     /// Sequences under way; a model that is no plain stack, or has a gate; guesses that are checked; layers that are not the model's,
@@ -247,6 +152,9 @@ impl Engine {
         }
         self.state.defer(&self.gpu, &self.plan, deferral)?;
         self.gpu.check().await?;
+        if how.is_some() {
+            self.stay();
+        }
         self.scheduler.set_deferring(how.is_some());
         self.deferring = Postponed {
             how: how.cloned(),
@@ -290,7 +198,7 @@ impl Engine {
                 (vec![Exit { rounds: *rounds, readout: Readout::FinalNorm }], Measure::Gap)
             }
             Deferring::Several { exits, .. } => {
-                let exit = |(rounds, source): &(u32, ReadoutSource)| match self.readout(source)? {
+                let exit = |(rounds, source): &(u32, ReadoutSource)| match self.exact_readout(source)? {
                     (readout, known) if known == self.config.vocab_size => Ok(Exit { rounds: *rounds, readout }),
                     (_, known) => {
                         Err(setting("head of an exit", &format!("{known} tokens"), "one of the whole vocabulary"))
@@ -306,6 +214,17 @@ impl Engine {
         Ok(Some(deferral))
     }
 
+    /// As [`Engine::readout`], with heads of their own to the last bit: what they say is not checked.
+    fn exact_readout(&self, source: &ReadoutSource) -> Result<(Readout, u32), Error> {
+        let ReadoutSource::Head { norm, weight } = source else { return self.readout(source) };
+        let (hidden, rows) = (self.config.hidden_size as usize, self.config.vocab_size);
+        fits("norm of an exit's head", norm, hidden)?;
+        fits("head of an exit", weight, rows as usize * hidden)?;
+        let norm = Bank { buffer: self.padded_vector(norm)?, stride: 0 };
+        let weight = exact_matrix_of(&self.gpu, "head of an exit", weight, hidden)?;
+        Ok((Readout::Head { norm, weight }, rows))
+    }
+
     /// Tells a lane what its sequence's first layers are asked for.
     pub(super) fn ask_lane(&mut self, lane: u32, id: SequenceId) {
         let Some(active) = self.active.get_mut(&id).filter(|_| self.deferring.is_on()) else { return };
@@ -315,42 +234,5 @@ impl Engine {
         };
         active.threshold = Some(threshold);
         self.state.ask_lane(&self.gpu, lane, Waiting { threshold, counted: active.waiting });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn free(rounds: u32, threshold: f32, most: Option<u32>) -> Deferring {
-        Deferring::Once { rounds, threshold, fitted: None, most }
-    }
-
-    #[test]
-    fn what_cannot_be_put_off_is_refused() {
-        assert!(free(3, 0.5, None).check(8, 7).is_ok());
-        let exit = |rounds| (rounds, ReadoutSource::Model);
-        let several = |exits, least_probability| Deferring::Several { exits, least_probability, most: None };
-        for (how, room, word) in [
-            (free(0, 0.5, None), 7, "at least 1"),
-            (free(8, 0.5, None), 7, "below 8"),
-            (free(3, 1.5, None), 7, "between 0 and 1"),
-            (free(3, f32::NAN, None), 7, "between 0 and 1"),
-            (free(3, 0.5, Some(8)), 7, "between 1 and 7"),
-            (free(3, 0.5, None), 0, "no room"),
-            (several(vec![], 0.5), 7, "ascending"),
-            (several(vec![exit(4), exit(2)], 0.5), 7, "ascending"),
-            (several(vec![exit(2), exit(4)], -0.1), 7, "between 0 and 1"),
-        ] {
-            let error = how.check(8, room).unwrap_err().to_string();
-            assert!(error.contains(word), "{error}");
-        }
-    }
-
-    #[test]
-    fn always_and_never_need_no_logarithm() {
-        let of = |least_probability| Deferring::Several { exits: vec![], least_probability, most: None }.threshold();
-        assert_eq!([of(0.0), of(1.0)], [-1e30, 1e30]);
-        assert!((of(0.5) - 0.5f32.ln()).abs() < 1e-7);
     }
 }

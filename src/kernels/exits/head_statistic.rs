@@ -1,6 +1,6 @@
-//! A gate by how far the most probable token is ahead of the next one.
+//! A gate by a statistic of the tokens' probabilities: how far the most probable one is ahead, how probable it is, the entropy.
 //!
-//! Shader: `shaders/exits/top_two_gap.wgsl`.
+//! Shader: `shaders/exits/head_statistic.wgsl`.
 
 use crate::depth::policy::Rule;
 use crate::gpu::{Binding, Buffer, Kernel, Source};
@@ -8,7 +8,7 @@ use crate::params;
 
 /// Arguments of one dispatch. Shapes: see the shader.
 #[derive(Debug)]
-pub struct TopTwoGap<'a> {
+pub struct HeadStatistic<'a> {
     /// `[places, stride]`; not read for rows that have run no round
     pub logits: &'a Buffer,
     /// `[rounds]`: minus the thresholds
@@ -19,6 +19,8 @@ pub struct TopTwoGap<'a> {
     pub scores: &'a Buffer,
     /// `[rows]`: rounds
     pub granted: &'a Buffer,
+    /// Which statistic.
+    pub statistic: Statistic,
     /// The text of `goes_on`: see [`ExitPolicy::rule`](crate::depth::policy::ExitPolicy::rule).
     pub rule: &'static str,
     /// Most rows that the list can hold.
@@ -41,16 +43,40 @@ pub struct Params {
 }
 }
 
-/// The text with a rule of one's own.
-pub fn source(rule: &'static str) -> Source {
-    let own = include_str!("../../../shaders/exits/top_two_gap.wgsl");
-    let parts =
-        vec![own, crate::kernels::GAP, crate::kernels::DRAW, crate::kernels::FOLD, crate::kernels::DECIDE, rule];
+/// What is made of a row's logits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Statistic {
+    /// The largest probability less the second largest.
+    TopTwoGap,
+    /// The largest.
+    Largest,
+    /// Entropy in nats.
+    Entropy,
+}
+
+impl Statistic {
+    /// Every statistic.
+    pub const ALL: [Self; 3] = [Self::TopTwoGap, Self::Largest, Self::Entropy];
+
+    /// What measures it, in WGSL.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::TopTwoGap => include_str!("../../../shaders/lib/statistic_gap.wgsl"),
+            Self::Largest => include_str!("../../../shaders/lib/statistic_largest.wgsl"),
+            Self::Entropy => include_str!("../../../shaders/lib/statistic_entropy.wgsl"),
+        }
+    }
+}
+
+/// The text of a statistic with a rule of one's own.
+pub fn source(statistic: Statistic, rule: &'static str) -> Source {
+    let own = include_str!("../../../shaders/exits/head_statistic.wgsl");
+    let parts = vec![own, statistic.text(), crate::kernels::DRAW, crate::kernels::FOLD, crate::kernels::DECIDE, rule];
     Source { parts, constants: vec![] }
 }
 
-impl Kernel for TopTwoGap<'_> {
-    const NAME: &'static str = "top_two_gap";
+impl Kernel for HeadStatistic<'_> {
+    const NAME: &'static str = "head_statistic";
     type Params = Params;
 
     fn foreign(&self) -> bool {
@@ -58,7 +84,7 @@ impl Kernel for TopTwoGap<'_> {
     }
 
     fn source(&self) -> Source {
-        source(self.rule)
+        source(self.statistic, self.rule)
     }
 
     fn params(&self) -> Params {
@@ -75,12 +101,23 @@ impl Kernel for TopTwoGap<'_> {
 }
 
 /// CPU twin: the score of one row.
-pub fn cpu(logits: &[f32]) -> f32 {
+pub fn cpu(statistic: Statistic, logits: &[f32]) -> f32 {
     let best = (1..logits.len()).fold(0, |best, i| if logits[i] > logits[best] { i } else { best });
     let top = f64::from(logits[best]);
     let exponential = |i: usize| (f64::from(logits[i]) - top).exp();
-    let second = (0..logits.len()).filter(|i| *i != best).map(exponential).fold(0.0, f64::max);
-    ((1.0 - second) / (0..logits.len()).map(exponential).sum::<f64>()) as f32
+    let sum = (0..logits.len()).map(exponential).sum::<f64>();
+    let score = match statistic {
+        Statistic::TopTwoGap => {
+            let second = (0..logits.len()).filter(|i| *i != best).map(exponential).fold(0.0, f64::max);
+            (1.0 - second) / sum
+        }
+        Statistic::Largest => 1.0 / sum,
+        Statistic::Entropy => {
+            let below: f64 = (0..logits.len()).map(|i| (f64::from(logits[i]) - top) * exponential(i)).sum();
+            sum.ln() - below / sum
+        }
+    };
+    score as f32
 }
 
 #[cfg(test)]
@@ -95,7 +132,10 @@ mod tests {
     fn gpu_matches_cpu() {
         let device = Device::open();
         let mut close = 0;
-        for (vocabulary, forced) in [(2u32, NOT_FORCED), (255, NOT_FORCED), (256, 2), (4099, NOT_FORCED)] {
+        let shapes = [(2u32, NOT_FORCED), (255, NOT_FORCED), (256, 2), (4099, NOT_FORCED)];
+        for ((vocabulary, forced), statistic) in
+            shapes.into_iter().flat_map(|shape| Statistic::ALL.map(|statistic| (shape, statistic)))
+        {
             let (n_rows, rounds) = (9u32, 3u32);
             let logits: Vec<f32> = device.rows(n_rows, vocabulary, 71).values.iter().map(|x| x * 6.0).collect();
             // The last row is the first of the list; it holds a tie.
@@ -109,12 +149,13 @@ mod tests {
                 device.poisoned(n_rows * rounds),
                 device.upload(&before.iter().map(|&rounds| Granted { rounds, forced: 0 }).collect::<Vec<_>>()),
             );
-            device.run(&TopTwoGap {
+            device.run(&HeadStatistic {
                 logits: &device.upload(&logits),
                 bias: &device.upload(&bias),
                 list: &device.upload(&list),
                 scores: &scores,
                 granted: &granted,
+                statistic,
                 rule: Rule::AtMost.text(),
                 n_rows,
                 params: Params { vocabulary, stride: vocabulary, rounds, forced },
@@ -128,8 +169,8 @@ mod tests {
                     continue;
                 }
                 let own = &logits[(place * vocabulary) as usize..][..vocabulary as usize];
-                let want = if round == 0 { 0.0 } else { cpu(own) };
-                assert_close("gap", &kept[round as usize..][..1], &[want], 1e-6);
+                let want = if round == 0 { 0.0 } else { cpu(statistic, own) };
+                assert_close("statistic", &kept[round as usize..][..1], &[want], 2e-6);
                 let threshold = -bias[round as usize];
                 close += u32::from((want - threshold).abs() < 1e-5);
                 let goes = round == 0 || want <= threshold;
@@ -145,8 +186,10 @@ mod tests {
     }
 
     #[test]
-    fn equals_are_no_gap() {
-        assert_eq!(cpu(&[1.0, 3.0, 3.0]), 0.0);
-        assert!((cpu(&[0.0, 0.0, 90.0]) - 1.0).abs() < 1e-7);
+    fn statistics_of_what_is_known() {
+        assert!((cpu(Statistic::Entropy, &[2.0; 8]) - 8.0f32.ln()).abs() < 1e-6);
+        assert!((cpu(Statistic::Largest, &[2.0; 8]) - 0.125).abs() < 1e-7);
+        assert_eq!(cpu(Statistic::TopTwoGap, &[1.0, 3.0, 3.0]), 0.0);
+        assert!((cpu(Statistic::TopTwoGap, &[0.0, 0.0, 90.0]) - 1.0).abs() < 1e-7);
     }
 }
