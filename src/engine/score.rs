@@ -43,7 +43,7 @@ impl Engine {
         // The last token predicts nothing that is known.
         let inputs: Vec<Input> = (0..)
             .zip(&tokens[..tokens.len() - 1])
-            .map(|(position, &token)| Input { lane: 0, position, token })
+            .map(|(position, &token)| Input { lane: 0, position, token, written: false })
             .collect();
         for step in inputs.chunks(room.rows as usize) {
             let from = step[0].position as usize;

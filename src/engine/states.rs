@@ -60,7 +60,7 @@ impl Engine {
             let all = Depth::Fixed(self.plan.n_rounds());
             self.check_score(tokens, all)?;
             self.clear_for_text().await?;
-            let inputs = (0..).zip(tokens).map(|(position, &token)| Input { lane: 0, position, token });
+            let inputs = (0..).zip(tokens).map(|(position, &token)| Input { lane: 0, position, token, written: false });
             let inputs: Vec<Input> = inputs.collect();
             let mut left = inputs.len();
             for inputs in inputs.chunks(chunk as usize) {

@@ -10,8 +10,8 @@ use isobath::runtime::deferral::Deferral;
 use isobath::runtime::tick::Order;
 use pollster::block_on;
 
-use super::pages::{Written, load, requests as any_requests, write};
-use crate::support::networks::{Model, of_the_family, with_router, without_router};
+use super::pages::{Written, kinds, load, requests as any_requests, write};
+use crate::support::networks::{Model, with_router, without_router};
 
 const ROOM: u32 = 5;
 
@@ -144,10 +144,10 @@ fn cancelled(engine: &mut Engine, requests: &[Request], want: &[Written]) {
 
 #[test]
 fn what_is_put_off_is_the_same_in_any_company() {
-    let networks: Vec<Model> = without_router().into_iter().chain(of_the_family()).collect();
+    let networks = kinds();
     let fits = |model: &&Model| Deferral::fits(&model.plan) && model.plan.gate.is_none() && model.plan.n_rounds() > 2;
     let plain: Vec<&Model> = networks.iter().filter(fits).collect();
-    assert!(plain.len() > 3, "{} plain stacks", plain.len());
+    assert!(plain.len() > 1, "{} plain stacks", plain.len());
     plain.into_iter().for_each(check);
 }
 
