@@ -18,8 +18,6 @@ struct Params {
 }
 
 const THREADS = 256u;
-const EVENT_HEAD = 11u;
-const NO_TOKEN = 0xffffffffu;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> lists: array<u32>;            // lists of count, rows or end tokens
@@ -30,14 +28,6 @@ const NO_TOKEN = 0xffffffffu;
 @group(0) @binding(6) var<storage, read_write> control: array<Lane>;   // [lanes]
 @group(0) @binding(7) var<storage, read_write> events: array<u32>;     // count, 3 unused words, [events, stride]
 @group(0) @binding(8) var<storage, read> tokens: array<u32>;           // [rows]: a guess's token
-
-fn is_end(token: u32) -> bool {
-    let count = lists[params.ends];
-    for (var i = 0u; i < count; i++) {
-        if lists[params.ends + 1u + i] == token { return true; }
-    }
-    return false;
-}
 
 fn row_at(place: u32) -> u32 {
     return lists[params.list + 1u + place];
@@ -64,22 +54,21 @@ fn tell(place: u32, event: u32, stays: bool) -> bool {
     how.phase = select(READY, IDLE, ended || how.remaining == 0u);
     how.kept += 1u;
     if open { control[lane] = how; }
-    if event >= params.most { return guess == token; }
-    let at = 4u + event * params.stride;
-    events[at] = select(0xffffffffu, lane, open);
-    events[at + 1u] = how.serial;
-    events[at + 2u] = token;
-    events[at + 3u] = drawn[place * DRAWN + 1u];
-    events[at + 4u] = granted[row].rounds;
-    events[at + 5u] = how.position;
-    events[at + 6u] = select(select(0u, 2u, how.remaining == 0u), 1u, ended);
-    events[at + 7u] = guess;
-    events[at + 8u] = how.rows;
-    events[at + 9u] = how.source;
-    events[at + 10u] = u32(stays) | (u32(row >= params.base && (row - params.base) % params.span + 1u < how.rows) << 1u);
-    for (var i = 0u; i < params.rounds; i++) { events[at + EVENT_HEAD + i] = scores[row * params.rounds + i]; }
-    let behind = at + EVENT_HEAD + params.rounds;
-    for (var i = 2u; i < DRAWN; i++) { events[behind + i - 2u] = drawn[place * DRAWN + i]; }
+    var flags = select(0u, STAYS, stays);
+    if row >= params.base && (row - params.base) % params.span + 1u < how.rows { flags |= CHECKED; }
+    var told: Event;
+    told.lane = select(NOBODY, lane, open);
+    told.serial = how.serial;
+    told.token = token;
+    told.log_probability = drawn[place * DRAWN + 1u];
+    told.depth = granted[row].rounds;
+    told.position = how.position;
+    told.ended = select(select(0u, 2u, how.remaining == 0u), 1u, ended);
+    told.guess = guess;
+    told.rows = how.rows;
+    told.source = how.source;
+    told.flags = flags;
+    tell_alternatives(place, tell_event(event, told, row));
     return guess == token;
 }
 

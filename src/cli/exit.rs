@@ -2,12 +2,15 @@
 
 use isobath::engine::Engine;
 use isobath::error::{Error, RequestError};
-use isobath::network::exit::ExitChoice;
+use isobath::network::exit::{ExitChoice, ExitMode};
 use isobath::network::kit::Kit;
 use isobath::service::Draft;
 use pollster::block_on;
 
 use super::args::Loading;
+
+/// Rows of a sequence that may wait for deeper layers.
+const WAITING: u32 = 15;
 
 /// `MODE` or `MODE=THRESHOLD`.
 pub fn exit(text: &str) -> Result<ExitChoice, String> {
@@ -26,6 +29,12 @@ pub fn apply(loading: &Loading, kit: Option<&Kit>, engine: &mut Engine) -> Resul
         None => choice.clone(),
     };
     block_on(engine.set_exit(Some(&choice)))
+}
+
+/// Rows that may wait in the mode that was asked for.
+pub fn room(loading: &Loading) -> u32 {
+    let waits = |choice: &ExitChoice| matches!(choice.mode, ExitMode::Free | ExitMode::FreeAdaptive | ExitMode::EeLlm);
+    if loading.exit.as_ref().is_some_and(waits) { WAITING } else { 0 }
 }
 
 /// Who guesses where nothing is said: nobody where tokens leave early.

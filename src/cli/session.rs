@@ -98,7 +98,12 @@ fn start(parts: Parts<'_>, loading: &Loading, length: Length<'_>, options: Engin
         Some(context) => context,
         None => length.context(&parts.config, &parts.tokenizer)?,
     };
-    let options = EngineOptions { context: Some(context), profile: loading.profile, ..options };
+    let options = EngineOptions {
+        context: Some(context),
+        profile: loading.profile,
+        deferred: super::exit::room(loading),
+        ..options
+    };
     let drafting = loading.drafting(if options.guesses > 0 { Draft::Auto } else { Draft::Off });
     let read = |folder: &str| kit(folder, &parts);
     let exit_kit = loading.exit_kit.as_deref().map(read).transpose()?;
@@ -112,10 +117,10 @@ fn start(parts: Parts<'_>, loading: &Loading, length: Length<'_>, options: Engin
     if let Some(gate) = &loading.gate {
         gate.apply(&mut model.engine)?;
     }
-    super::exit::apply(loading, exit_kit.as_ref(), &mut model.engine)?;
     if options.guesses > 0 {
         block_on(drafting.apply(&mut model.engine, kit.as_ref()))?;
     }
+    super::exit::apply(loading, exit_kit.as_ref(), &mut model.engine)?;
     if !loading.quiet {
         tell_room(&model.engine);
     }

@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** pure rules and sums; no GPU, no clock, no files.
 
+pub mod beta;
 mod median;
 pub mod palette;
 pub mod policy;

@@ -183,32 +183,36 @@ impl Engine {
     }
 
     fn exit_of(&self, rounds: u32, readout: &ReadoutSource, most: u32, sure: Sure) -> Result<Exit, Error> {
-        let (sizes, hidden) = (&self.state.sizes, self.config.hidden_size as usize);
         let all = self.plan.n_rounds();
         if rounds == 0 || rounds >= all {
             let range = format!("at least 1 and below {all}, the rounds of this model");
             return Err(RequestError::Setting { name: "rounds of a guess", value: rounds.to_string(), range }.into());
         }
-        let mut head_rows = most;
-        let readout = match readout {
-            ReadoutSource::Model => Readout::FinalNorm,
+        let (readout, known) = self.readout(readout)?;
+        let head_rows = most.min(known);
+        Ok(Exit { rounds, readout, head_rows, sure })
+    }
+
+    /// What makes a final state of one behind some layers, and how many of the first tokens it knows.
+    pub(super) fn readout(&self, source: &ReadoutSource) -> Result<(Readout, u32), Error> {
+        let (sizes, hidden, all) = (&self.state.sizes, self.config.hidden_size as usize, self.config.vocab_size);
+        match source {
+            ReadoutSource::Model => Ok((Readout::FinalNorm, all)),
             ReadoutSource::Linear { norm, weight, bias } => {
                 fits("readout", weight, hidden * hidden)?;
                 fits("bias of a readout", bias, hidden)?;
                 let rows = u64::from(sizes.room.rows + sizes.room.lane_rows());
                 let made = self.gpu.buffer("states read out", rows * u64::from(sizes.hidden) * 4)?;
                 let weight = matrix_of(&self.gpu, "readout", weight, hidden, Some(bias))?;
-                Readout::Linear { norm: self.norm_of(norm)?, weight, made }
+                Ok((Readout::Linear { norm: self.norm_of(norm)?, weight, made }, all))
             }
             ReadoutSource::Head { norm, weight } => {
-                let rows = (weight.len() / hidden).clamp(1, self.config.vocab_size as usize);
+                let rows = (weight.len() / hidden).clamp(1, all as usize);
                 fits("head of an exit", weight, rows * hidden)?;
-                head_rows = head_rows.min(rows as u32);
                 let weight = matrix_of(&self.gpu, "head of an exit", weight, hidden, None)?;
-                Readout::Head { norm: self.norm_of(norm)?, weight }
+                Ok((Readout::Head { norm: self.norm_of(norm)?, weight }, rows as u32))
             }
-        };
-        Ok(Exit { rounds, readout, head_rows, sure })
+        }
     }
 
     fn norm_of(&self, numbers: &[f32]) -> Result<Bank, Error> {
@@ -234,7 +238,7 @@ impl Engine {
 }
 
 /// Refuses numbers that are not as many as wanted, or not numbers.
-fn fits(what: &'static str, numbers: &[f32], wanted: usize) -> Result<(), RequestError> {
+pub(super) fn fits(what: &'static str, numbers: &[f32], wanted: usize) -> Result<(), RequestError> {
     let refuse = |value: String, range: String| Err(RequestError::Setting { name: what, value, range });
     if numbers.iter().any(|number| !number.is_finite()) {
         return refuse("numbers that are not finite".into(), "finite numbers alone".into());

@@ -299,6 +299,7 @@ mod tests {
             rows,
             source: 0,
             checked: stays && rows > 1,
+            compared: false,
             stays,
             scores: vec![],
             alternatives: vec![],

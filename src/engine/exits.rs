@@ -1,6 +1,7 @@
 //! Ways to leave early, set from outside.
 
 use super::Engine;
+use super::deferring::Deferring;
 use crate::error::{Error, RequestError};
 use crate::network::exit::{Exit, ExitChoice, ExitHead, Learnt};
 use crate::network::plan::MissingKeys;
@@ -24,14 +25,29 @@ impl Engine {
         if !self.is_idle() {
             return Err(RequestError::Busy.into());
         }
+        if let Some(how) = choice.map(|choice| Deferring::of(choice, self.plan.n_rounds())).transpose()?.flatten() {
+            return self.set_deferring(Some(&how)).await;
+        }
         let leave = choice.map(|choice| self.leave_by(choice)).transpose()?;
         self.gpu.check().await?;
+        if self.deferring().is_some() {
+            self.set_deferring(None).await?;
+        }
         // Bind groups of the mode before would keep what it measured with.
         self.gpu.forget_bind_groups();
         self.scheduler.policy_changed();
         self.plan.leave_out(leave.as_ref().map_or(MissingKeys::Nothing, |leave| leave.exit.missing));
         self.state.leave = leave;
         Ok(())
+    }
+
+    /// No token leaves within a pass any more; nothing may be under way.
+    pub(super) fn stay(&mut self) {
+        if self.state.leave.take().is_some() {
+            self.gpu.forget_bind_groups();
+            self.scheduler.policy_changed();
+            self.plan.leave_out(MissingKeys::Nothing);
+        }
     }
 
     fn leave_by(&self, choice: &ExitChoice) -> Result<Leave, Error> {
@@ -86,7 +102,7 @@ impl Engine {
     }
 
     /// A vector as wide as the stream, padded with zeros.
-    fn padded_vector(&self, numbers: &[f32]) -> Result<crate::gpu::Buffer, Error> {
+    pub(super) fn padded_vector(&self, numbers: &[f32]) -> Result<crate::gpu::Buffer, Error> {
         let mut padded = numbers.to_vec();
         padded.resize(self.state.sizes.hidden as usize, 0.0);
         Ok(self.gpu.upload("weight of an exit", &padded)?)

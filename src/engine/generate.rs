@@ -35,7 +35,7 @@ impl Engine {
         let id = SequenceId(self.last_id + 1);
         let depths = self.depths_of(&request, depth);
         let mut submission = submission(id, &request, depth, depths.as_ref(), written);
-        if self.exit_mode().is_some() {
+        if self.exit_mode().is_some() || self.deferring().is_some() {
             // What is written may lack layers, which a prompt never does.
             submission.shared = request.prompt.len() as u32;
         }
@@ -45,7 +45,7 @@ impl Engine {
         }
         let written = written.len() as u32;
         let depths = depths.map(|depths| depths.rounds);
-        let mut active = Active { request, depth, depths, stream: Some(stream), written };
+        let mut active = Active { request, depth, depths, stream: Some(stream), written, threshold: None, waiting: 0 };
         if submission.max_tokens == 0 {
             let event = active.finished(FinishReason::Length);
             self.push(id, None, event);

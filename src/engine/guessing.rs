@@ -10,6 +10,7 @@ use super::drafters::DraftSource;
 use super::estimate::Estimates;
 use super::event::Guesser;
 use crate::error::{Error, RequestError};
+use crate::kernels::MAX_GUESSES;
 
 /// How many guesses are checked behind each token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +80,7 @@ impl Engine {
 
     /// Guesses behind a token for which there is room.
     pub fn most_guesses(&self) -> u32 {
-        self.state.sizes.room.span - 1
+        (self.state.sizes.room.span - 1).min(MAX_GUESSES)
     }
 
     /// Chooses who guesses, the first one first, and how many guesses are checked behind each token; nobody ends it. Texts do not
@@ -89,7 +90,7 @@ impl Engine {
     /// More guesses than there is room for ([`EngineOptions::guesses`](super::EngineOptions::guesses)), an order of rounds in which
     /// lanes stand at different ones, or no room on the GPU.
     pub async fn set_drafting(&mut self, sources: &[DraftSource], guesses: Guesses) -> Result<(), Error> {
-        let most = self.state.sizes.room.span - 1;
+        let most = self.most_guesses();
         let refuse = |name, value: String, range: String| Err(RequestError::Setting { name, value, range }.into());
         if let Guesses::Fixed(guesses) = guesses
             && guesses > most
@@ -102,6 +103,9 @@ impl Engine {
                 "guesses".into(),
                 "off where lanes of different rounds share a pass; or order waves".into(),
             );
+        }
+        if !sources.is_empty() && self.deferring.is_on() {
+            return refuse("draft", "guesses".into(), "off while layers are put off".into());
         }
         if let Some(exit) = self.exit_mode().filter(|_| !sources.is_empty()) {
             return refuse("draft", "guesses".into(), format!("off while tokens leave early by {}", exit.mode.name()));

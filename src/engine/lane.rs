@@ -20,6 +20,10 @@ pub(super) struct Active {
     pub stream: Option<TextStream>,
     /// Tokens told of.
     pub written: u32,
+    /// What the first layers are asked for, where layers are put off; none before it has a lane.
+    pub threshold: Option<f32>,
+    /// Tokens told by the first layers since one of all layers: so many rows wait.
+    pub waiting: u32,
 }
 
 /// What the host knows of a lane when it plans a tick.
@@ -32,6 +36,8 @@ pub(super) struct OnLane {
     pub reads: u32,
     /// Tokens that may be drawn.
     pub remaining: u32,
+    /// The token that enters behind those, told before; none where the last that is read draws one.
+    pub enters: Option<u32>,
     /// Entries that ticks may have added to what is known of it, once its last chunk was submitted.
     pub entries: Option<u32>,
     /// It may run less than all rounds, whatever the model says.

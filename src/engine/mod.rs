@@ -5,6 +5,7 @@
 
 mod ahead;
 pub mod cached;
+pub mod deferring;
 pub mod drafters;
 mod estimate;
 pub mod event;
@@ -68,7 +69,13 @@ pub struct EngineOptions {
     /// Most guesses behind a sequence's next token, for which room is made; at most [`MAX_GUESSES`]. Who guesses is said by
     /// [`Engine::set_drafting`].
     pub guesses: u32,
+    /// Most tokens of a sequence whose deeper layers are put off, for which room is made; at most [`MAX_DEFERRED`]. Whether any are
+    /// is said by [`Engine::set_deferring`].
+    pub deferred: u32,
 }
+
+/// Most tokens of a sequence whose deeper layers are put off.
+pub const MAX_DEFERRED: u32 = 31;
 
 /// Most tokens told with each written one.
 pub const MAX_ALTERNATIVES: u32 = 16;
@@ -145,6 +152,7 @@ impl Default for EngineOptions {
             profile: false,
             alternatives: 0,
             guesses: 0,
+            deferred: 0,
         }
     }
 }
@@ -171,6 +179,8 @@ pub struct Engine {
     statistics: Statistics,
     /// When guesses are checked, and how many.
     guessing: estimate::Estimates,
+    /// How deeper layers are put off.
+    deferring: deferring::Postponed,
     /// Guesses behind a token in the last tick that was submitted.
     guesses_before: u32,
     clock: Option<Clock>,
@@ -216,7 +226,7 @@ impl Engine {
         let wanted = Room {
             lanes,
             // Lanes at different rounds have nothing that could be checked together.
-            span: if order == Order::Mixed { 1 } else { 1 + options.guesses.min(MAX_GUESSES) },
+            span: if order == Order::Mixed { 1 } else { options.span() },
             context,
             rows: options.max_rows,
             heads: options.heads,
@@ -251,6 +261,7 @@ impl Engine {
             last_id: 0,
             statistics: Statistics::default(),
             guessing: estimate::Estimates::default(),
+            deferring: deferring::Postponed::default(),
             guesses_before: 0,
             clock,
             depths: None,
@@ -343,6 +354,7 @@ impl Engine {
     /// Refuses what cannot be run behind so many tokens of its own; returns how depth is decided.
     fn check(&self, request: &Request, written: usize) -> Result<Depth, RequestError> {
         request.sampling.check()?;
+        self.leaves_depth(request)?;
         let (context, tokens) = (self.context() as usize, request.prompt.len() + written);
         if request.prompt.is_empty() {
             return Err(RequestError::EmptyPrompt);

@@ -100,7 +100,7 @@ impl Engine {
     /// Puts a sequence on a lane.
     fn begin(&mut self, begin: &Begin) -> Result<(), GpuError> {
         let Some(active) = self.active.get(&begin.sequence) else { return Ok(()) };
-        let depth = active.lane_depth(self.plan.n_rounds());
+        let depth = self.deferring.lane_depth(active.lane_depth(self.plan.n_rounds()));
         let assignment = Assignment {
             serial: begin.serial,
             cached: &begin.tokens,
@@ -114,10 +114,11 @@ impl Engine {
             settings: active.request.sampling.settings(),
         };
         self.state.assign(&self.gpu, begin.lane, &assignment)?;
-        let Begin { sequence: id, reads, remaining, .. } = *begin;
+        let Begin { sequence: id, reads, remaining, enters, .. } = *begin;
         let ragged = depth != LaneDepth::Gate;
         self.lanes[begin.lane as usize] =
-            Some(OnLane { id, serial: begin.serial, reads, remaining, entries: None, ragged });
+            Some(OnLane { id, serial: begin.serial, reads, remaining, enters, entries: None, ragged });
+        self.ask_lane(begin.lane, id);
         Ok(())
     }
 
@@ -160,8 +161,13 @@ impl Engine {
                 written: position >= prompt,
             };
             inputs.extend((chunk.start..).zip(&chunk.tokens).map(input));
-            if chunk.last {
-                heads.push(inputs.len() as u32 - 1);
+            let enters = self.lanes[chunk.lane as usize].and_then(|lane| lane.enters);
+            match enters {
+                Some(token) if chunk.last => {
+                    self.state.enter(&self.gpu, chunk.lane, chunk.start + chunk.tokens.len() as u32, token);
+                }
+                None if chunk.last => heads.push(inputs.len() as u32 - 1),
+                _ => {}
             }
         }
         let network = self.network();

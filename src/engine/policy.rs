@@ -36,6 +36,10 @@ impl Engine {
             return Err(RequestError::Setting { name: "gate", value: name.to_owned(), range }.into());
         }
         let gate = self.plan.gate_named(name)?;
+        if self.deferring().is_some() {
+            let range = "left alone while layers are put off".into();
+            return Err(RequestError::Setting { name: "gate", value: name.into(), range }.into());
+        }
         let state = GateState::of(&self.gpu, gate.measure, &self.state.sizes, self.config.vocab_size)?;
         self.gpu.check().await?;
         // Bind groups of the gate before would keep what it measured with.

@@ -39,6 +39,7 @@ impl Engine {
         let drawn = LaneEvent::parse(events, self.plan.n_rounds(), self.state.sizes.room.alternatives);
         self.count_passes(&depths, decodes, &drawn);
         self.guessing.learn(&drawn, asked, arrived, read.is_empty() && decodes);
+        self.deferring.learn(&drawn);
         self.settle_entries(&drawn);
         let mut reports = vec![];
         let mut from = 0;
@@ -129,8 +130,9 @@ impl Engine {
     fn push_token(&mut self, id: SequenceId, lane: u32, drawn: &LaneEvent) {
         // Behind a stop text in the middle of a span nothing is told.
         let guess = self.guessing.told(drawn, &self.tokenizer);
-        let Self { active, weights, plan, tokenizer, state, .. } = self;
+        let Self { active, weights, plan, tokenizer, state, deferring, .. } = self;
         let Some(active) = active.get_mut(&id) else { return };
+        deferring.count(drawn, plan.n_rounds(), active);
         // While decoding, top-k runs every round.
         let forced = active.request.depth.is_some() || active.depth == Depth::Together;
         let scored = scored(weights, plan, drawn.depth, if forced { Depth::Fixed(0) } else { active.depth });
@@ -142,6 +144,7 @@ impl Engine {
             }
             None => drawn.scores[..scored.min(drawn.scores.len())].to_vec(),
         };
+        let scores = deferring.scores(drawn, active.written + 1).unwrap_or(scores);
         let (event, stopped) = active.token(drawn, scores, guess, tokenizer);
         self.statistics.tokens += 1;
         self.statistics.rounds += u64::from(drawn.depth);

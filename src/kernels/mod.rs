@@ -5,6 +5,7 @@
 //! nothing moves when the list changes.
 
 pub mod attention;
+pub mod deferring;
 pub mod drafts;
 pub mod draw;
 pub mod exits;
@@ -34,6 +35,8 @@ pub(crate) const ATTENDED_STRETCH: &str = include_str!("../../shaders/lib/attend
 pub(crate) const ATTENDED_WHOLE: &str = include_str!("../../shaders/lib/attended_whole.wgsl");
 pub(crate) const SPAN: &str = include_str!("../../shaders/lib/span.wgsl");
 pub(crate) const LANE: &str = include_str!("../../shaders/lib/lane.wgsl");
+pub(crate) const EVENT: &str = include_str!("../../shaders/lib/event.wgsl");
+pub(crate) const DRAWN: &str = include_str!("../../shaders/lib/drawn.wgsl");
 pub(crate) const GRANTED: &str = include_str!("../../shaders/lib/granted.wgsl");
 pub(crate) const PRODUCT: &str = include_str!("../../shaders/lib/product.wgsl");
 pub(crate) const DECIDE: &str =
@@ -104,11 +107,11 @@ pub struct Granted {
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
 pub struct Control {
-    /// [`Control::IDLE`], [`Control::READY`], [`Control::IN_FLIGHT`] or [`Control::READING`].
+    /// [`Control::IDLE`], [`Control::READY`], [`Control::IN_FLIGHT`], [`Control::READING`] or [`Control::WAITING`].
     pub phase: u32,
     /// Tells sequences of the same lane apart.
     pub serial: u32,
-    /// Position of the next token to be computed.
+    /// Position of the next token to be computed; of the first row that waits, where some do.
     pub position: u32,
     /// Tokens that may still be drawn.
     pub remaining: u32,
@@ -118,7 +121,7 @@ pub struct Control {
     pub given: u32,
     /// 1: an end token ends the sequence.
     pub ends: u32,
-    /// Rows of its span in use: the next token, and guesses behind it.
+    /// Rows of its span in use: the next token, and guesses behind it, or rows that wait before it.
     pub rows: u32,
     /// Of those that were computed last: rows that stay, the first ones.
     pub kept: u32,
@@ -141,6 +144,8 @@ impl Control {
     pub const IN_FLIGHT: u32 = 2;
     /// Its prompt is being read.
     pub const READING: u32 = 3;
+    /// The token of its newest row was told by the first layers: its rows wait for the others.
+    pub const WAITING: u32 = 4;
 }
 
 /// A row of numbers as kernels want it: a multiple of 32, the rest zero.

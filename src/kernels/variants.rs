@@ -7,9 +7,9 @@ use crate::kernels::exits::head_statistic::Statistic;
 use crate::kernels::products::matrix::loader;
 use crate::kernels::rows::swiglu::Activation;
 use crate::kernels::{
-    ATTENDED_STRETCH, ATTENDED_WHOLE, BLOCK, COLUMN, COLUMN_SUBGROUP, DRAW, ENTRIES, FOLD, FOLD_SUBGROUP, GATHERED,
-    GATHERED_NOWHERE, GRANTED, HASH, HELD_ALL, HELD_REACHED, KV, LANE, PRODUCT, REDUCE, REDUCE_SUBGROUP, SEEN, SERIAL,
-    SPAN, TEXEL, WEIGHTS_BUFFER, WEIGHTS_TEXTURE,
+    ATTENDED_STRETCH, ATTENDED_WHOLE, BLOCK, COLUMN, COLUMN_SUBGROUP, DRAW, DRAWN, ENTRIES, EVENT, FOLD, FOLD_SUBGROUP,
+    GATHERED, GATHERED_NOWHERE, GRANTED, HASH, HELD_ALL, HELD_REACHED, KV, LANE, PRODUCT, REDUCE, REDUCE_SUBGROUP,
+    SEEN, SERIAL, SPAN, TEXEL, WEIGHTS_BUFFER, WEIGHTS_TEXTURE,
 };
 use crate::tensor::DataType;
 
@@ -128,7 +128,7 @@ pub fn all() -> Vec<Variant> {
         add(
             "finish",
             crate::kernels::exits::finish::Params::FIELDS,
-            vec![text!("exits/finish"), LANE, GRANTED],
+            vec![text!("exits/finish"), LANE, GRANTED, EVENT, DRAWN],
             constants.clone(),
         );
         add(
@@ -155,7 +155,14 @@ pub fn all() -> Vec<Variant> {
     add("follow", crate::kernels::drafts::follow::Params::FIELDS, vec![text!("drafts/follow"), LANE, GRANTED], vec![]);
     add("join", crate::kernels::drafts::join::Params::FIELDS, vec![text!("drafts/join")], vec![]);
     add("linger", crate::kernels::drafts::linger::Params::FIELDS, vec![text!("drafts/linger"), LANE], vec![]);
+    let parts = vec![text!("deferring/agree"), LANE, EVENT];
+    add("agree", crate::kernels::deferring::agree::Params::FIELDS, parts, vec![]);
+    add("line_up", crate::kernels::deferring::line_up::Params::FIELDS, vec![text!("deferring/line_up"), LANE], vec![]);
+    let parts = vec![text!("deferring/sureness"), Statistic::TopTwoGap.text(), DRAW, FOLD];
+    add("sureness", crate::kernels::deferring::sureness::Params::FIELDS, parts, vec![]);
     for constants in &drawn {
+        let parts = vec![text!("deferring/commit"), LANE, EVENT, DRAWN];
+        add("commit", crate::kernels::deferring::commit::Params::FIELDS, parts, constants.clone());
         add(
             "entropy",
             crate::kernels::drafts::entropy::Params::FIELDS,

@@ -91,6 +91,13 @@ impl State {
         Ok(())
     }
 
+    /// Lets a token enter a lane whose prompt the submission that follows has read, and that draws none of it.
+    pub fn enter(&self, gpu: &Gpu, lane: u32, position: u32, token: u32) {
+        let at = u64::from(lane * self.sizes.room.context + position);
+        gpu.write(&self.lanes.history, at * 4, &[token]);
+        gpu.write(&self.lanes.control, u64::from(lane) * CONTROL_BYTES, &[Control::READY]);
+    }
+
     /// Switches a lane off, before the submission that follows.
     pub fn stop(&self, gpu: &Gpu, lane: u32) {
         gpu.write(&self.lanes.control, u64::from(lane) * CONTROL_BYTES, &[Control::default()]);

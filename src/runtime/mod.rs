@@ -1,6 +1,7 @@
 //! A network on the GPU: weights, rows and lanes, and the dispatches that move them on.
 
 pub mod cache;
+pub mod deferral;
 pub mod draft;
 pub mod gates;
 pub mod lane;

@@ -12,6 +12,7 @@ use crate::network::config::ModelConfig;
 use crate::network::gate::ScorerLayers;
 use crate::network::plan::{Plan, Residual};
 use crate::runtime::cache::{self, Cache};
+use crate::runtime::deferral::Deferral;
 use crate::runtime::draft::Drafter;
 use crate::runtime::leave::Leave;
 use crate::runtime::lists::Lists;
@@ -156,6 +157,8 @@ pub struct State {
     pub recipe: Recipe,
     /// Who guesses what follows, the first one first; nobody where lanes have one row.
     pub drafters: Vec<Drafter>,
+    /// How deeper layers are put off, if they are.
+    pub deferral: Option<Deferral>,
     /// How tokens leave early, where they do.
     pub leave: Option<Leave>,
 }
@@ -210,6 +213,7 @@ impl State {
             page_in_transit: gpu.buffer("page in transit", cache::page_bytes(config))?,
             recipe,
             drafters: Vec::new(),
+            deferral: None,
             leave: None,
         };
         gpu.check().await?;

@@ -188,7 +188,7 @@ impl<'a> Network<'a> {
                     scale: self.plan.form.embedding.scale,
                     context: sizes.room.context,
                     base: sizes.room.rows,
-                    span: sizes.room.span,
+                    span: self.state.guessing_span(),
                 },
             })?;
         }
@@ -228,7 +228,6 @@ impl<'a> Network<'a> {
         probe: &mut Option<&mut Probe>,
     ) -> Result<(), GpuError> {
         let rows = &self.state.rows;
-        let alternatives = self.state.sizes.room.alternatives;
         let batch = Batch { list, n_rows, longest: 0, round: 0, base: 0, region: n_rows, decoding: false, mixed: None };
         self.head(pass, &rows.logits, batch)?;
         self.own_heads(pass, batch)?;
@@ -236,13 +235,21 @@ impl<'a> Network<'a> {
         let vocabulary = self.config.vocab_size;
         if sample {
             self.sample(pass, (list, n_rows), vocabulary)?;
-        }
-        if sample && alternatives > 0 {
-            let params = alternatives::Params { vocabulary, stride: vocabulary };
-            let (logits, drawn) = (&rows.logits, &rows.drawn);
-            pass.run(&Alternatives { list, logits, drawn, alternatives, n_rows, params })?;
+            self.alternatives(pass, (list, n_rows))?;
         }
         Ok(())
+    }
+
+    /// The most probable tokens beside those that were drawn for the listed rows, where any are told.
+    pub(super) fn alternatives(&self, pass: &mut Pass<'_>, (list, n_rows): (&Buffer, u32)) -> Result<(), GpuError> {
+        let (rows, vocabulary) = (&self.state.rows, self.config.vocab_size);
+        let alternatives = self.state.sizes.room.alternatives;
+        if alternatives == 0 {
+            return Ok(());
+        }
+        let params = alternatives::Params { vocabulary, stride: vocabulary };
+        let (logits, drawn) = (&rows.logits, &rows.drawn);
+        pass.run(&Alternatives { list, logits, drawn, alternatives, n_rows, params })
     }
 
     /// Draws a token for each of the listed rows, of logits of the first so many tokens.
@@ -253,8 +260,8 @@ impl<'a> Network<'a> {
         vocabulary: u32,
     ) -> Result<(), GpuError> {
         let (rows, lanes) = (&self.state.rows, &self.state.lanes);
-        let Sizes { seen: seen_stride, room: Room { context, rows: base, span, alternatives, .. }, .. } =
-            self.state.sizes;
+        let Sizes { seen: seen_stride, room: Room { context, rows: base, alternatives, .. }, .. } = self.state.sizes;
+        let span = self.state.guessing_span();
         pass.run(&Sample {
             settings: &lanes.settings,
             rows: &rows.info,

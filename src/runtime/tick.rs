@@ -63,6 +63,9 @@ impl<'a> Network<'a> {
     /// # Errors
     /// [`GpuError::Pipeline`] where the device refuses a kernel.
     pub fn tick(&self, pass: &mut Pass<'_>, tick: &Tick) -> Result<(), GpuError> {
+        if let Some(deferral) = &self.state.deferral {
+            return self.tick_deferring(pass, tick, deferral);
+        }
         let (lanes, room) = (&self.state.lanes, self.state.sizes.room);
         let all = Batch {
             list: &lanes.live,
@@ -145,7 +148,7 @@ impl<'a> Network<'a> {
             params: finish::Params {
                 rounds,
                 stride,
-                most: room.lanes * (1 + room.span),
+                most: self.state.most_events(rounds),
                 list: place(list),
                 ends: place(&lanes.ends),
                 base: room.rows,
@@ -155,7 +158,7 @@ impl<'a> Network<'a> {
         self.carry(pass, (list, n_rows))
     }
 
-    fn enter_block(&self, pass: &mut Pass<'_>, order: Order) -> Result<(), GpuError> {
+    pub(super) fn enter_block(&self, pass: &mut Pass<'_>, order: Order) -> Result<(), GpuError> {
         let (rows, lanes, room) = (&self.state.rows, &self.state.lanes, self.state.sizes.room);
         let first = &self.plan.layers[self.plan.rounds[0].layers.start].cache;
         pass.run(&Enter {

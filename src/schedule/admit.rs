@@ -22,12 +22,12 @@ impl Scheduler {
 
     /// What is cached of the first sequence that waits, if its pages can be had.
     fn fitting_hit(&mut self) -> Option<Hit> {
-        let Self { shape, prefixes, queue, lanes, policy, .. } = self;
+        let Self { shape, prefixes, queue, lanes, policy, defers, .. } = self;
         let first = queue.first()?;
         let tokens = &first.tokens;
         let usable = match shape.prefix_cache && first.submission.together == 0 {
             // The last token must be computed, for what it predicts.
-            true => &tokens[..(tokens.len() - 1).min(first.submission.shared as usize)],
+            true => &tokens[..(first.reads(*defers) - 1).min(first.submission.shared) as usize],
             false => &[],
         };
         let hit = prefixes.longest(usable, Key { policy: *policy, request: first.submission.key }, shape.classes);
@@ -69,7 +69,7 @@ impl Scheduler {
         for (class, pages) in (0..).zip(&hit.pages) {
             pages.iter().for_each(|&page| self.pools[pool_of(class)].hold(page));
         }
-        let mut running = Running::new(sequence, self.serial, self.policy, &self.shape);
+        let mut running = Running::new(sequence, self.serial, self.policy, &self.shape, self.defers);
         self.serial = self.serial.wrapping_add(1);
         for (class, (pages, length)) in (0..).zip(hit.pages.iter().zip(&hit.lengths)) {
             for &page in pages {
@@ -94,7 +94,8 @@ impl Scheduler {
             lengths: hit.lengths,
             reads: running.reads,
             written: running.sequence.written(),
-            remaining: running.remaining(),
+            enters: running.enters.then(|| running.sequence.tokens[running.reads as usize]),
+            remaining: running.remaining() - u32::from(running.enters),
         });
         self.lanes[lane as usize] = Some(running);
     }

@@ -20,8 +20,10 @@ pub(super) struct Running {
     /// Most entries that it may ever have in a class.
     pub most: u32,
     pub table: Table,
-    /// Tokens to read before the first is drawn.
+    /// Tokens to read before the first is drawn, or enters.
     pub reads: u32,
+    /// The last token was told before, and enters behind what is read, which draws nothing.
+    pub enters: bool,
     /// Tokens cached, or read in chunks that were planned.
     pub planned: u32,
     /// Depths of all entries that are known to be in the cache.
@@ -47,7 +49,8 @@ pub(super) struct Blocks {
 }
 
 impl Running {
-    pub fn new(sequence: Sequence, serial: u32, policy: u64, shape: &Shape) -> Self {
+    pub fn new(sequence: Sequence, serial: u32, policy: u64, shape: &Shape, defers: bool) -> Self {
+        let enters = sequence.enters(defers);
         let none = vec![0; shape.classes as usize];
         Self {
             serial,
@@ -56,7 +59,8 @@ impl Running {
             // The last token that is drawn is never run.
             most: sequence.longest(shape.context) - 1,
             table: Table::new(shape.classes),
-            reads: sequence.tokens.len() as u32,
+            reads: sequence.reads(defers),
+            enters,
             planned: 0,
             depths: Vec::new(),
             lengths: none.clone(),
@@ -72,7 +76,7 @@ impl Running {
         Key { policy: self.policy, request: self.sequence.submission.key }
     }
 
-    /// Tokens that the lane may still draw when it begins.
+    /// Tokens that stand behind those it reads in the end.
     pub fn remaining(&self) -> u32 {
         self.most + 1 - self.reads
     }
@@ -166,7 +170,7 @@ mod tests {
             together,
             shared: u32::MAX,
         };
-        Running::new(Sequence::new(submission, 0), 0, 0, &SHAPE)
+        Running::new(Sequence::new(submission, 0), 0, 0, &SHAPE, false)
     }
 
     #[test]

@@ -52,6 +52,8 @@ pub struct Begin {
     pub reads: u32,
     /// Tokens written before a preemption: the index of the first token that will be drawn.
     pub written: u32,
+    /// The token that enters behind those, told before a preemption; none where the last that is read draws one.
+    pub enters: Option<u32>,
     /// The lane stops after so many tokens. They fit into the context.
     pub remaining: u32,
 }
@@ -82,6 +84,6 @@ pub struct Chunk {
     pub start: u32,
     /// Tokens, at least one.
     pub tokens: Vec<u32>,
-    /// The last row draws a token, and the lane decodes from then on.
+    /// The last row draws a token, unless one enters behind it, and the lane decodes from then on.
     pub last: bool,
 }

@@ -30,6 +30,16 @@ impl Sequence {
         (self.tokens.len() - self.submission.prompt.len()) as u32
     }
 
+    /// Whether its last token was told before, and enters a lane again; only where layers are put off.
+    pub fn enters(&self, defers: bool) -> bool {
+        defers && self.written() > 0
+    }
+
+    /// Tokens to be read before it writes.
+    pub fn reads(&self, defers: bool) -> u32 {
+        self.tokens.len() as u32 - u32::from(self.enters(defers))
+    }
+
     /// Most tokens that it may ever have.
     pub fn longest(&self, context: u32) -> u32 {
         (self.submission.prompt.len() as u32).saturating_add(self.submission.max_tokens).min(context)

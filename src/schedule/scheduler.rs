@@ -29,6 +29,8 @@ pub struct Scheduler {
     pub(super) span: u32,
     /// How often the rule was changed by which depth is decided.
     pub(super) policy: u64,
+    /// Decoding lanes may put layers off.
+    pub(super) defers: bool,
     ordinal: u64,
     pub(super) counts: Counts,
 }
@@ -89,6 +91,7 @@ impl Scheduler {
             serial: 0,
             span: shape.span,
             policy: 0,
+            defers: false,
             ordinal: 0,
             counts: Counts::default(),
         })
@@ -164,6 +167,12 @@ impl Scheduler {
     /// From the next tick on a decoding lane has so many rows, its next token and guesses behind it; at most those of the shape.
     pub fn set_span(&mut self, rows: u32) {
         self.span = rows.clamp(1, self.shape.span);
+    }
+
+    /// From now on lanes may put layers off while they decode, or no longer: a preempted sequence's last token is then not read
+    /// again but enters, as it did before. For an idle scheduler.
+    pub fn set_deferring(&mut self, defers: bool) {
+        self.defers = defers;
     }
 
     /// Whether prompts that begin alike share what was computed.

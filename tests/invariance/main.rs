@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may end at the first surprise")]
 
 mod batch;
+mod deferring;
 mod exits;
 mod gates;
 mod guesses;

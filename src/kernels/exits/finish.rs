@@ -4,7 +4,7 @@
 
 use crate::gpu::{Binding, Buffer, Kernel, Source};
 use crate::kernels::draw::alternatives::drawn_words;
-use crate::kernels::{Control, GRANTED, Granted, LANE, Row};
+use crate::kernels::{Control, DRAWN, EVENT, GRANTED, Granted, LANE, Row};
 use crate::params;
 
 /// Words of an event before its scores.
@@ -85,6 +85,8 @@ pub struct LaneEvent {
     pub checked: bool,
     /// No guess before it was refused.
     pub stays: bool,
+    /// No token is told: `token` is what the whole network finds most probable, `guess` what its first layers did.
+    pub compared: bool,
     /// Router logits of all rounds; those that were not scored hold older numbers.
     pub scores: Vec<f32>,
     /// The most probable tokens and the natural logarithms of their probabilities.
@@ -114,6 +116,7 @@ impl LaneEvent {
             source: w[9],
             checked: w[10] & 2 == 2,
             stays: w[10] & 1 == 1,
+            compared: w[10] & 4 == 4,
             scores: w[scored.clone()].iter().map(|&bits| f32::from_bits(bits)).collect(),
             alternatives: w[scored.end..].chunks_exact(2).map(|pair| (pair[0], f32::from_bits(pair[1]))).collect(),
         };
@@ -128,7 +131,7 @@ impl Kernel for Finish<'_> {
     type Params = Params;
 
     fn source(&self) -> Source {
-        let parts = vec![include_str!("../../../shaders/exits/finish.wgsl"), LANE, GRANTED];
+        let parts = vec![include_str!("../../../shaders/exits/finish.wgsl"), LANE, GRANTED, EVENT, DRAWN];
         Source { parts, constants: vec![("DRAWN", drawn_words(self.alternatives))] }
     }
 
@@ -192,6 +195,7 @@ pub fn cpu(control: &mut Control, row: &Row, granted: Granted, drawn: Drawn, end
         source: control.source,
         checked: drawn.place + 1 < control.rows,
         stays: drawn.stays,
+        compared: false,
         scores: vec![],
         alternatives: vec![],
     };

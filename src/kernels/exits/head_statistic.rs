@@ -58,7 +58,8 @@ impl Statistic {
     /// Every statistic.
     pub const ALL: [Self; 3] = [Self::TopTwoGap, Self::Largest, Self::Entropy];
 
-    fn text(self) -> &'static str {
+    /// What measures it, in WGSL.
+    pub(crate) fn text(self) -> &'static str {
         match self {
             Self::TopTwoGap => include_str!("../../../shaders/lib/statistic_gap.wgsl"),
             Self::Largest => include_str!("../../../shaders/lib/statistic_largest.wgsl"),

@@ -325,31 +325,11 @@ impl<'a> Network<'a> {
     /// Readout, head and draw of the listed rows, as guesses.
     fn propose(&self, pass: &mut Pass<'_>, path: &Path, exit: &Exit, batch: Batch<'_>) -> Result<(), GpuError> {
         let (rows, lanes, room) = (&self.state.rows, &self.state.lanes, self.state.sizes.room);
-        let (stride, read) = (exit.head_rows, self.config.hidden_size);
-        let logits = Target { buffer: &rows.logits, stride, mode: matvec::COMPACT };
-        let head = &self.weights.head;
-        match (&exit.readout, &path.from) {
-            (Readout::FinalNorm, _) => {
-                self.norm(pass, &rows.hidden, (self.plan.form.final_norm, &self.weights.final_norm), batch)?;
-                self.product(pass, head, stride, Input::Made(&rows.normed), batch, logits)?;
-            }
-            (Readout::Final, Origin::Jump(jump)) => {
-                self.product(pass, head, stride, Input::Rows(&jump.made), batch, logits)?;
-            }
-            (Readout::Final, Origin::Rounds) => {
-                self.product(pass, head, stride, Input::Rows(&rows.hidden), batch, logits)?;
-            }
-            (Readout::Linear { norm, weight, made }, _) => {
-                self.norm(pass, &rows.hidden, (self.plan.form.final_norm, norm), batch)?;
-                let target = Target { buffer: made, stride: self.state.sizes.hidden, mode: matvec::WRITE };
-                self.product(pass, weight, read, Input::Made(&rows.normed), batch, target)?;
-                self.product(pass, head, stride, Input::Rows(made), batch, logits)?;
-            }
-            (Readout::Head { norm, weight }, _) => {
-                self.norm(pass, &rows.hidden, (self.plan.form.final_norm, norm), batch)?;
-                self.product(pass, weight, stride, Input::Made(&rows.normed), batch, logits)?;
-            }
-        }
+        let state = match &path.from {
+            Origin::Rounds => &rows.hidden,
+            Origin::Jump(jump) => &jump.made,
+        };
+        self.read_out(pass, &exit.readout, state, exit.head_rows, batch)?;
         self.sample(pass, (batch.list, batch.n_rows), exit.head_rows)?;
         let least_sureness = match exit.sure {
             Sure::LogProbability(least) => least,
@@ -360,7 +340,7 @@ impl<'a> Network<'a> {
                     drawn: &rows.drawn,
                     alternatives: room.alternatives,
                     n_rows: batch.n_rows,
-                    params: entropy::Params { vocabulary: stride, stride },
+                    params: entropy::Params { vocabulary: exit.head_rows, stride: exit.head_rows },
                 })?;
                 least
             }
@@ -375,6 +355,36 @@ impl<'a> Network<'a> {
             n_rows: batch.n_rows,
             params: propose::Params { base, span, least_sureness },
         })
+    }
+
+    /// Logits of the listed rows for the first so many tokens, of states that are read out.
+    pub(in crate::runtime) fn read_out(
+        &self,
+        pass: &mut Pass<'_>,
+        readout: &'a Readout,
+        state: &'a Buffer,
+        stride: u32,
+        batch: Batch<'_>,
+    ) -> Result<(), GpuError> {
+        let (rows, read, head) = (&self.state.rows, self.config.hidden_size, &self.weights.head);
+        let logits = Target { buffer: &rows.logits, stride, mode: matvec::COMPACT };
+        match readout {
+            Readout::FinalNorm => {
+                self.norm(pass, state, (self.plan.form.final_norm, &self.weights.final_norm), batch)?;
+                self.product(pass, head, stride, Input::Made(&rows.normed), batch, logits)
+            }
+            Readout::Final => self.product(pass, head, stride, Input::Rows(state), batch, logits),
+            Readout::Linear { norm, weight, made } => {
+                self.norm(pass, state, (self.plan.form.final_norm, norm), batch)?;
+                let target = Target { buffer: made, stride: self.state.sizes.hidden, mode: matvec::WRITE };
+                self.product(pass, weight, read, Input::Made(&rows.normed), batch, target)?;
+                self.product(pass, head, stride, Input::Rows(made), batch, logits)
+            }
+            Readout::Head { norm, weight } => {
+                self.norm(pass, state, (self.plan.form.final_norm, norm), batch)?;
+                self.product(pass, weight, stride, Input::Made(&rows.normed), batch, logits)
+            }
+        }
     }
 
     /// Carries final states of the rows of a list to where a jump begins, if there is one.
