@@ -3,7 +3,8 @@
 
 use isobath::engine::deferring::Deferring;
 use isobath::engine::event::Event;
-use isobath::engine::guessing::{DraftSource, Guesses, ReadoutSource};
+use isobath::engine::drafters::{DraftSource, ReadoutSource};
+use isobath::engine::guessing::Guesses;
 use isobath::engine::request::Request;
 use isobath::engine::{Engine, EngineOptions};
 use isobath::runtime::deferral::Deferral;
