@@ -4,7 +4,8 @@ use super::Engine;
 use super::event::Guesser;
 use crate::error::{Error, RequestError};
 use crate::runtime::draft::Drafter;
-use crate::runtime::draft::path::{Exit, Jump, Origin, Path, Readout, Sure};
+use crate::runtime::draft::path::{Exit, Jump, Origin, Path, Sure};
+use crate::runtime::draft::readout::Readout;
 use crate::runtime::upload::matrix_of;
 use crate::runtime::weights::Bank;
 

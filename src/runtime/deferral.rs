@@ -21,7 +21,7 @@ use crate::kernels::deferring::sureness::{self, Sureness};
 use crate::kernels::exits::finish::{EVENTS_START, event_words};
 use crate::kernels::{Control, NEXT_TOKEN};
 use crate::network::plan::{Plan, Residual};
-use crate::runtime::draft::path::Readout;
+use crate::runtime::draft::readout::Readout;
 use crate::runtime::layer::Batch;
 use crate::runtime::state::{Sizes, State};
 use crate::runtime::step::{Depth, Network};

@@ -2,8 +2,8 @@
 //! others are cancelled, and where pages run out and it is read again; and where nobody is sure it is the model's own text.
 
 use isobath::engine::deferring::Deferring;
-use isobath::engine::event::Event;
 use isobath::engine::drafters::{DraftSource, ReadoutSource};
+use isobath::engine::event::Event;
 use isobath::engine::guessing::Guesses;
 use isobath::engine::request::Request;
 use isobath::engine::{Engine, EngineOptions};

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use isobath::depth::beta::Fit;
 use isobath::engine::deferring::{Deferring, DeferringCounts, Logged};
-use isobath::engine::event::Event;
 use isobath::engine::drafters::ReadoutSource;
+use isobath::engine::event::Event;
 use isobath::engine::request::Request;
 use isobath::engine::{Engine, EngineOptions, SequenceId};
 use isobath::error::ModelError;

@@ -14,7 +14,7 @@ use crate::error::{Error, RequestError};
 use crate::kernels::deferring::commit::Waiting;
 use crate::kernels::exits::finish::LaneEvent;
 use crate::runtime::deferral::{Deferral, Exit, Measure};
-use crate::runtime::draft::path::Readout;
+use crate::runtime::draft::readout::Readout;
 use crate::runtime::lane::LaneDepth;
 use crate::runtime::tick::Order;
 use crate::runtime::upload::exact_matrix_of;

@@ -7,6 +7,7 @@
 //! **Invariant:** who guesses changes how many tokens a tick writes, never which.
 
 pub mod path;
+pub mod readout;
 
 use crate::error::GpuError;
 use crate::gpu::{Buffer, Pass};
