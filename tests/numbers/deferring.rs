@@ -20,7 +20,7 @@ use isobath::kernels::exits::finish::LaneEvent;
 use isobath::network::config::ModelConfig;
 use isobath::network::plan::Plan;
 use isobath::runtime::deferral::{Deferral, Exit, Measure};
-use isobath::runtime::draft::path::Readout;
+use isobath::runtime::draft::readout::Readout;
 use isobath::runtime::lane::{Assignment, LaneDepth};
 use isobath::runtime::state::{Room, State};
 use isobath::runtime::step::{Depth, Input, Network, Step};
