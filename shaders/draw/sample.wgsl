@@ -86,7 +86,7 @@ fn sample(
 
 fn draw(place: u32, thread: u32) {
     own_row = list[1u + place];
-    let info = rows[own_row];
+    let info = rows[list[1u + place]];
     // Barriers stand behind branches on `own`: private variables would not count as uniform there.
     let own = settings[info.x];
     how = own;
