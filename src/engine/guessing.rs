@@ -1,7 +1,7 @@
 //! Who guesses, and how many guesses are checked behind each token.
 //!
 //! A check of `k` guesses costs a pass over `1 + k` rows of each lane, and is worth the guesses that are right. Whether one pays is
-//! estimated in [`estimate`](super::estimate).
+//! estimated in `estimate`.
 //!
 //! **Invariant:** this decides how many guesses are checked, never what is written.
 

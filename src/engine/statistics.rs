@@ -25,7 +25,7 @@ pub struct Statistics {
     pub outside_passes: u64,
     /// Times that those of one round were.
     pub round_passes: u64,
-    /// Where the host's time went; all zero without a [clock](Engine::set_clock).
+    /// Where the host's time went; all zero without a [clock](super::Engine::set_clock).
     pub host: HostTime,
 }
 

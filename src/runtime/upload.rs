@@ -1,6 +1,6 @@
 //! From a file to the GPU, piece by piece: tensors are fetched by rows, checked, repacked and written into their place.
 //!
-//! **Invariant:** of a matrix never more than [`PIECE_BYTES`] and a few rows are in memory, and copies of these, wherever the file is.
+//! **Invariant:** of a matrix never more than `PIECE_BYTES` and a few rows are in memory, and copies of these, wherever the file is.
 
 use std::future::poll_fn;
 use std::ops::Range;

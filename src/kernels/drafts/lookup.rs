@@ -9,7 +9,7 @@ use crate::params;
 /// Arguments of one dispatch. Shapes: see the shader.
 #[derive(Debug)]
 pub struct Lookup<'a> {
-    /// `[lanes]` of [`Control`]
+    /// `[lanes]` of [`Control`](crate::kernels::Control)
     pub control: &'a Buffer,
     /// `[lanes, context]`
     pub history: &'a Buffer,
