@@ -36,8 +36,6 @@ const THREADS = 256u;
 @group(0) @binding(7) var<storage, read_write> waiting: array<Waiting>;  // [lanes]
 @group(0) @binding(8) var<storage, read_write> best: array<u32>;         // [rows]: most probable token; none where it was not tested
 
-var<workgroup> counts: array<u32, THREADS>;
-
 fn row_at(place: u32) -> u32 {
     return lists[params.list + 1u + place];
 }
@@ -93,16 +91,8 @@ fn commit(@builtin(local_invocation_index) thread: u32) {
     let end = min(begin + share, count);
     var sure = 0u;
     for (var place = begin; place < end; place++) { sure += u32(is_sure(place)); }
-    counts[thread] = sure;
-    workgroupBarrier();
-    for (var step = 1u; step < THREADS; step *= 2u) {
-        var left = 0u;
-        if thread >= step { left = counts[thread - step]; }
-        workgroupBarrier();
-        counts[thread] += left;
-        workgroupBarrier();
-    }
-    var event = before + counts[thread] - sure;
+    let behind = before + sum_before(thread, sure);
+    var event = behind;
     for (var place = begin; place < end; place++) {
         if is_sure(place) {
             tell(place, event);
@@ -111,5 +101,5 @@ fn commit(@builtin(local_invocation_index) thread: u32) {
             go_deeper(place);
         }
     }
-    if thread == THREADS - 1u { events[0] = before + counts[thread]; }
+    if thread == THREADS - 1u { events[0] = behind + sure; }
 }

@@ -24,8 +24,6 @@ const OLDER = 1u;
 @group(0) @binding(2) var<storage, read_write> rows: array<vec4<u32>>; // [rows]: lane, position, round, KV index
 @group(0) @binding(3) var<storage, read_write> list: array<u32>;       // count, rows
 
-var<workgroup> counts: array<u32, THREADS>;
-
 // The listed rows of a lane: the first, and the one behind the last.
 fn listed(lane: u32) -> vec2<u32> {
     let how = control[lane];
@@ -50,16 +48,7 @@ fn line_up(@builtin(local_invocation_index) thread: u32) {
         let own = listed(lane);
         count += own.y - own.x;
     }
-    counts[thread] = count;
-    workgroupBarrier();
-    for (var step = 1u; step < THREADS; step *= 2u) {
-        var left = 0u;
-        if thread >= step { left = counts[thread - step]; }
-        workgroupBarrier();
-        counts[thread] += left;
-        workgroupBarrier();
-    }
-    var place = counts[thread] - count;
+    var place = sum_before(thread, count);
     for (var lane = begin; lane < end; lane++) {
         let own = listed(lane);
         for (var i = own.x; i < own.y; i++) {

@@ -1,8 +1,5 @@
 // Puts the entropy of a row's probabilities, negative, in place of the log-probability of what was drawn for it.
-//
-//     -H = sum_j p_j log p_j = (sum_j exp(l_j - top) (l_j - top)) / mass - log mass          mass = sum_j exp(l_j - top)
-//
-// Sums run over the workgroup in a fixed tree. Grid: one workgroup per place of the list. CPU twin: `cpu` in
+// The measure is lib/statistic_entropy.wgsl. Grid: one workgroup per place of the list. CPU twin: `cpu` in
 // `src/kernels/drafts/entropy.rs`.
 
 struct Params {
@@ -21,19 +18,6 @@ const LOWEST = -1e30;
 fn entropy(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let place = group.x;
     if place >= list[0] { return; }
-    let start = place * params.stride;
-    let own = own_best(thread, start);
-    _ = argmax(thread, own.logit, own.token);
-    let top = best_value;
-    var part = 0.0;
-    var weighed = 0.0;
-    for (var i = thread; i < params.vocabulary; i += THREADS) {
-        let x = max(logits[start + i] - top, -80.0);
-        let e = exp(x);
-        part += e;
-        weighed = fma(e, x, weighed);
-    }
-    let mass = total(thread, part);
-    let sum = total(thread, weighed);
-    if thread == 0u { drawn[place * DRAWN + 1u] = bitcast<u32>(sum / mass - log(mass)); }
+    let entropy = statistic(thread, place * params.stride);
+    if thread == 0u { drawn[place * DRAWN + 1u] = bitcast<u32>(-entropy); }
 }

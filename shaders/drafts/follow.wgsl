@@ -27,8 +27,6 @@ const REST = 0xffffffffu;
 @group(0) @binding(4) var<storage, read_write> list: array<u32>;        // count, rows
 @group(0) @binding(5) var<storage, read_write> reached: array<u32>;     // [rows]: rounds run, to be guessed from
 
-var<workgroup> counts: array<u32, THREADS>;
-
 // The listed rows of a lane: the first, and the one behind the last.
 fn listed(lane: u32) -> vec2<u32> {
     let how = control[lane];
@@ -49,16 +47,7 @@ fn follow(@builtin(local_invocation_index) thread: u32) {
         let own = listed(lane);
         count += own.y - own.x;
     }
-    counts[thread] = count;
-    workgroupBarrier();
-    for (var step = 1u; step < THREADS; step *= 2u) {
-        var left = 0u;
-        if thread >= step { left = counts[thread - step]; }
-        workgroupBarrier();
-        counts[thread] += left;
-        workgroupBarrier();
-    }
-    var place = counts[thread] - count;
+    var place = sum_before(thread, count);
     for (var lane = begin; lane < end; lane++) {
         let own = listed(lane);
         for (var i = 0u; i < params.span; i++) {

@@ -27,8 +27,6 @@ const REST = 0xffffffffu;
 @group(0) @binding(2) var<storage, read_write> reached: array<u32>; // [rows]: rounds run, to be guessed from
 @group(0) @binding(3) var<storage, read_write> list: array<u32>;    // count, rows
 
-var<workgroup> counts: array<u32, THREADS>;
-
 fn listed(lane: u32, place: u32) -> bool {
     let how = control[lane];
     if how.phase != READY || reached[params.base + lane * params.span + place] != params.begins { return false; }
@@ -46,16 +44,7 @@ fn linger(@builtin(local_invocation_index) thread: u32) {
     for (var lane = begin; lane < end; lane++) {
         for (var i = 0u; i < params.span; i++) { count += u32(listed(lane, i)); }
     }
-    counts[thread] = count;
-    workgroupBarrier();
-    for (var step = 1u; step < THREADS; step *= 2u) {
-        var left = 0u;
-        if thread >= step { left = counts[thread - step]; }
-        workgroupBarrier();
-        counts[thread] += left;
-        workgroupBarrier();
-    }
-    var place = counts[thread] - count;
+    var place = sum_before(thread, count);
     for (var lane = begin; lane < end; lane++) {
         for (var i = 0u; i < params.span; i++) {
             if !listed(lane, i) { continue; }

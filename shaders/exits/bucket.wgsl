@@ -27,8 +27,6 @@ const THREADS = 256u;
 @group(0) @binding(6) var<storage, read_write> reach: array<u32>;      // [lanes, context]: rounds run by a position
 @group(0) @binding(7) var<storage, read_write> list: array<u32>;       // count, rows
 
-var<workgroup> counts: array<u32, THREADS>;
-
 fn listed(row: u32) -> bool {
     return granted[row].rounds > params.round;
 }
@@ -40,16 +38,7 @@ fn bucket(@builtin(local_invocation_index) thread: u32) {
     let end = min(begin + share, params.base + params.rows);
     var count = 0u;
     for (var row = begin; row < end; row++) { count += u32(listed(row)); }
-    counts[thread] = count;
-    workgroupBarrier();
-    for (var step = 1u; step < THREADS; step *= 2u) {
-        var left = 0u;
-        if thread >= step { left = counts[thread - step]; }
-        workgroupBarrier();
-        counts[thread] += left;
-        workgroupBarrier();
-    }
-    var place = counts[thread] - count;
+    var place = sum_before(thread, count);
     for (var row = begin; row < end; row++) {
         before[row] = place;
         if listed(row) {

@@ -20,8 +20,6 @@ const THREADS = 256u;
 @group(0) @binding(3) var<storage, read> granted: array<Granted>;  // [rows]
 @group(0) @binding(4) var<storage, read_write> leaving: array<u32>; // count, rows
 
-var<workgroup> counts: array<u32, THREADS>;
-
 // How many rows of a lane leave: all or none.
 fn leaving_rows(lane: u32) -> u32 {
     if control[lane].phase != IN_FLIGHT { return 0u; }
@@ -41,16 +39,7 @@ fn leave(@builtin(local_invocation_index) thread: u32) {
     let end = min(begin + share, params.lanes);
     var count = 0u;
     for (var lane = begin; lane < end; lane++) { count += leaving_rows(lane); }
-    counts[thread] = count;
-    workgroupBarrier();
-    for (var step = 1u; step < THREADS; step *= 2u) {
-        var left = 0u;
-        if thread >= step { left = counts[thread - step]; }
-        workgroupBarrier();
-        counts[thread] += left;
-        workgroupBarrier();
-    }
-    var place = counts[thread] - count;
+    var place = sum_before(thread, count);
     for (var lane = begin; lane < end; lane++) {
         let used = leaving_rows(lane);
         for (var i = 0u; i < used; i++) { leaving[1u + place + i] = params.base + lane * params.span + i; }

@@ -16,8 +16,6 @@ const THREADS = 256u;
 @group(0) @binding(2) var<storage, read> list: array<u32>;         // count, rows
 @group(0) @binding(3) var<storage, read_write> sifted: array<u32>; // count, rows
 
-var<workgroup> counts: array<u32, THREADS>;
-
 fn passes(row: u32) -> bool {
     let run = granted[row];
     return run.forced == 0u && run.rounds >= params.least && run.rounds < params.end;
@@ -31,16 +29,7 @@ fn sift(@builtin(local_invocation_index) thread: u32) {
     let end = min(begin + share, rows);
     var count = 0u;
     for (var place = begin; place < end; place++) { count += u32(passes(list[1u + place])); }
-    counts[thread] = count;
-    workgroupBarrier();
-    for (var step = 1u; step < THREADS; step *= 2u) {
-        var left = 0u;
-        if thread >= step { left = counts[thread - step]; }
-        workgroupBarrier();
-        counts[thread] += left;
-        workgroupBarrier();
-    }
-    var to = counts[thread] - count;
+    var to = sum_before(thread, count);
     for (var place = begin; place < end; place++) {
         let row = list[1u + place];
         if passes(row) {

@@ -41,6 +41,7 @@ pub(crate) const GRANTED: &str = include_str!("../../shaders/lib/granted.wgsl");
 pub(crate) const PRODUCT: &str = include_str!("../../shaders/lib/product.wgsl");
 pub(crate) const DECIDE: &str =
     concat!(include_str!("../../shaders/lib/decide.wgsl"), include_str!("../../shaders/lib/granted.wgsl"));
+pub(crate) const SCAN: &str = include_str!("../../shaders/lib/scan.wgsl");
 pub(crate) const SEEN: &str = include_str!("../../shaders/lib/seen.wgsl");
 pub(crate) const SERIAL: &str = include_str!("../../shaders/lib/serial.wgsl");
 pub(crate) const COLUMN: &str = include_str!("../../shaders/lib/column.wgsl");

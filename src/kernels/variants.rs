@@ -9,7 +9,7 @@ use crate::kernels::rows::swiglu::Activation;
 use crate::kernels::{
     ATTENDED_STRETCH, ATTENDED_WHOLE, BLOCK, COLUMN, COLUMN_SUBGROUP, DRAW, DRAWN, ENTRIES, EVENT, FOLD, FOLD_SUBGROUP,
     GATHERED, GATHERED_NOWHERE, GRANTED, HASH, HELD_ALL, HELD_REACHED, KV, LANE, PRODUCT, REDUCE, REDUCE_SUBGROUP,
-    SEEN, SERIAL, SPAN, TEXEL, WEIGHTS_BUFFER, WEIGHTS_TEXTURE,
+    SCAN, SEEN, SERIAL, SPAN, TEXEL, WEIGHTS_BUFFER, WEIGHTS_TEXTURE,
 };
 use crate::tensor::DataType;
 
@@ -103,7 +103,7 @@ pub fn all() -> Vec<Variant> {
         drawn[1].clone(),
     );
     add("bias", crate::kernels::products::bias::Params::FIELDS, vec![text!("products/bias")], vec![]);
-    add("bucket", crate::kernels::exits::bucket::Params::FIELDS, vec![text!("exits/bucket"), GRANTED], vec![]);
+    add("bucket", crate::kernels::exits::bucket::Params::FIELDS, vec![text!("exits/bucket"), SCAN, GRANTED], vec![]);
     for mode in [
         crate::kernels::rows::combine::COPY,
         crate::kernels::rows::combine::ADD_WEIGHED,
@@ -152,21 +152,31 @@ pub fn all() -> Vec<Variant> {
         vec![],
     );
     add("carry", crate::kernels::drafts::carry::Params::FIELDS, vec![text!("drafts/carry"), LANE], vec![]);
-    add("follow", crate::kernels::drafts::follow::Params::FIELDS, vec![text!("drafts/follow"), LANE, GRANTED], vec![]);
+    add(
+        "follow",
+        crate::kernels::drafts::follow::Params::FIELDS,
+        vec![text!("drafts/follow"), SCAN, LANE, GRANTED],
+        vec![],
+    );
     add("join", crate::kernels::drafts::join::Params::FIELDS, vec![text!("drafts/join")], vec![]);
-    add("linger", crate::kernels::drafts::linger::Params::FIELDS, vec![text!("drafts/linger"), LANE], vec![]);
+    add("linger", crate::kernels::drafts::linger::Params::FIELDS, vec![text!("drafts/linger"), SCAN, LANE], vec![]);
     let parts = vec![text!("deferring/agree"), LANE, EVENT];
     add("agree", crate::kernels::deferring::agree::Params::FIELDS, parts, vec![]);
-    add("line_up", crate::kernels::deferring::line_up::Params::FIELDS, vec![text!("deferring/line_up"), LANE], vec![]);
+    add(
+        "line_up",
+        crate::kernels::deferring::line_up::Params::FIELDS,
+        vec![text!("deferring/line_up"), SCAN, LANE],
+        vec![],
+    );
     let parts = vec![text!("deferring/sureness"), Statistic::TopTwoGap.text(), DRAW, FOLD];
     add("sureness", crate::kernels::deferring::sureness::Params::FIELDS, parts, vec![]);
     for constants in &drawn {
-        let parts = vec![text!("deferring/commit"), LANE, EVENT, DRAWN];
+        let parts = vec![text!("deferring/commit"), SCAN, LANE, EVENT, DRAWN];
         add("commit", crate::kernels::deferring::commit::Params::FIELDS, parts, constants.clone());
         add(
             "entropy",
             crate::kernels::drafts::entropy::Params::FIELDS,
-            vec![text!("drafts/entropy"), DRAW, FOLD],
+            vec![text!("drafts/entropy"), Statistic::Entropy.text(), DRAW, FOLD],
             constants.clone(),
         );
         add(
@@ -179,7 +189,7 @@ pub fn all() -> Vec<Variant> {
     add("keep", crate::kernels::drafts::keep::Params::FIELDS, vec![text!("drafts/keep"), LANE, GRANTED], vec![]);
     add("lookup", crate::kernels::drafts::lookup::Params::FIELDS, vec![text!("drafts/lookup"), LANE], vec![]);
     add("recall", crate::kernels::drafts::recall::Params::FIELDS, vec![text!("drafts/recall"), LANE, HASH], vec![]);
-    add("leave", crate::kernels::exits::leave::Params::FIELDS, vec![text!("exits/leave"), LANE, GRANTED], vec![]);
+    add("leave", crate::kernels::exits::leave::Params::FIELDS, vec![text!("exits/leave"), SCAN, LANE, GRANTED], vec![]);
     add(
         "own_logits",
         crate::kernels::exits::own_logits::Params::FIELDS,
@@ -187,7 +197,7 @@ pub fn all() -> Vec<Variant> {
         vec![],
     );
     add("settled", crate::kernels::exits::settled::Params::FIELDS, vec![text!("exits/settled"), REDUCE], vec![]);
-    add("sift", crate::kernels::exits::sift::Params::FIELDS, vec![text!("exits/sift"), GRANTED], vec![]);
+    add("sift", crate::kernels::exits::sift::Params::FIELDS, vec![text!("exits/sift"), SCAN, GRANTED], vec![]);
     for rule in Rule::ALL {
         let parts = crate::kernels::exits::verdict::source(rule).parts;
         add("verdict", crate::kernels::exits::verdict::Params::FIELDS, parts, vec![]);

@@ -73,7 +73,8 @@ impl Kernel for Commit<'_> {
     type Params = Params;
 
     fn source(&self) -> Source {
-        let parts = vec![include_str!("../../../shaders/deferring/commit.wgsl"), LANE, EVENT, DRAWN];
+        let parts =
+            vec![include_str!("../../../shaders/deferring/commit.wgsl"), crate::kernels::SCAN, LANE, EVENT, DRAWN];
         Source { parts, constants: vec![("DRAWN", drawn_words(self.alternatives))] }
     }
 

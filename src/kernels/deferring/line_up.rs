@@ -49,7 +49,10 @@ impl Kernel for LineUp<'_> {
     type Params = Params;
 
     fn source(&self) -> Source {
-        Source { parts: vec![include_str!("../../../shaders/deferring/line_up.wgsl"), LANE], constants: vec![] }
+        Source {
+            parts: vec![include_str!("../../../shaders/deferring/line_up.wgsl"), crate::kernels::SCAN, LANE],
+            constants: vec![],
+        }
     }
 
     fn params(&self) -> Params {

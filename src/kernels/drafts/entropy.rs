@@ -4,6 +4,7 @@
 
 use crate::gpu::{Binding, Buffer, Kernel, Source};
 use crate::kernels::draw::alternatives::drawn_words;
+use crate::kernels::exits::head_statistic::{self, Statistic};
 use crate::params;
 
 /// Arguments of one dispatch. Shapes: see the shader.
@@ -39,7 +40,7 @@ impl Kernel for Entropy<'_> {
 
     fn source(&self) -> Source {
         let text = include_str!("../../../shaders/drafts/entropy.wgsl");
-        let parts = vec![text, crate::kernels::DRAW, crate::kernels::FOLD];
+        let parts = vec![text, Statistic::Entropy.text(), crate::kernels::DRAW, crate::kernels::FOLD];
         Source { parts, constants: vec![("DRAWN", drawn_words(self.alternatives))] }
     }
 
@@ -56,11 +57,9 @@ impl Kernel for Entropy<'_> {
     }
 }
 
-/// CPU twin: entropy of one row of logits, in nats.
-pub fn cpu(logits: &[f32]) -> f64 {
-    let top = f64::from(logits.iter().copied().fold(f32::MIN, f32::max));
-    let mass: f64 = logits.iter().map(|&x| (f64::from(x) - top).exp()).sum();
-    logits.iter().map(|&x| f64::from(x) - top - mass.ln()).map(|log| -log.exp() * log).sum()
+/// CPU twin: what stands in place of the log-probability.
+pub fn cpu(logits: &[f32]) -> f32 {
+    -head_statistic::cpu(Statistic::Entropy, logits)
 }
 
 #[cfg(test)]
@@ -84,8 +83,8 @@ mod tests {
                 n_rows,
                 params: Params { vocabulary, stride },
             });
-            let got: Vec<f32> = device.floats(&drawn).chunks_exact(2).take(n_rows as usize).map(|d| -d[1]).collect();
-            let row = |place: u32| cpu(&logits[(place * stride) as usize..][..vocabulary as usize]) as f32;
+            let got: Vec<f32> = device.floats(&drawn).chunks_exact(2).take(n_rows as usize).map(|d| d[1]).collect();
+            let row = |place: u32| cpu(&logits[(place * stride) as usize..][..vocabulary as usize]);
             assert_close("entropy", &got, &(0..n_rows).map(row).collect::<Vec<_>>(), 1e-5);
         }
     }

@@ -51,7 +51,10 @@ impl Kernel for Follow<'_> {
     type Params = Params;
 
     fn source(&self) -> Source {
-        Source { parts: vec![include_str!("../../../shaders/drafts/follow.wgsl"), LANE, GRANTED], constants: vec![] }
+        Source {
+            parts: vec![include_str!("../../../shaders/drafts/follow.wgsl"), crate::kernels::SCAN, LANE, GRANTED],
+            constants: vec![],
+        }
     }
 
     fn params(&self) -> Params {

@@ -47,7 +47,10 @@ impl Kernel for Linger<'_> {
     type Params = Params;
 
     fn source(&self) -> Source {
-        Source { parts: vec![include_str!("../../../shaders/drafts/linger.wgsl"), LANE], constants: vec![] }
+        Source {
+            parts: vec![include_str!("../../../shaders/drafts/linger.wgsl"), crate::kernels::SCAN, LANE],
+            constants: vec![],
+        }
     }
 
     fn params(&self) -> Params {

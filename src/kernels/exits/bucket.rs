@@ -52,7 +52,10 @@ impl Kernel for Bucket<'_> {
     type Params = Params;
 
     fn source(&self) -> Source {
-        Source { parts: vec![include_str!("../../../shaders/exits/bucket.wgsl"), GRANTED], constants: vec![] }
+        Source {
+            parts: vec![include_str!("../../../shaders/exits/bucket.wgsl"), crate::kernels::SCAN, GRANTED],
+            constants: vec![],
+        }
     }
 
     fn params(&self) -> Params {

@@ -40,7 +40,10 @@ impl Kernel for Leave<'_> {
     type Params = Params;
 
     fn source(&self) -> Source {
-        Source { parts: vec![include_str!("../../../shaders/exits/leave.wgsl"), LANE, GRANTED], constants: vec![] }
+        Source {
+            parts: vec![include_str!("../../../shaders/exits/leave.wgsl"), crate::kernels::SCAN, LANE, GRANTED],
+            constants: vec![],
+        }
     }
 
     fn params(&self) -> Params {

@@ -34,7 +34,10 @@ impl Kernel for Sift<'_> {
     type Params = Params;
 
     fn source(&self) -> Source {
-        Source { parts: vec![include_str!("../../../shaders/exits/sift.wgsl"), GRANTED], constants: vec![] }
+        Source {
+            parts: vec![include_str!("../../../shaders/exits/sift.wgsl"), crate::kernels::SCAN, GRANTED],
+            constants: vec![],
+        }
     }
 
     fn params(&self) -> Params {
